@@ -1,0 +1,62 @@
+//! State handles: where a piece of a checkpoint lies and how to know it again.
+//!
+//! A stream is either *inlined* in the metadata or a *file* below the job's checkpoint root. Both
+//! carry a *seal*: the last four bytes of the stream, which checksum its footer, which checksums
+//! the rest (SPEC 4). Whoever holds a handle can tell its stream from every other one.
+//!
+//! Invariants: handles are plain values; they own no file and delete none.
+
+use bytes::Bytes;
+
+use crate::{KeyGroupRange, StoragePath};
+
+/// Where the bytes of a state stream lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StateLocation {
+    /// The bytes themselves; they travel with the acknowledgement and are stored in the metadata.
+    Inline(Bytes),
+    /// A file, relative to `<root>/<job>/`.
+    File(StoragePath),
+}
+
+/// One sealed state stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateHandle {
+    /// Where the bytes lie.
+    pub location: StateLocation,
+    /// Length of the stream in bytes.
+    pub len_bytes: u64,
+    /// The last four bytes of the stream, read as a little-endian number (SPEC 4.3).
+    pub seal: u32,
+}
+
+impl StateHandle {
+    /// The file to delete when the stream is no longer needed; `None` for inlined bytes.
+    pub fn file(&self) -> Option<&StoragePath> {
+        match &self.location {
+            StateLocation::File(path) => Some(path),
+            StateLocation::Inline(_) => None,
+        }
+    }
+}
+
+/// Keyed state of one subtask.
+///
+/// Source: Flink `KeyGroupsStateHandle`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyedStateHandle {
+    /// The key groups whose state the stream holds.
+    pub key_groups: KeyGroupRange,
+    /// The stream.
+    pub stream: StateHandle,
+}
+
+/// Operator state of one subtask.
+///
+/// Source: Flink `OperatorStreamStateHandle`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorStateHandle {
+    /// The stream.
+    pub stream: StateHandle,
+}
