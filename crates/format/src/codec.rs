@@ -1,0 +1,155 @@
+//! Codecs (type serializers): from a value to bytes and back.
+//!
+//! A [`Codec`] writes values of one type. Its [`CodecSnapshot`] is stored beside the bytes, and a
+//! later codec of the same state answers with a [`Compatibility`] whether it can read them.
+//! [`HasCodec`] names the codec that a type gets when none is given.
+//!
+//! A codec is fixed by this crate ([`Codec`] is sealed), so that any reader can tell where a value
+//! ends from the snapshot alone. Types of the user come in by [`PostcardCodec`] (anything `serde`
+//! knows) or by [`UserCodec`] (their own bytes); both are framed with a length.
+//!
+//! Invariants:
+//! - `decode(encode(v)) == v`, and `decode` consumes exactly what `encode` wrote;
+//! - equal snapshots mean equal bytes, in every version of this crate.
+//!
+//! Source: SPEC 5; Flink `TypeSerializer`, `TypeSerializerSnapshot`.
+
+mod compound;
+mod input;
+mod number;
+mod postcard;
+mod snapshot;
+mod text;
+mod user;
+
+pub use compound::{MapCodec, OptionCodec, TupleCodec, UnitCodec, VecCodec};
+pub use compound::{decode_entries, encode_entries};
+pub use input::Input;
+pub use number::{BoolCodec, NumberCodec};
+pub use postcard::PostcardCodec;
+pub use snapshot::{CodecSnapshot, MAX_SNAPSHOT_DEPTH};
+pub use text::{BytesCodec, StringCodec};
+pub use user::{Framed, UserCodec};
+
+use std::fmt::Debug;
+
+use crate::CodecError;
+
+pub(crate) mod sealed {
+    /// Keeps [`super::Codec`] to this crate.
+    pub trait Sealed {}
+}
+
+/// Writes and reads values of one type.
+pub trait Codec<T>: sealed::Sealed + Clone + Debug + Send + Sync + 'static {
+    /// What to store beside the bytes.
+    fn snapshot(&self) -> CodecSnapshot;
+
+    /// Appends a value.
+    ///
+    /// Errors: [`CodecError::TooLarge`], [`CodecError::Serde`], [`CodecError::User`].
+    fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>;
+
+    /// Reads one value and leaves the input behind it.
+    ///
+    /// Errors: [`CodecError::Truncated`], [`CodecError::Invalid`] and those of user types.
+    fn decode(&self, input: &mut Input<'_>) -> Result<T, CodecError>;
+
+    /// Whether values written with a stored codec can be read.
+    fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<T> {
+        Compatibility::of_equal(self.snapshot(), stored)
+    }
+}
+
+/// Reads values of one type; the half of a codec that migration needs.
+pub trait Decode<T>: Send + Sync {
+    /// Reads one value and leaves the input behind it.
+    ///
+    /// Errors: as [`Codec::decode`].
+    fn decode_value(&self, input: &mut Input<'_>) -> Result<T, CodecError>;
+}
+
+impl<T, F> Decode<T> for F
+where
+    F: Fn(&mut Input<'_>) -> Result<T, CodecError> + Send + Sync,
+{
+    fn decode_value(&self, input: &mut Input<'_>) -> Result<T, CodecError> {
+        self(input)
+    }
+}
+
+/// Whether stored values can be read with a codec.
+#[non_exhaustive]
+pub enum Compatibility<T> {
+    /// The bytes are those that the codec writes.
+    AsIs,
+    /// The values can be read by this decoder and are written anew by the codec.
+    AfterMigration(Box<dyn Decode<T>>),
+    /// The values cannot be read.
+    Incompatible {
+        /// What the bytes were written with.
+        stored: Box<CodecSnapshot>,
+        /// What they should be read with.
+        current: Box<CodecSnapshot>,
+    },
+}
+
+impl<T> Compatibility<T> {
+    /// As is when both snapshots are equal, otherwise incompatible.
+    pub(crate) fn of_equal(current: CodecSnapshot, stored: &CodecSnapshot) -> Self {
+        if current == *stored {
+            Self::AsIs
+        } else {
+            Self::incompatible(current, stored)
+        }
+    }
+
+    pub(crate) fn incompatible(current: CodecSnapshot, stored: &CodecSnapshot) -> Self {
+        let (stored, current) = (Box::new(stored.clone()), Box::new(current));
+        Self::Incompatible { stored, current }
+    }
+
+    /// One word for logs and messages.
+    pub const fn answer(&self) -> &'static str {
+        match self {
+            Self::AsIs => "as is",
+            Self::AfterMigration(_) => "after migration",
+            Self::Incompatible { .. } => "incompatible",
+        }
+    }
+}
+
+impl<T> Debug for Compatibility<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.answer())
+    }
+}
+
+/// A decoder of stored values: the codec itself, or a migrating one.
+///
+/// Errors: [`CodecError::Incompatible`].
+pub fn decoder_for<T: 'static, C: Codec<T>>(
+    codec: &C,
+    stored: &CodecSnapshot,
+) -> Result<Box<dyn Decode<T>>, CodecError> {
+    match codec.resolve(stored) {
+        Compatibility::AsIs => {
+            let codec = codec.clone();
+            Ok(Box::new(move |input: &mut Input<'_>| codec.decode(input)))
+        }
+        Compatibility::AfterMigration(decoder) => Ok(decoder),
+        Compatibility::Incompatible { stored, current } => {
+            Err(CodecError::Incompatible { stored, current })
+        }
+    }
+}
+
+/// A type with a codec of its own: all numbers, `bool`, `String`, [`bytes::Bytes`], `()`,
+/// `Option`, `Vec`, maps and tuples of them.
+pub trait HasCodec: Sized + 'static {
+    /// The codec.
+    type Codec: Codec<Self> + Default;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+//! Opens an envelope: checks the frame, hands out the index and checked blocks.
+
+use alluvium_core::{AttemptId, CheckpointId, SubtaskIndex};
+use bytes::Bytes;
+
+use super::{
+    FOOTER_LEN, HEADER_CHECKSUM_OFFSET, HEADER_LEN, KNOWN_INCOMPATIBLE_FEATURES, MAGIC,
+    MIN_VERSION, NO_SUBTASK, StreamIdentity, StreamKind, VERSION,
+};
+use crate::codec::Input;
+use crate::{CodecError, FormatError};
+
+/// Where a block lies in its stream, and its checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// Offset from the start of the stream, in bytes.
+    pub offset: u64,
+    /// Length in bytes.
+    pub len_bytes: u32,
+    /// CRC32 of the bytes.
+    pub checksum: u32,
+}
+
+/// A stream whose header, index and footer are whole.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    bytes: Bytes,
+    identity: StreamIdentity,
+    index_offset: u64,
+    index: Bytes,
+    seal: u32,
+}
+
+impl Envelope {
+    /// Checks the frame of a stream of a kind.
+    ///
+    /// Errors, in the order of checking: [`FormatError::Truncated`], [`FormatError::Magic`],
+    /// [`FormatError::UnsupportedVersion`], [`FormatError::UnsupportedFeatures`],
+    /// [`FormatError::Checksum`], [`FormatError::Kind`], [`FormatError::Malformed`].
+    pub fn open(bytes: Bytes, kind: StreamKind) -> Result<Self, FormatError> {
+        let header = bytes
+            .first_chunk::<HEADER_LEN>()
+            .ok_or(FormatError::Truncated {
+                what: "header",
+                expected_len_bytes: HEADER_LEN as u64,
+                found_len_bytes: bytes.len() as u64,
+            })?;
+        let identity = read_header(header, kind)?;
+        let least = (HEADER_LEN + FOOTER_LEN) as u64;
+        let (body, footer) = bytes
+            .split_last_chunk::<FOOTER_LEN>()
+            .filter(|(body, _)| body.len() >= HEADER_LEN)
+            .ok_or(FormatError::Truncated {
+                what: "footer",
+                expected_len_bytes: least,
+                found_len_bytes: bytes.len() as u64,
+            })?;
+        let (index_offset, index_checksum, seal) = read_footer(footer, body.len() as u64)?;
+        let split = usize::try_from(index_offset)
+            .ok()
+            .and_then(|at| body.split_at_checked(at));
+        let Some((_, index)) = split else {
+            return Err(malformed_footer(
+                body.len() as u64,
+                "the index lies outside the stream",
+            ));
+        };
+        let mut checksum = crc32fast::Hasher::new();
+        checksum.update(header);
+        checksum.update(index);
+        check("index", index_offset, index_checksum, checksum.finalize())?;
+        let index = bytes.slice_ref(index);
+        Ok(Self {
+            bytes,
+            identity,
+            index_offset,
+            index,
+            seal,
+        })
+    }
+
+    /// Who wrote the stream.
+    pub const fn identity(&self) -> &StreamIdentity {
+        &self.identity
+    }
+
+    /// The index.
+    pub fn index(&self) -> &[u8] {
+        &self.index
+    }
+
+    /// Where the index begins and the blocks end.
+    pub const fn index_offset(&self) -> u64 {
+        self.index_offset
+    }
+
+    /// The checksum of the footer.
+    pub const fn seal(&self) -> u32 {
+        self.seal
+    }
+
+    /// The bytes of a block, after comparing their checksum.
+    ///
+    /// Errors: [`FormatError::Malformed`] outside the stream; [`FormatError::Checksum`].
+    pub fn block(&self, block: &Block) -> Result<Bytes, FormatError> {
+        let start = usize::try_from(block.offset)
+            .ok()
+            .filter(|&start| start >= HEADER_LEN);
+        let bytes = start
+            .and_then(|start| Some((start, usize::try_from(block.len_bytes).ok()?)))
+            .and_then(|(start, len)| Some(start..start.checked_add(len)?))
+            .filter(|range| range.end as u64 <= self.index_offset)
+            .and_then(|range| self.bytes.get(range));
+        let Some(bytes) = bytes else {
+            let reason = format!("{} bytes reach outside the blocks", block.len_bytes);
+            return Err(FormatError::Malformed {
+                what: "block",
+                offset: block.offset,
+                reason,
+            });
+        };
+        check(
+            "block",
+            block.offset,
+            block.checksum,
+            crc32fast::hash(bytes),
+        )?;
+        Ok(self.bytes.slice_ref(bytes))
+    }
+
+    /// Checks that blocks, in this order, fill the stream without gap or overlap.
+    ///
+    /// Errors: [`FormatError::Malformed`].
+    pub fn check_tiling(&self, blocks: impl IntoIterator<Item = Block>) -> Result<(), FormatError> {
+        let mut next = HEADER_LEN as u64;
+        for block in blocks {
+            if block.offset != next {
+                let reason = format!("a block begins at {} instead", block.offset);
+                return Err(FormatError::Malformed {
+                    what: "blocks",
+                    offset: next,
+                    reason,
+                });
+            }
+            next += u64::from(block.len_bytes);
+        }
+        if next == self.index_offset {
+            Ok(())
+        } else {
+            let reason = format!(
+                "the blocks end here, the index begins at {}",
+                self.index_offset
+            );
+            Err(FormatError::Malformed {
+                what: "blocks",
+                offset: next,
+                reason,
+            })
+        }
+    }
+}
+
+fn check(what: &'static str, offset: u64, expected: u32, found: u32) -> Result<(), FormatError> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(FormatError::Checksum {
+            what,
+            offset,
+            expected,
+            found,
+        })
+    }
+}
+
+fn malformed_footer(offset: u64, reason: &str) -> FormatError {
+    FormatError::Malformed {
+        what: "footer",
+        offset,
+        reason: reason.to_owned(),
+    }
+}
+
+fn read_header(
+    header: &[u8; HEADER_LEN],
+    expected: StreamKind,
+) -> Result<StreamIdentity, FormatError> {
+    let codec = |source| FormatError::Codec {
+        what: "header",
+        offset: 0,
+        source,
+    };
+    let (checked, _) = header.split_at(HEADER_CHECKSUM_OFFSET);
+    let mut input = Input::new(header);
+    let mut fields = || -> Result<_, CodecError> {
+        let magic = input.array::<8>("magic")?;
+        let kind = input.u16("kind")?;
+        let version = input.u16("version")?;
+        let _compatible = input.u32("compatible features")?;
+        let incompatible = input.u32("incompatible features")?;
+        let subtask = input.u32("subtask")?;
+        let checkpoint = input.u64("checkpoint")?;
+        let attempt = input.u32("attempt")?;
+        let checksum = input.u32("checksum")?;
+        Ok((
+            magic,
+            kind,
+            version,
+            incompatible,
+            subtask,
+            checkpoint,
+            attempt,
+            checksum,
+        ))
+    };
+    let (magic, kind, version, incompatible, subtask, checkpoint, attempt, checksum) =
+        fields().map_err(codec)?;
+    if magic != MAGIC {
+        return Err(FormatError::Magic { found: magic });
+    }
+    if !(MIN_VERSION..=VERSION).contains(&version) {
+        let (found, min, max) = (version, MIN_VERSION, VERSION);
+        return Err(FormatError::UnsupportedVersion { found, min, max });
+    }
+    if incompatible & !KNOWN_INCOMPATIBLE_FEATURES != 0 {
+        let (found, known) = (incompatible, KNOWN_INCOMPATIBLE_FEATURES);
+        return Err(FormatError::UnsupportedFeatures { found, known });
+    }
+    check("header", 0, checksum, crc32fast::hash(checked))?;
+    if kind != expected.code() {
+        return Err(FormatError::Kind {
+            expected,
+            found: kind,
+        });
+    }
+    let malformed = |reason: String| FormatError::Malformed {
+        what: "header",
+        offset: 0,
+        reason,
+    };
+    let subtask = match subtask {
+        NO_SUBTASK => None,
+        index => Some(SubtaskIndex::new(
+            u16::try_from(index).map_err(|_| malformed(format!("subtask {index}")))?,
+        )),
+    };
+    let checkpoint = CheckpointId::new(checkpoint).map_err(|error| malformed(error.to_string()))?;
+    let attempt = AttemptId::new(attempt);
+    Ok(StreamIdentity {
+        kind: expected,
+        subtask,
+        checkpoint,
+        attempt,
+    })
+}
+
+/// Offset of the index, checksum of header and index, seal.
+fn read_footer(footer: &[u8; FOOTER_LEN], offset: u64) -> Result<(u64, u32, u32), FormatError> {
+    let codec = |source| FormatError::Codec {
+        what: "footer",
+        offset,
+        source,
+    };
+    let (checked, _) = footer.split_at(super::SEAL_OFFSET);
+    let mut input = Input::new(footer);
+    let index_offset = input.u64("index offset").map_err(codec)?;
+    let index_len = input.u64("index length").map_err(codec)?;
+    let index_checksum = input.u32("index checksum").map_err(codec)?;
+    let seal = input.u32("seal").map_err(codec)?;
+    check("footer", offset, seal, crc32fast::hash(checked))?;
+    if index_offset < HEADER_LEN as u64 || index_offset.checked_add(index_len) != Some(offset) {
+        return Err(malformed_footer(
+            offset,
+            "the index does not end where the footer begins",
+        ));
+    }
+    Ok((index_offset, index_checksum, seal))
+}

@@ -1,0 +1,28 @@
+//! Metadata of a checkpoint: an envelope without blocks whose index holds everything.
+//!
+//! Fields in order: job, times, max parallelism, assigner; operators (uid, parallelism); subtasks
+//! (what they have, key groups, handles).
+//!
+//! Invariants:
+//! - operators have different uids; subtasks are complete and in order;
+//! - the key-group range of a subtask is the one its index and parallelism give.
+//!
+//! Source: SPEC 8.
+
+mod reader;
+mod writer;
+
+pub use reader::read_metadata;
+pub use writer::write_metadata;
+
+/// Flag of a subtask with keyed state.
+const HAS_KEYED: u8 = 1;
+/// Flag of a subtask with operator state.
+const HAS_OPERATOR: u8 = 2;
+/// Location of an inlined stream.
+const INLINE: u8 = 1;
+/// Location of a stream in a file.
+const FILE: u8 = 2;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! Reads operator state whole: it is small, and every restore needs all of it.
+
+use alluvium_core::OperatorUid;
+use bytes::Bytes;
+
+use super::{DistributionMode, OperatorStateItems};
+use crate::codec::{CodecSnapshot, Input};
+use crate::envelope::{Block, Envelope, StreamIdentity, StreamKind};
+use crate::{CodecError, FormatError};
+
+/// Reads the operator, who wrote the stream, and all states.
+///
+/// Errors: those of [`Envelope::open`] and [`Envelope::block`]; [`FormatError::Codec`],
+/// [`FormatError::Malformed`].
+pub fn read_operator_state(
+    bytes: Bytes,
+) -> Result<(OperatorUid, StreamIdentity, Vec<OperatorStateItems>), FormatError> {
+    let envelope = Envelope::open(bytes, StreamKind::Operator)?;
+    let offset = envelope.index_offset();
+    let codec = |source| FormatError::Codec {
+        what: "index",
+        offset,
+        source,
+    };
+    let malformed = |reason: String| FormatError::Malformed {
+        what: "index",
+        offset,
+        reason,
+    };
+    let mut input = Input::new(envelope.index());
+    let uid = OperatorUid::new(input.text("operator uid").map_err(codec)?)
+        .map_err(|error| malformed(error.to_string()))?;
+    let count = input.u16("number of states").map_err(codec)?;
+    let mut states: Vec<OperatorStateItems> = Vec::new();
+    let mut blocks = Vec::new();
+    for _ in 0..count {
+        let (name, mode, item, item_count, block) = read_state(&mut input).map_err(codec)?;
+        let mode = DistributionMode::from_code(mode)
+            .ok_or_else(|| malformed(format!("mode {mode} of state {name:?} is unknown")))?;
+        if states.iter().any(|earlier| earlier.name == name) {
+            return Err(malformed(format!("state {name:?} comes twice")));
+        }
+        let items = read_items(&envelope, &block, item_count)?;
+        states.push(OperatorStateItems {
+            name,
+            mode,
+            item,
+            items,
+        });
+        blocks.push(block);
+    }
+    if !input.is_empty() {
+        return Err(malformed(format!(
+            "{} bytes after the last state",
+            input.rest().len()
+        )));
+    }
+    envelope.check_tiling(blocks)?;
+    Ok((uid, *envelope.identity(), states))
+}
+
+type StateRow = (String, u8, CodecSnapshot, u32, Block);
+
+fn read_state(input: &mut Input<'_>) -> Result<StateRow, CodecError> {
+    let name = input.text("state name")?.to_owned();
+    let mode = input.u8("mode")?;
+    let item = CodecSnapshot::decode(input)?;
+    let item_count = input.u32("number of items")?;
+    let offset = input.u64("block offset")?;
+    let len_bytes = input.u32("block length")?;
+    let checksum = input.u32("block checksum")?;
+    Ok((
+        name,
+        mode,
+        item,
+        item_count,
+        Block {
+            offset,
+            len_bytes,
+            checksum,
+        },
+    ))
+}
+
+fn read_items(
+    envelope: &Envelope,
+    block: &Block,
+    item_count: u32,
+) -> Result<Vec<Bytes>, FormatError> {
+    let bytes = envelope.block(block)?;
+    let codec = |source| FormatError::Codec {
+        what: "items",
+        offset: block.offset,
+        source,
+    };
+    let mut input = Input::new(&bytes);
+    let mut items = Vec::new();
+    while !input.is_empty() {
+        items.push(bytes.slice_ref(input.framed("item").map_err(codec)?));
+    }
+    if items.len() as u64 == u64::from(item_count) {
+        Ok(items)
+    } else {
+        let reason = format!("{item_count} items expected, {} found", items.len());
+        Err(FormatError::Malformed {
+            what: "items",
+            offset: block.offset,
+            reason,
+        })
+    }
+}
