@@ -17,10 +17,7 @@ fn checked_name(what: &'static str, name: &str) -> Result<Arc<str>, IdError> {
     if fits && !name.starts_with('.') && name.chars().all(allowed) {
         Ok(Arc::from(name))
     } else {
-        Err(IdError::Characters {
-            what,
-            found: name.to_owned(),
-        })
+        Err(IdError::Characters { what, found: name.to_owned() })
     }
 }
 
@@ -84,11 +81,7 @@ impl CheckpointId {
     ///
     /// Errors: [`IdError::ZeroCheckpoint`].
     pub const fn new(id: u64) -> Result<Self, IdError> {
-        if id == 0 {
-            Err(IdError::ZeroCheckpoint)
-        } else {
-            Ok(Self(id))
-        }
+        if id == 0 { Err(IdError::ZeroCheckpoint) } else { Ok(Self(id)) }
     }
 
     /// The number.
@@ -138,27 +131,10 @@ mod tests {
 
     #[test]
     fn names_that_could_leave_their_folder_are_refused() {
-        for bad in [
-            "",
-            ".",
-            "..",
-            ".hidden",
-            "a/b",
-            "a\\b",
-            "a b",
-            "ü",
-            "a\0",
-            &"x".repeat(129),
-        ] {
-            assert!(
-                matches!(JobId::new(bad), Err(IdError::Characters { .. })),
-                "{bad:?}"
-            );
+        for bad in ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "ü", "a\0", &"x".repeat(129)] {
+            assert!(matches!(JobId::new(bad), Err(IdError::Characters { .. })), "{bad:?}");
         }
-        assert_eq!(
-            OperatorUid::new("count.v2_a-b").unwrap().as_str(),
-            "count.v2_a-b"
-        );
+        assert_eq!(OperatorUid::new("count.v2_a-b").unwrap().as_str(), "count.v2_a-b");
         assert!(JobId::new(&"x".repeat(128)).is_ok());
     }
 

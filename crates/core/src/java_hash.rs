@@ -39,11 +39,7 @@ impl JavaHash for bool {
 /// Java `Float`: the bits, with one bit pattern for all NaN.
 impl JavaHash for f32 {
     fn java_hash(&self) -> i32 {
-        let bits = if self.is_nan() {
-            0x7fc0_0000
-        } else {
-            self.to_bits()
-        };
+        let bits = if self.is_nan() { 0x7fc0_0000 } else { self.to_bits() };
         bits.cast_signed()
     }
 }
@@ -51,11 +47,7 @@ impl JavaHash for f32 {
 /// Java `Double`: the bits folded, with one bit pattern for all NaN.
 impl JavaHash for f64 {
     fn java_hash(&self) -> i32 {
-        fold(if self.is_nan() {
-            0x7ff8_0000_0000_0000
-        } else {
-            self.to_bits()
-        })
+        fold(if self.is_nan() { 0x7ff8_0000_0000_0000 } else { self.to_bits() })
     }
 }
 
@@ -95,30 +87,19 @@ tuple!(A B C D);
 
 /// Java `String.hashCode` of UTF-16 units, which may hold lone surrogates.
 pub fn java_hash_of_utf16(units: impl IntoIterator<Item = u16>) -> i32 {
-    units.into_iter().fold(0_i32, |hash, unit| {
-        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
-    })
+    units.into_iter().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
 }
 
 /// Java `BigInteger.hashCode` of a sign and a big-endian magnitude (leading zeros do not count).
 pub fn java_hash_of_big_integer(is_negative: bool, magnitude: &[u8]) -> i32 {
     let hash = magnitude.rchunks(4).rev().fold(0_i32, |hash, word| {
-        let word = word
-            .iter()
-            .fold(0_u32, |word, &byte| word << 8 | u32::from(byte));
+        let word = word.iter().fold(0_u32, |word, &byte| word << 8 | u32::from(byte));
         hash.wrapping_mul(31).wrapping_add(word.cast_signed())
     });
-    if is_negative {
-        hash.wrapping_neg()
-    } else {
-        hash
-    }
+    if is_negative { hash.wrapping_neg() } else { hash }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the low half is what is wanted"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
 fn fold(bits: u64) -> i32 {
     ((bits ^ (bits >> 32)) as u32).cast_signed()
 }

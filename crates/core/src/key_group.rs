@@ -38,10 +38,7 @@ impl MaxParallelism {
     pub fn default_for(parallelism: u32) -> Result<Self, KeyGroupError> {
         if !(1..=MAX_KEY_GROUPS).contains(&parallelism) {
             let found = u64::from(parallelism);
-            return Err(KeyGroupError::Parallelism {
-                found,
-                max: MAX_KEY_GROUPS,
-            });
+            return Err(KeyGroupError::Parallelism { found, max: MAX_KEY_GROUPS });
         }
         let wanted = (parallelism + parallelism / 2).next_power_of_two();
         Self::new(wanted.clamp(128, MAX_KEY_GROUPS))
@@ -54,10 +51,7 @@ impl MaxParallelism {
 
     /// All key groups, as one range.
     pub const fn all_key_groups(self) -> KeyGroupRange {
-        KeyGroupRange {
-            first: 0,
-            last: self.0 - 1,
-        }
+        KeyGroupRange { first: 0, last: self.0 - 1 }
     }
 }
 
@@ -106,10 +100,7 @@ impl Parallelism {
     /// The subtask that owns a key group: `group * parallelism / max`.
     ///
     /// A group at or beyond max parallelism counts as the last one.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "below parallelism, which is a u16"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "below parallelism, which is a u16")]
     pub fn owner_of(self, group: KeyGroup) -> SubtaskIndex {
         let (max, subtasks) = (u32::from(self.max.0), u32::from(self.subtasks));
         let group = u32::from(group.0).min(max - 1);
@@ -157,10 +148,7 @@ impl KeyGroup {
         if group < max.0 {
             Ok(Self(group))
         } else {
-            Err(KeyGroupError::KeyGroup {
-                found: u32::from(group),
-                max: u32::from(max.0),
-            })
+            Err(KeyGroupError::KeyGroup { found: u32::from(group), max: u32::from(max.0) })
         }
     }
 
@@ -170,10 +158,7 @@ impl KeyGroup {
     }
 
     /// The key group of a hash: `hash mod max`.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the remainder is below a u16"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below a u16")]
     pub(crate) const fn of_hash(hash: u64, max: MaxParallelism) -> Self {
         Self((hash % max.0 as u64) as u16)
     }
@@ -208,28 +193,19 @@ impl KeyGroupRange {
     /// The range of one subtask: `ceil(i * max / p)..=((i + 1) * max - 1) / p`.
     ///
     /// Errors: [`KeyGroupError::SubtaskIndex`].
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "both ends are below max, a u16"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "both ends are below max, a u16")]
     pub fn of_subtask(
         subtask: SubtaskIndex,
         parallelism: Parallelism,
     ) -> Result<Self, KeyGroupError> {
         let (i, p) = (u32::from(subtask.0), u32::from(parallelism.subtasks));
         if i >= p {
-            return Err(KeyGroupError::SubtaskIndex {
-                found: i,
-                parallelism: p,
-            });
+            return Err(KeyGroupError::SubtaskIndex { found: i, parallelism: p });
         }
         let max = u32::from(parallelism.max.0);
         let first = (i * max).div_ceil(p);
         let last = ((i + 1) * max - 1) / p;
-        Ok(Self {
-            first: first as u16,
-            last: last as u16,
-        })
+        Ok(Self { first: first as u16, last: last as u16 })
     }
 
     /// The first key group.
@@ -254,11 +230,7 @@ impl KeyGroupRange {
 
     /// Position of a key group within the range, from 0; `None` outside.
     pub const fn index_of(self, group: KeyGroup) -> Option<usize> {
-        if self.contains(group) {
-            Some((group.0 - self.first) as usize)
-        } else {
-            None
-        }
+        if self.contains(group) { Some((group.0 - self.first) as usize) } else { None }
     }
 
     /// The key groups that both ranges hold; `None` when there is none.

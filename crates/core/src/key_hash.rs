@@ -41,11 +41,7 @@ pub fn flink_murmur(code: i32) -> u32 {
     h = (h ^ (h >> 16)).wrapping_mul(0x85eb_ca6b);
     h = (h ^ (h >> 13)).wrapping_mul(0xc2b2_ae35);
     let signed = (h ^ (h >> 16)).cast_signed();
-    if signed == i32::MIN {
-        0
-    } else {
-        signed.unsigned_abs()
-    }
+    if signed == i32::MIN { 0 } else { signed.unsigned_abs() }
 }
 
 /// Which assigner a state was written with, as it is stored.

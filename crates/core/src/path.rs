@@ -24,10 +24,7 @@ impl StoragePath {
     /// Errors: [`PathError`] naming the rule that is broken. Source: SPEC 2.1.
     pub fn new(path: &str) -> Result<Self, PathError> {
         match Self::broken_rule(path) {
-            Some(reason) => Err(PathError {
-                found: path.to_owned(),
-                reason,
-            }),
+            Some(reason) => Err(PathError { found: path.to_owned(), reason }),
             None => Ok(Self(Arc::from(path))),
         }
     }
@@ -69,9 +66,7 @@ impl StoragePath {
 
     /// The path without its last component; `None` at the top.
     pub fn parent(&self) -> Option<Self> {
-        self.0
-            .rsplit_once('/')
-            .map(|(parent, _)| Self(Arc::from(parent)))
+        self.0.rsplit_once('/').map(|(parent, _)| Self(Arc::from(parent)))
     }
 
     /// The last component.
@@ -100,9 +95,7 @@ mod tests {
     fn a_path_that_leaves_its_root_is_refused() {
         let long = "x".repeat(256);
         let deep = "d/".repeat(520) + "f";
-        let bad = [
-            "", "/", "/etc", "a//b", "a/", "..", "a/../b", "./a", "a/.", "a\0b", "a\nb",
-        ];
+        let bad = ["", "/", "/etc", "a//b", "a/", "..", "a/../b", "./a", "a/.", "a\0b", "a\nb"];
         for path in bad.into_iter().chain(["a\\b", &long, &deep]) {
             assert!(StoragePath::new(path).is_err(), "{path:?}");
         }

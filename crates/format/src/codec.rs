@@ -97,11 +97,7 @@ pub enum Compatibility<T> {
 impl<T> Compatibility<T> {
     /// As is when both snapshots are equal, otherwise incompatible.
     pub(crate) fn of_equal(current: CodecSnapshot, stored: &CodecSnapshot) -> Self {
-        if current == *stored {
-            Self::AsIs
-        } else {
-            Self::incompatible(current, stored)
-        }
+        if current == *stored { Self::AsIs } else { Self::incompatible(current, stored) }
     }
 
     pub(crate) fn incompatible(current: CodecSnapshot, stored: &CodecSnapshot) -> Self {
@@ -141,6 +137,32 @@ pub fn decoder_for<T: 'static, C: Codec<T>>(
         Compatibility::Incompatible { stored, current } => {
             Err(CodecError::Incompatible { stored, current })
         }
+    }
+}
+
+/// The codec that a type names itself ([`HasCodec`]); descriptors use it when none is given.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct DefaultCodec;
+
+impl sealed::Sealed for DefaultCodec {}
+
+impl<T: HasCodec> Codec<T> for DefaultCodec {
+    fn snapshot(&self) -> CodecSnapshot {
+        T::Codec::default().snapshot()
+    }
+
+    #[inline]
+    fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        T::Codec::default().encode(value, out)
+    }
+
+    #[inline]
+    fn decode(&self, input: &mut Input<'_>) -> Result<T, CodecError> {
+        T::Codec::default().decode(input)
+    }
+
+    fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<T> {
+        T::Codec::default().resolve(stored)
     }
 }
 

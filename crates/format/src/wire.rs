@@ -71,30 +71,18 @@ impl<'a> Input<'a> {
             let byte = self.u8(what)?;
             let bits = u64::from(byte & 0x7f);
             if shift == 63 && bits > 1 {
-                return Err(CodecError::Invalid {
-                    what,
-                    offset,
-                    reason: "above 64 bits",
-                });
+                return Err(CodecError::Invalid { what, offset, reason: "above 64 bits" });
             }
             value |= bits << shift;
             if byte & 0x80 == 0 {
                 if byte == 0 && shift > 0 {
                     let reason = "not the shortest form";
-                    return Err(CodecError::Invalid {
-                        what,
-                        offset,
-                        reason,
-                    });
+                    return Err(CodecError::Invalid { what, offset, reason });
                 }
                 return Ok(value);
             }
         }
-        Err(CodecError::Invalid {
-            what,
-            offset,
-            reason: "longer than ten bytes",
-        })
+        Err(CodecError::Invalid { what, offset, reason: "longer than ten bytes" })
     }
 
     /// Reads a varint length and that many bytes.
@@ -113,11 +101,7 @@ impl<'a> Input<'a> {
         let offset = self.offset();
         let bytes = self.take(u64::from(len), what)?;
         let reason = "not UTF-8";
-        std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid {
-            what,
-            offset,
-            reason,
-        })
+        std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid { what, offset, reason })
     }
 }
 
@@ -171,13 +155,6 @@ mod tests {
     fn a_length_beyond_the_input_is_refused_without_allocating() {
         let bytes = varint(u64::MAX);
         let error = Input::new(&bytes).framed("frame").unwrap_err();
-        assert!(matches!(
-            error,
-            CodecError::Truncated {
-                needed: u64::MAX,
-                left: 0,
-                ..
-            }
-        ));
+        assert!(matches!(error, CodecError::Truncated { needed: u64::MAX, left: 0, .. }));
     }
 }

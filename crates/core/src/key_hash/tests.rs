@@ -26,14 +26,10 @@ fn utf16_of_json(json: &str) -> Vec<u16> {
 }
 
 fn big_integer(decimal: &str) -> i32 {
-    let (is_negative, digits) = decimal
-        .strip_prefix('-')
-        .map_or((false, decimal), |digits| (true, digits));
+    let (is_negative, digits) =
+        decimal.strip_prefix('-').map_or((false, decimal), |digits| (true, digits));
     let magnitude = digits.parse::<u128>().unwrap().to_be_bytes();
-    let significant = magnitude
-        .iter()
-        .position(|&b| b != 0)
-        .unwrap_or(magnitude.len());
+    let significant = magnitude.iter().position(|&b| b != 0).unwrap_or(magnitude.len());
     java_hash_of_big_integer(is_negative, &magnitude[significant..])
 }
 
@@ -63,11 +59,7 @@ fn java_hash(kind: &str, key: &str, raw_bits: &str) -> i32 {
 #[test]
 fn every_vector_of_flink_2_3() {
     let mut checked = 0;
-    for line in VECTORS
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .skip(1)
-    {
+    for line in VECTORS.lines().filter(|line| !line.starts_with('#')).skip(1) {
         let f: Vec<&str> = line.split('\t').collect();
         let code = java_hash(f[0], f[1], f[2]);
         assert_eq!(code.to_string(), f[3], "hash code: {line}");
@@ -127,10 +119,7 @@ fn the_stable_hash_never_changes() {
         (b"", 0xef46_db37_51d8_e999),
         (b"a", 0xd24e_c4f1_a98c_6e5b),
         (b"abc", 0x44bc_2cf5_ad77_0999),
-        (
-            b"The quick brown fox jumps over the lazy dog",
-            0x0b24_2d36_1fda_71bc,
-        ),
+        (b"The quick brown fox jumps over the lazy dog", 0x0b24_2d36_1fda_71bc),
     ];
     for (key, hash) in vectors {
         assert_eq!(stable_hash(key), hash);
@@ -149,8 +138,5 @@ fn assigners_keep_their_names() {
     assert_eq!(flink.name(), AssignerName::Flink);
     assert_eq!(flink.assign(&"hello".to_owned(), b"unused", max).get(), 35);
     let stable = KeyGroupAssigner::<String>::Stable;
-    assert_eq!(
-        stable.assign(&String::new(), b"", max),
-        stable_key_group(b"", max)
-    );
+    assert_eq!(stable.assign(&String::new(), b"", max), stable_key_group(b"", max));
 }

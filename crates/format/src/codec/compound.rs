@@ -53,11 +53,7 @@ fn decode_option<T>(
     match input.u8(what)? {
         0 => Ok(None),
         1 => value(input).map(Some),
-        _ => Err(CodecError::Invalid {
-            what,
-            offset,
-            reason: "neither 0 nor 1",
-        }),
+        _ => Err(CodecError::Invalid { what, offset, reason: "neither 0 nor 1" }),
     }
 }
 
@@ -68,9 +64,7 @@ impl<T: 'static, C: Codec<T>> Codec<Option<T>> for OptionCodec<C> {
 
     fn encode(&self, value: &Option<T>, out: &mut Vec<u8>) -> Result<(), CodecError> {
         out.push(u8::from(value.is_some()));
-        value
-            .as_ref()
-            .map_or(Ok(()), |value| self.0.encode(value, out))
+        value.as_ref().map_or(Ok(()), |value| self.0.encode(value, out))
     }
 
     fn decode(&self, input: &mut Input<'_>) -> Result<Option<T>, CodecError> {
@@ -103,14 +97,7 @@ fn part_answers<'a, const N: usize>(
     let same = current.name == stored.name
         && current.version == stored.version
         && current.parameters == stored.parameters;
-    if same {
-        stored
-            .children
-            .first_chunk()
-            .filter(|_| stored.children.len() == N)
-    } else {
-        None
-    }
+    if same { stored.children.first_chunk().filter(|_| stored.children.len() == N) } else { None }
 }
 
 impl<T: HasCodec> HasCodec for Option<T> {
@@ -127,11 +114,7 @@ fn encode_counted(
     let start = out.len();
     items(out)?;
     let written = out.len().saturating_sub(start) as u64;
-    let (what, found, limit) = (
-        "number of items without bytes",
-        count as u64,
-        MAX_EMPTY_ITEMS,
-    );
+    let (what, found, limit) = ("number of items without bytes", count as u64, MAX_EMPTY_ITEMS);
     if found > written && found > limit {
         return Err(CodecError::TooLarge { what, found, limit });
     }
@@ -143,12 +126,7 @@ fn decode_count(input: &mut Input<'_>, what: &'static str) -> Result<u64, CodecE
     let count = input.varint(what)?;
     let left = input.rest().len();
     if count > left as u64 && count > MAX_EMPTY_ITEMS {
-        return Err(CodecError::Truncated {
-            what,
-            offset,
-            needed: count,
-            left,
-        });
+        return Err(CodecError::Truncated { what, offset, needed: count, left });
     }
     Ok(count)
 }
@@ -248,11 +226,7 @@ pub fn decode_entries<K, V>(
         let key = keys(input)?;
         let value = values(input)?;
         if !insert(key, value) {
-            return Err(CodecError::Invalid {
-                what,
-                offset,
-                reason: "a key comes twice",
-            });
+            return Err(CodecError::Invalid { what, offset, reason: "a key comes twice" });
         }
     }
     Ok(())

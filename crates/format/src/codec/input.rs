@@ -12,10 +12,7 @@ pub struct Input<'a> {
 impl<'a> Input<'a> {
     /// Starts at the first byte.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            rest: bytes,
-            total_len: bytes.len(),
-        }
+        Self { rest: bytes, total_len: bytes.len() }
     }
 
     /// How many bytes have been read.
@@ -37,20 +34,13 @@ impl<'a> Input<'a> {
     ///
     /// Errors: [`CodecError::Truncated`].
     pub fn take(&mut self, len: u64, what: &'static str) -> Result<&'a [u8], CodecError> {
-        let split = usize::try_from(len)
-            .ok()
-            .and_then(|len| self.rest.split_at_checked(len));
+        let split = usize::try_from(len).ok().and_then(|len| self.rest.split_at_checked(len));
         if let Some((taken, rest)) = split {
             self.rest = rest;
             Ok(taken)
         } else {
             let (offset, left) = (self.offset(), self.rest.len());
-            Err(CodecError::Truncated {
-                what,
-                offset,
-                needed: len,
-                left,
-            })
+            Err(CodecError::Truncated { what, offset, needed: len, left })
         }
     }
 
@@ -63,12 +53,7 @@ impl<'a> Input<'a> {
             Ok(*array)
         } else {
             let (offset, left) = (self.offset(), self.rest.len());
-            Err(CodecError::Truncated {
-                what,
-                offset,
-                needed: N as u64,
-                left,
-            })
+            Err(CodecError::Truncated { what, offset, needed: N as u64, left })
         }
     }
 
@@ -79,10 +64,7 @@ impl<'a> Input<'a> {
         if self.rest.is_empty() {
             Ok(())
         } else {
-            Err(CodecError::TrailingBytes {
-                offset: self.offset(),
-                left: self.rest.len(),
-            })
+            Err(CodecError::TrailingBytes { offset: self.offset(), left: self.rest.len() })
         }
     }
 }

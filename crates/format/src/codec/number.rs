@@ -95,11 +95,7 @@ impl Codec<bool> for BoolCodec {
         match input.u8("bool")? {
             0 => Ok(false),
             1 => Ok(true),
-            _ => Err(CodecError::Invalid {
-                what: "bool",
-                offset,
-                reason: "neither 0 nor 1",
-            }),
+            _ => Err(CodecError::Invalid { what: "bool", offset, reason: "neither 0 nor 1" }),
         }
     }
 }

@@ -41,11 +41,7 @@ impl<T: Serialize + DeserializeOwned + 'static> PostcardCodec<T> {
     /// A codec for a type under a name (stored, at most 65,535 bytes) and a schema version.
     pub fn new(type_name: &str, schema_version: u32) -> Self {
         let type_name = Arc::from(type_name);
-        Self {
-            type_name,
-            schema_version,
-            migrations: BTreeMap::new(),
-        }
+        Self { type_name, schema_version, migrations: BTreeMap::new() }
     }
 
     /// Adds a step from an older schema version.
@@ -65,17 +61,11 @@ impl<T: Serialize + DeserializeOwned + 'static> PostcardCodec<T> {
         // A name above 65,535 bytes is left out: such types are not told apart.
         let _ = put_text(&self.type_name, &mut parameters);
         parameters.extend_from_slice(&schema_version.to_le_bytes());
-        CodecSnapshot {
-            parameters,
-            ..CodecSnapshot::plain("postcard")
-        }
+        CodecSnapshot { parameters, ..CodecSnapshot::plain("postcard") }
     }
 
     fn error(&self, source: postcard::Error) -> CodecError {
-        CodecError::Serde {
-            type_name: self.type_name.to_string(),
-            source,
-        }
+        CodecError::Serde { type_name: self.type_name.to_string(), source }
     }
 }
 
@@ -91,11 +81,7 @@ impl<T> Clone for PostcardCodec<T> {
 
 impl<T> fmt::Debug for PostcardCodec<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "PostcardCodec({} v{})",
-            self.type_name, self.schema_version
-        )
+        write!(f, "PostcardCodec({} v{})", self.type_name, self.schema_version)
     }
 }
 
@@ -123,20 +109,14 @@ impl<T: Serialize + DeserializeOwned + 'static> Codec<T> for PostcardCodec<T> {
         if self.snapshot() == *stored {
             return Compatibility::AsIs;
         }
-        let step = self
-            .migrations
-            .iter()
-            .find(|(old, _)| self.snapshot_of(**old) == *stored);
+        let step = self.migrations.iter().find(|(old, _)| self.snapshot_of(**old) == *stored);
         let Some((_, migrate)) = step else {
             return Compatibility::incompatible(self.snapshot(), stored);
         };
         let (migrate, type_name) = (Arc::clone(migrate), Arc::clone(&self.type_name));
         Compatibility::AfterMigration(Box::new(move |input: &mut Input<'_>| {
             let bytes = input.framed("serde value")?;
-            let error = |source| CodecError::Serde {
-                type_name: type_name.to_string(),
-                source,
-            };
+            let error = |source| CodecError::Serde { type_name: type_name.to_string(), source };
             migrate(bytes).map_err(error)
         }))
     }

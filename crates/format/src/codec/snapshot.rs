@@ -34,12 +34,7 @@ impl CodecSnapshot {
 
     /// A codec made of others, in version 1.
     pub(crate) fn of_parts(name: &str, children: Vec<Self>) -> Self {
-        Self {
-            name: name.to_owned(),
-            version: 1,
-            parameters: Vec::new(),
-            children,
-        }
+        Self { name: name.to_owned(), version: 1, parameters: Vec::new(), children }
     }
 
     /// Appends the stored form.
@@ -69,9 +64,7 @@ impl CodecSnapshot {
             limit: u64::from(u8::MAX),
         })?;
         out.push(count);
-        self.children
-            .iter()
-            .try_for_each(|child| child.encode_at(out, depth + 1))
+        self.children.iter().try_for_each(|child| child.encode_at(out, depth + 1))
     }
 
     /// Reads the stored form.
@@ -85,25 +78,15 @@ impl CodecSnapshot {
         let what = "codec snapshot";
         if depth > MAX_SNAPSHOT_DEPTH {
             let reason = "nested deeper than 16 levels";
-            return Err(CodecError::Invalid {
-                what,
-                offset: input.offset(),
-                reason,
-            });
+            return Err(CodecError::Invalid { what, offset: input.offset(), reason });
         }
         let name = input.text(what)?.to_owned();
         let version = input.u16(what)?;
         let parameters = input.framed(what)?.to_vec();
         let count = input.u8(what)?;
-        let children = (0..count)
-            .map(|_| Self::decode_at(input, depth + 1))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            name,
-            version,
-            parameters,
-            children,
-        })
+        let children =
+            (0..count).map(|_| Self::decode_at(input, depth + 1)).collect::<Result<_, _>>()?;
+        Ok(Self { name, version, parameters, children })
     }
 }
 

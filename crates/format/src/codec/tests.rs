@@ -46,33 +46,19 @@ fn the_vectors_of_the_specification() {
         (hex(&true), ("bool", "01")),
         (hex(&"Zürich".to_owned()), ("string", "075ac3bc72696368")),
         (hex(&Bytes::from_static(&[0, 255])), ("bytes", "0200ff")),
-        (hex(&()), ("unit", "")),
+        (hex::<()>(&()), ("unit", "")),
         (hex(&Some(7_u8)), ("option<u8>", "0107")),
         (hex(&None::<u8>), ("option<u8>", "00")),
         (hex(&vec![1_u16, 2]), ("vec<u16>", "0201000200")),
-        (
-            hex(BTreeMap::from([(1_u8, true)])),
-            ("map<u8, bool>", "010101"),
-        ),
-        (
-            hex(&(1_u8, "a".to_owned())),
-            ("tuple<u8, string>", "010161"),
-        ),
+        (hex(&BTreeMap::from([(1_u8, true)])), ("map<u8, bool>", "010101")),
+        (hex(&(1_u8, "a".to_owned())), ("tuple<u8, string>", "010161")),
     ];
     for ((name, bytes), (expected_name, expected_bytes)) in vectors {
-        assert_eq!(
-            (name.as_str(), bytes.as_str()),
-            (expected_name, expected_bytes)
-        );
+        assert_eq!((name.as_str(), bytes.as_str()), (expected_name, expected_bytes));
     }
 }
 
-type Nested = (
-    HashMap<String, Vec<Option<i32>>>,
-    (u8, f64, bool),
-    Bytes,
-    (),
-);
+type Nested = (HashMap<String, Vec<Option<i32>>>, (u8, f64, bool), Bytes, ());
 
 proptest! {
     #[test]
@@ -102,10 +88,7 @@ fn a_count_bomb_is_refused_at_once() {
     assert!(matches!(units, Err(CodecError::Truncated { .. })));
     let too_many = vec![(); 65_537];
     let refused = VecCodec(UnitCodec).encode(&too_many, &mut Vec::new());
-    assert!(matches!(
-        refused,
-        Err(CodecError::TooLarge { limit: 65_536, .. })
-    ));
+    assert!(matches!(refused, Err(CodecError::TooLarge { limit: 65_536, .. })));
     round_trip(&VecCodec(UnitCodec), &vec![(); 65_536]);
 }
 
@@ -115,23 +98,14 @@ fn bytes_that_no_encoder_writes_are_refused() {
         let twice = <BTreeMap<u8, u8> as HasCodec>::Codec::default();
         (
             BoolCodec.decode(&mut Input::new(bytes)).is_err(),
-            OptionCodec(BoolCodec)
-                .decode(&mut Input::new(bytes))
-                .is_err(),
+            OptionCodec(BoolCodec).decode(&mut Input::new(bytes)).is_err(),
             Codec::<BTreeMap<u8, u8>>::decode(&twice, &mut Input::new(bytes)).is_err(),
         )
     };
     assert_eq!(invalid(&[2]), (true, true, true));
     assert_eq!(invalid(&[2, 5, 1, 5, 2]), (true, true, true), "a key twice");
     let not_utf8 = StringCodec.decode(&mut Input::new(&[2, 0xc3, 0x28]));
-    assert!(matches!(
-        not_utf8,
-        Err(CodecError::Invalid {
-            what: "string",
-            offset: 0,
-            ..
-        })
-    ));
+    assert!(matches!(not_utf8, Err(CodecError::Invalid { what: "string", offset: 0, .. })));
 }
 
 #[test]
@@ -149,15 +123,9 @@ fn snapshots_come_back_and_stop_at_sixteen_levels() {
     }
     let mut bytes = Vec::new();
     deep.encode(&mut bytes).unwrap();
-    assert_eq!(
-        CodecSnapshot::decode(&mut Input::new(&bytes)).unwrap(),
-        deep
-    );
+    assert_eq!(CodecSnapshot::decode(&mut Input::new(&bytes)).unwrap(), deep);
     let deeper = CodecSnapshot::of_parts("vec", vec![deep]);
-    assert!(matches!(
-        deeper.encode(&mut Vec::new()),
-        Err(CodecError::TooLarge { .. })
-    ));
+    assert!(matches!(deeper.encode(&mut Vec::new()), Err(CodecError::TooLarge { .. })));
 }
 
 #[test]
@@ -166,18 +134,12 @@ fn wider_numbers_read_narrower_ones_after_migration() {
     let narrow = NumberCodec::<u32>::default();
     assert_eq!(wide.resolve(&wide.snapshot()).answer(), "as is");
     assert_eq!(narrow.resolve(&wide.snapshot()).answer(), "incompatible");
-    assert_eq!(
-        wide.resolve(&StringCodec.snapshot()).answer(),
-        "incompatible"
-    );
+    assert_eq!(wide.resolve(&StringCodec.snapshot()).answer(), "incompatible");
     let Compatibility::AfterMigration(decoder) = wide.resolve(&narrow.snapshot()) else {
         panic!("u32 widens to u64")
     };
     let bytes = encode(&narrow, &7);
-    assert_eq!(
-        decoder.decode_value(&mut Input::new(&bytes)).unwrap(),
-        7_u64
-    );
+    assert_eq!(decoder.decode_value(&mut Input::new(&bytes)).unwrap(), 7_u64);
 }
 
 #[test]
@@ -193,9 +155,7 @@ fn migration_reaches_into_compound_types() {
     let bytes = encode(&default_codec(&old), &old);
     assert_eq!(decoder.decode_value(&mut Input::new(&bytes)).unwrap(), new);
 
-    let back = decoder_for::<Old, _>(&default_codec(&old), &snapshot_of(&new))
-        .err()
-        .unwrap();
+    let back = decoder_for::<Old, _>(&default_codec(&old), &snapshot_of(&new)).err().unwrap();
     let text = back.to_string();
     assert!(text.contains("map<string, vec<option<u64>>>"), "{text}");
 }
@@ -214,29 +174,15 @@ struct VisitV2 {
 #[test]
 fn serde_types_migrate_by_their_own_step() {
     let old = PostcardCodec::<Visit>::new("visit", 1);
-    let visit = Visit {
-        page: "/".to_owned(),
-    };
+    let visit = Visit { page: "/".to_owned() };
     round_trip(&old, &visit);
     let bytes = encode(&old, &visit);
     let without_step = PostcardCodec::<VisitV2>::new("visit", 2);
-    assert_eq!(
-        without_step.resolve(&old.snapshot()).answer(),
-        "incompatible"
-    );
-    let new = without_step.migrate_from(1, |old: Visit| VisitV2 {
-        page: old.page,
-        seconds: 0,
-    });
+    assert_eq!(without_step.resolve(&old.snapshot()).answer(), "incompatible");
+    let new = without_step.migrate_from(1, |old: Visit| VisitV2 { page: old.page, seconds: 0 });
     let decoder = decoder_for(&new, &old.snapshot()).unwrap();
     let migrated = decoder.decode_value(&mut Input::new(&bytes)).unwrap();
-    assert_eq!(
-        migrated,
-        VisitV2 {
-            page: "/".to_owned(),
-            seconds: 0
-        }
-    );
+    assert_eq!(migrated, VisitV2 { page: "/".to_owned(), seconds: 0 });
     let other = PostcardCodec::<Visit>::new("click", 1);
     assert_eq!(new.resolve(&other.snapshot()).answer(), "incompatible");
     assert_eq!(old.snapshot().to_string(), "postcard(visit v1)");

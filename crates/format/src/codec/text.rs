@@ -29,11 +29,7 @@ impl Codec<String> for StringCodec {
         let offset = input.offset();
         let bytes = input.framed(what)?;
         let text = std::str::from_utf8(bytes);
-        text.map(str::to_owned).map_err(|_| CodecError::Invalid {
-            what,
-            offset,
-            reason,
-        })
+        text.map(str::to_owned).map_err(|_| CodecError::Invalid { what, offset, reason })
     }
 }
 

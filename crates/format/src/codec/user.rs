@@ -44,10 +44,7 @@ pub struct Framed<T, C> {
 impl<T, C: UserCodec<T>> Framed<T, C> {
     /// Wraps a codec.
     pub const fn new(codec: C) -> Self {
-        Self {
-            codec,
-            value: PhantomData,
-        }
+        Self { codec, value: PhantomData }
     }
 
     fn snapshot_of(&self, version: u32) -> CodecSnapshot {
@@ -55,28 +52,19 @@ impl<T, C: UserCodec<T>> Framed<T, C> {
         // A name above 65,535 bytes is left out: such types are not told apart.
         let _ = put_text(self.codec.name(), &mut parameters);
         parameters.extend_from_slice(&version.to_le_bytes());
-        CodecSnapshot {
-            parameters,
-            ..CodecSnapshot::plain("user")
-        }
+        CodecSnapshot { parameters, ..CodecSnapshot::plain("user") }
     }
 
     fn read(codec: &C, version: u32, input: &mut Input<'_>) -> Result<T, CodecError> {
         let bytes = input.framed("user value")?;
-        let error = |source| CodecError::User {
-            name: codec.name().to_owned(),
-            source,
-        };
+        let error = |source| CodecError::User { name: codec.name().to_owned(), source };
         codec.decode(version, bytes).map_err(error)
     }
 }
 
 impl<T, C: Clone> Clone for Framed<T, C> {
     fn clone(&self) -> Self {
-        Self {
-            codec: self.codec.clone(),
-            value: PhantomData,
-        }
+        Self { codec: self.codec.clone(), value: PhantomData }
     }
 }
 
@@ -95,10 +83,7 @@ impl<T: 'static, C: UserCodec<T>> Codec<T> for Framed<T, C> {
 
     fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
         put_framed(out, |out| {
-            let error = |source| CodecError::User {
-                name: self.codec.name().to_owned(),
-                source,
-            };
+            let error = |source| CodecError::User { name: self.codec.name().to_owned(), source };
             self.codec.encode(value, out).map_err(error)
         })
     }
@@ -112,9 +97,7 @@ impl<T: 'static, C: UserCodec<T>> Codec<T> for Framed<T, C> {
             return Compatibility::AsIs;
         }
         let mut parameters = Input::new(&stored.parameters);
-        let version = parameters
-            .text("name")
-            .and_then(|_| parameters.u32("version"));
+        let version = parameters.text("name").and_then(|_| parameters.u32("version"));
         match version {
             Ok(version) if self.snapshot_of(version) == *stored && self.codec.can_read(version) => {
                 let codec = self.codec.clone();

@@ -38,13 +38,11 @@ impl Envelope {
     /// [`FormatError::UnsupportedVersion`], [`FormatError::UnsupportedFeatures`],
     /// [`FormatError::Checksum`], [`FormatError::Kind`], [`FormatError::Malformed`].
     pub fn open(bytes: Bytes, kind: StreamKind) -> Result<Self, FormatError> {
-        let header = bytes
-            .first_chunk::<HEADER_LEN>()
-            .ok_or(FormatError::Truncated {
-                what: "header",
-                expected_len_bytes: HEADER_LEN as u64,
-                found_len_bytes: bytes.len() as u64,
-            })?;
+        let header = bytes.first_chunk::<HEADER_LEN>().ok_or(FormatError::Truncated {
+            what: "header",
+            expected_len_bytes: HEADER_LEN as u64,
+            found_len_bytes: bytes.len() as u64,
+        })?;
         let identity = read_header(header, kind)?;
         let least = (HEADER_LEN + FOOTER_LEN) as u64;
         let (body, footer) = bytes
@@ -56,27 +54,16 @@ impl Envelope {
                 found_len_bytes: bytes.len() as u64,
             })?;
         let (index_offset, index_checksum, seal) = read_footer(footer, body.len() as u64)?;
-        let split = usize::try_from(index_offset)
-            .ok()
-            .and_then(|at| body.split_at_checked(at));
+        let split = usize::try_from(index_offset).ok().and_then(|at| body.split_at_checked(at));
         let Some((_, index)) = split else {
-            return Err(malformed_footer(
-                body.len() as u64,
-                "the index lies outside the stream",
-            ));
+            return Err(malformed_footer(body.len() as u64, "the index lies outside the stream"));
         };
         let mut checksum = crc32fast::Hasher::new();
         checksum.update(header);
         checksum.update(index);
         check("index", index_offset, index_checksum, checksum.finalize())?;
         let index = bytes.slice_ref(index);
-        Ok(Self {
-            bytes,
-            identity,
-            index_offset,
-            index,
-            seal,
-        })
+        Ok(Self { bytes, identity, index_offset, index, seal })
     }
 
     /// Who wrote the stream.
@@ -103,9 +90,7 @@ impl Envelope {
     ///
     /// Errors: [`FormatError::Malformed`] outside the stream; [`FormatError::Checksum`].
     pub fn block(&self, block: &Block) -> Result<Bytes, FormatError> {
-        let start = usize::try_from(block.offset)
-            .ok()
-            .filter(|&start| start >= HEADER_LEN);
+        let start = usize::try_from(block.offset).ok().filter(|&start| start >= HEADER_LEN);
         let bytes = start
             .and_then(|start| Some((start, usize::try_from(block.len_bytes).ok()?)))
             .and_then(|(start, len)| Some(start..start.checked_add(len)?))
@@ -113,18 +98,9 @@ impl Envelope {
             .and_then(|range| self.bytes.get(range));
         let Some(bytes) = bytes else {
             let reason = format!("{} bytes reach outside the blocks", block.len_bytes);
-            return Err(FormatError::Malformed {
-                what: "block",
-                offset: block.offset,
-                reason,
-            });
+            return Err(FormatError::Malformed { what: "block", offset: block.offset, reason });
         };
-        check(
-            "block",
-            block.offset,
-            block.checksum,
-            crc32fast::hash(bytes),
-        )?;
+        check("block", block.offset, block.checksum, crc32fast::hash(bytes))?;
         Ok(self.bytes.slice_ref(bytes))
     }
 
@@ -136,26 +112,15 @@ impl Envelope {
         for block in blocks {
             if block.offset != next {
                 let reason = format!("a block begins at {} instead", block.offset);
-                return Err(FormatError::Malformed {
-                    what: "blocks",
-                    offset: next,
-                    reason,
-                });
+                return Err(FormatError::Malformed { what: "blocks", offset: next, reason });
             }
             next += u64::from(block.len_bytes);
         }
         if next == self.index_offset {
             Ok(())
         } else {
-            let reason = format!(
-                "the blocks end here, the index begins at {}",
-                self.index_offset
-            );
-            Err(FormatError::Malformed {
-                what: "blocks",
-                offset: next,
-                reason,
-            })
+            let reason = format!("the blocks end here, the index begins at {}", self.index_offset);
+            Err(FormatError::Malformed { what: "blocks", offset: next, reason })
         }
     }
 }
@@ -164,32 +129,19 @@ fn check(what: &'static str, offset: u64, expected: u32, found: u32) -> Result<(
     if expected == found {
         Ok(())
     } else {
-        Err(FormatError::Checksum {
-            what,
-            offset,
-            expected,
-            found,
-        })
+        Err(FormatError::Checksum { what, offset, expected, found })
     }
 }
 
 fn malformed_footer(offset: u64, reason: &str) -> FormatError {
-    FormatError::Malformed {
-        what: "footer",
-        offset,
-        reason: reason.to_owned(),
-    }
+    FormatError::Malformed { what: "footer", offset, reason: reason.to_owned() }
 }
 
 fn read_header(
     header: &[u8; HEADER_LEN],
     expected: StreamKind,
 ) -> Result<StreamIdentity, FormatError> {
-    let codec = |source| FormatError::Codec {
-        what: "header",
-        offset: 0,
-        source,
-    };
+    let codec = |source| FormatError::Codec { what: "header", offset: 0, source };
     let (checked, _) = header.split_at(HEADER_CHECKSUM_OFFSET);
     let mut input = Input::new(header);
     let mut fields = || -> Result<_, CodecError> {
@@ -202,16 +154,7 @@ fn read_header(
         let checkpoint = input.u64("checkpoint")?;
         let attempt = input.u32("attempt")?;
         let checksum = input.u32("checksum")?;
-        Ok((
-            magic,
-            kind,
-            version,
-            incompatible,
-            subtask,
-            checkpoint,
-            attempt,
-            checksum,
-        ))
+        Ok((magic, kind, version, incompatible, subtask, checkpoint, attempt, checksum))
     };
     let (magic, kind, version, incompatible, subtask, checkpoint, attempt, checksum) =
         fields().map_err(codec)?;
@@ -228,16 +171,9 @@ fn read_header(
     }
     check("header", 0, checksum, crc32fast::hash(checked))?;
     if kind != expected.code() {
-        return Err(FormatError::Kind {
-            expected,
-            found: kind,
-        });
+        return Err(FormatError::Kind { expected, found: kind });
     }
-    let malformed = |reason: String| FormatError::Malformed {
-        what: "header",
-        offset: 0,
-        reason,
-    };
+    let malformed = |reason: String| FormatError::Malformed { what: "header", offset: 0, reason };
     let subtask = match subtask {
         NO_SUBTASK => None,
         index => Some(SubtaskIndex::new(
@@ -246,21 +182,12 @@ fn read_header(
     };
     let checkpoint = CheckpointId::new(checkpoint).map_err(|error| malformed(error.to_string()))?;
     let attempt = AttemptId::new(attempt);
-    Ok(StreamIdentity {
-        kind: expected,
-        subtask,
-        checkpoint,
-        attempt,
-    })
+    Ok(StreamIdentity { kind: expected, subtask, checkpoint, attempt })
 }
 
 /// Offset of the index, checksum of header and index, seal.
 fn read_footer(footer: &[u8; FOOTER_LEN], offset: u64) -> Result<(u64, u32, u32), FormatError> {
-    let codec = |source| FormatError::Codec {
-        what: "footer",
-        offset,
-        source,
-    };
+    let codec = |source| FormatError::Codec { what: "footer", offset, source };
     let (checked, _) = footer.split_at(super::SEAL_OFFSET);
     let mut input = Input::new(footer);
     let index_offset = input.u64("index offset").map_err(codec)?;
@@ -269,10 +196,7 @@ fn read_footer(footer: &[u8; FOOTER_LEN], offset: u64) -> Result<(u64, u32, u32)
     let seal = input.u32("seal").map_err(codec)?;
     check("footer", offset, seal, crc32fast::hash(checked))?;
     if index_offset < HEADER_LEN as u64 || index_offset.checked_add(index_len) != Some(offset) {
-        return Err(malformed_footer(
-            offset,
-            "the index does not end where the footer begins",
-        ));
+        return Err(malformed_footer(offset, "the index does not end where the footer begins"));
     }
     Ok((index_offset, index_checksum, seal))
 }

@@ -18,10 +18,7 @@ fn identity() -> StreamIdentity {
 
 fn stream() -> (Vec<u8>, Vec<Block>) {
     let mut writer = EnvelopeWriter::new(Vec::new(), &identity()).unwrap();
-    let blocks = vec![
-        writer.block(b"first").unwrap(),
-        writer.block(b"second").unwrap(),
-    ];
+    let blocks = vec![writer.block(b"first").unwrap(), writer.block(b"second").unwrap()];
     let (bytes, seal) = writer.finish(b"index").unwrap();
     assert_eq!(bytes[bytes.len() - 4..], seal.to_le_bytes());
     (bytes, blocks)
@@ -31,9 +28,7 @@ fn stream() -> (Vec<u8>, Vec<Block>) {
 fn read(bytes: &[u8], blocks: &[Block]) -> Result<(), FormatError> {
     let envelope = open(bytes, StreamKind::Keyed)?;
     envelope.check_tiling(blocks.iter().copied())?;
-    blocks
-        .iter()
-        .try_for_each(|block| envelope.block(block).map(drop))
+    blocks.iter().try_for_each(|block| envelope.block(block).map(drop))
 }
 
 #[test]
@@ -54,10 +49,7 @@ fn offsets_are_where_the_specification_puts_them() {
     assert_eq!(&bytes[KIND_OFFSET..VERSION_OFFSET], [2, 0]);
     assert_eq!(&bytes[VERSION_OFFSET..COMPATIBLE_FEATURES_OFFSET], [1, 0]);
     assert_eq!(&bytes[SUBTASK_OFFSET..CHECKPOINT_OFFSET], [3, 0, 0, 0]);
-    assert_eq!(
-        &bytes[CHECKPOINT_OFFSET..ATTEMPT_OFFSET],
-        [7, 0, 0, 0, 0, 0, 0, 0]
-    );
+    assert_eq!(&bytes[CHECKPOINT_OFFSET..ATTEMPT_OFFSET], [7, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(&bytes[ATTEMPT_OFFSET..HEADER_CHECKSUM_OFFSET], [2, 0, 0, 0]);
     assert_eq!(&bytes[HEADER_LEN..HEADER_LEN + 5], b"first");
 }
@@ -69,10 +61,7 @@ fn every_flipped_bit_is_found() {
         for bit in 0..8 {
             let mut damaged = bytes.clone();
             damaged[position] ^= 1 << bit;
-            assert!(
-                read(&damaged, &blocks).is_err(),
-                "byte {position} bit {bit}"
-            );
+            assert!(read(&damaged, &blocks).is_err(), "byte {position} bit {bit}");
         }
     }
 }
@@ -98,28 +87,11 @@ fn the_reason_is_named_before_anything_else_is_read() {
     };
     assert!(matches!(with(0, b'a'), FormatError::Magic { .. }));
     let version = with(VERSION_OFFSET, 2);
-    assert!(matches!(
-        version,
-        FormatError::UnsupportedVersion {
-            found: 2,
-            min: 1,
-            max: 1
-        }
-    ));
+    assert!(matches!(version, FormatError::UnsupportedVersion { found: 2, min: 1, max: 1 }));
     let features = with(INCOMPATIBLE_FEATURES_OFFSET, 4);
-    assert!(matches!(
-        features,
-        FormatError::UnsupportedFeatures { found: 4, known: 0 }
-    ));
+    assert!(matches!(features, FormatError::UnsupportedFeatures { found: 4, known: 0 }));
     let attempt = with(ATTEMPT_OFFSET, 9);
-    assert!(matches!(
-        attempt,
-        FormatError::Checksum {
-            what: "header",
-            offset: 0,
-            ..
-        }
-    ));
+    assert!(matches!(attempt, FormatError::Checksum { what: "header", offset: 0, .. }));
     let kind = open(&bytes, StreamKind::Metadata).unwrap_err();
     assert!(matches!(kind, FormatError::Kind { found: 2, .. }));
 }
@@ -128,32 +100,14 @@ fn the_reason_is_named_before_anything_else_is_read() {
 fn blocks_outside_the_stream_or_with_gaps_are_refused() {
     let (bytes, blocks) = stream();
     let envelope = open(&bytes, StreamKind::Keyed).unwrap();
-    for (offset, len_bytes) in [
-        (0, 5),
-        (40, 60),
-        (u64::MAX, 1),
-        (u64::MAX - 3, 9),
-        (48, u32::MAX),
-    ] {
-        let outside = Block {
-            offset,
-            len_bytes,
-            checksum: 0,
-        };
+    for (offset, len_bytes) in [(0, 5), (40, 60), (u64::MAX, 1), (u64::MAX - 3, 9), (48, u32::MAX)]
+    {
+        let outside = Block { offset, len_bytes, checksum: 0 };
         let error = envelope.block(&outside).unwrap_err();
-        assert!(
-            matches!(error, FormatError::Malformed { what: "block", .. }),
-            "{offset}"
-        );
+        assert!(matches!(error, FormatError::Malformed { what: "block", .. }), "{offset}");
     }
     assert!(envelope.check_tiling([blocks[0]]).is_err());
     assert!(envelope.check_tiling([blocks[1], blocks[0]]).is_err());
-    let swapped = Block {
-        checksum: blocks[1].checksum,
-        ..blocks[0]
-    };
-    assert!(matches!(
-        envelope.block(&swapped),
-        Err(FormatError::Checksum { .. })
-    ));
+    let swapped = Block { checksum: blocks[1].checksum, ..blocks[0] };
+    assert!(matches!(envelope.block(&swapped), Err(FormatError::Checksum { .. })));
 }

@@ -28,11 +28,7 @@ impl<W: Write> EnvelopeWriter<W> {
     pub fn new(mut out: W, identity: &StreamIdentity) -> Result<Self, FormatError> {
         let header = header_of(identity);
         out.write_all(&header)?;
-        Ok(Self {
-            out,
-            header,
-            position: HEADER_LEN as u64,
-        })
+        Ok(Self { out, header, position: HEADER_LEN as u64 })
     }
 
     /// Writes a block and says where it lies.
@@ -40,19 +36,10 @@ impl<W: Write> EnvelopeWriter<W> {
     /// Errors: [`FormatError::Limit`] above 2^31 - 1 bytes; [`FormatError::Write`].
     pub fn block(&mut self, bytes: &[u8]) -> Result<Block, FormatError> {
         let found = bytes.len() as u64;
-        let len_bytes = u32::try_from(found)
-            .ok()
-            .filter(|_| found <= MAX_BLOCK_LEN_BYTES)
-            .ok_or(FormatError::Limit {
-                what: "block size in bytes",
-                found,
-                limit: MAX_BLOCK_LEN_BYTES,
-            })?;
-        let block = Block {
-            offset: self.position,
-            len_bytes,
-            checksum: crc32fast::hash(bytes),
-        };
+        let len_bytes = u32::try_from(found).ok().filter(|_| found <= MAX_BLOCK_LEN_BYTES).ok_or(
+            FormatError::Limit { what: "block size in bytes", found, limit: MAX_BLOCK_LEN_BYTES },
+        )?;
+        let block = Block { offset: self.position, len_bytes, checksum: crc32fast::hash(bytes) };
         self.out.write_all(bytes)?;
         self.position += found;
         Ok(block)
@@ -78,9 +65,7 @@ impl<W: Write> EnvelopeWriter<W> {
 }
 
 fn header_of(identity: &StreamIdentity) -> [u8; HEADER_LEN] {
-    let subtask = identity
-        .subtask
-        .map_or(NO_SUBTASK, |subtask| u32::from(subtask.get()));
+    let subtask = identity.subtask.map_or(NO_SUBTASK, |subtask| u32::from(subtask.get()));
     let fields: [&[u8]; 8] = [
         &MAGIC,
         &identity.kind.code().to_le_bytes(),
@@ -93,11 +78,7 @@ fn header_of(identity: &StreamIdentity) -> [u8; HEADER_LEN] {
     ];
     let mut bytes = fields.concat();
     let checksum = crc32fast::hash(&bytes);
-    assert_eq!(
-        bytes.len(),
-        HEADER_CHECKSUM_OFFSET,
-        "the header has its specified length"
-    );
+    assert_eq!(bytes.len(), HEADER_CHECKSUM_OFFSET, "the header has its specified length");
     bytes.extend_from_slice(&checksum.to_le_bytes());
     let mut header = [0; HEADER_LEN];
     header.copy_from_slice(&bytes);

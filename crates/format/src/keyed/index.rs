@@ -152,34 +152,17 @@ impl KeyedHeader {
         let key_groups = KeyGroupRange::new(first, last, max_parallelism)?;
         let key = CodecSnapshot::decode(input)?;
         let count = input.u16("number of states")?;
-        let states = (0..count)
-            .map(|_| decode_state(input))
-            .collect::<Result<Vec<_>, IndexError>>()?;
+        let states =
+            (0..count).map(|_| decode_state(input)).collect::<Result<Vec<_>, IndexError>>()?;
         for (position, state) in states.iter().enumerate() {
-            if states
-                .iter()
-                .take(position)
-                .any(|earlier| earlier.name == state.name)
-            {
-                return Err(IndexError::Rule(format!(
-                    "state {:?} comes twice",
-                    state.name
-                )));
+            if states.iter().take(position).any(|earlier| earlier.name == state.name) {
+                return Err(IndexError::Rule(format!("state {:?} comes twice", state.name)));
             }
         }
         if input.u16("number of other files")? != 0 {
-            return Err(IndexError::Rule(
-                "blocks of other files are not known".to_owned(),
-            ));
+            return Err(IndexError::Rule("blocks of other files are not known".to_owned()));
         }
-        Ok(Self {
-            uid,
-            max_parallelism,
-            assigner,
-            key_groups,
-            key,
-            states,
-        })
+        Ok(Self { uid, max_parallelism, assigner, key_groups, key, states })
     }
 }
 
@@ -190,12 +173,7 @@ fn decode_state(input: &mut Input<'_>) -> Result<StateMeta, IndexError> {
         .ok_or_else(|| IndexError::Rule(format!("kind {kind} of state {name:?} is unknown")))?;
     let namespace = CodecSnapshot::decode(input)?;
     let value = CodecSnapshot::decode(input)?;
-    Ok(StateMeta {
-        name,
-        kind,
-        namespace,
-        value,
-    })
+    Ok(StateMeta { name, kind, namespace, value })
 }
 
 impl BlockEntry {
@@ -213,11 +191,7 @@ impl BlockEntry {
         out.extend_from_slice(&self.block.len_bytes.to_le_bytes());
         out.extend_from_slice(&self.block.checksum.to_le_bytes());
         out.extend_from_slice(&0_u32.to_le_bytes());
-        assert_eq!(
-            out.len() - start,
-            usize::from(BLOCK_ENTRY_LEN),
-            "length of a block entry"
-        );
+        assert_eq!(out.len() - start, usize::from(BLOCK_ENTRY_LEN), "length of a block entry");
     }
 
     fn decode(bytes: &[u8], header: &KeyedHeader) -> Result<Self, IndexError> {
@@ -242,28 +216,14 @@ impl BlockEntry {
             )));
         }
         if usize::from(state) >= header.states.len() {
-            return Err(IndexError::Rule(format!(
-                "state id {state} is not in the table"
-            )));
+            return Err(IndexError::Rule(format!("state id {state} is not in the table")));
         }
         if !header.key_groups.contains(key_group) {
             let range = header.key_groups;
-            return Err(IndexError::Rule(format!(
-                "key group {key_group} is outside {range}"
-            )));
+            return Err(IndexError::Rule(format!("key group {key_group} is outside {range}")));
         }
-        let block = Block {
-            offset,
-            len_bytes,
-            checksum,
-        };
-        Ok(Self {
-            state,
-            key_group,
-            segment,
-            entry_count,
-            block,
-        })
+        let block = Block { offset, len_bytes, checksum };
+        Ok(Self { state, key_group, segment, entry_count, block })
     }
 
     const fn order(&self) -> (u16, u16, u32) {
@@ -280,16 +240,8 @@ pub(super) fn decode_index(
     decode_parts(&mut input).map_err(|error| {
         let (what, offset) = ("index", index_offset + input.offset() as u64);
         match error {
-            IndexError::Codec(source) => FormatError::Codec {
-                what,
-                offset: index_offset,
-                source,
-            },
-            IndexError::Rule(reason) => FormatError::Malformed {
-                what,
-                offset,
-                reason,
-            },
+            IndexError::Codec(source) => FormatError::Codec { what, offset: index_offset, source },
+            IndexError::Rule(reason) => FormatError::Malformed { what, offset, reason },
         }
     })
 }
@@ -299,25 +251,17 @@ fn decode_parts(input: &mut Input<'_>) -> Result<(KeyedHeader, Vec<BlockEntry>),
     let count = input.u32("number of blocks")?;
     let entry_len = input.u16("length of a block entry")?;
     if entry_len != BLOCK_ENTRY_LEN {
-        return Err(IndexError::Rule(format!(
-            "block entries of {entry_len} bytes"
-        )));
+        return Err(IndexError::Rule(format!("block entries of {entry_len} bytes")));
     }
     let entries = input.take(u64::from(count) * u64::from(entry_len), "block entries")?;
     if !input.is_empty() {
-        return Err(IndexError::Rule(format!(
-            "{} bytes after the last entry",
-            input.rest().len()
-        )));
+        return Err(IndexError::Rule(format!("{} bytes after the last entry", input.rest().len())));
     }
     let blocks = entries
         .chunks_exact(usize::from(entry_len))
         .map(|entry| BlockEntry::decode(entry, &header))
         .collect::<Result<Vec<_>, IndexError>>()?;
-    if blocks
-        .windows(2)
-        .any(|pair| matches!(pair, [a, b] if a.order() >= b.order()))
-    {
+    if blocks.windows(2).any(|pair| matches!(pair, [a, b] if a.order() >= b.order())) {
         let rule = "blocks are not in the order of key group, state, segment";
         return Err(IndexError::Rule(rule.to_owned()));
     }

@@ -24,11 +24,7 @@ impl KeyedReader {
         let envelope = Envelope::open(bytes, StreamKind::Keyed)?;
         let (header, blocks) = decode_index(envelope.index(), envelope.index_offset())?;
         envelope.check_tiling(blocks.iter().map(|entry| entry.block))?;
-        Ok(Self {
-            envelope,
-            header,
-            blocks,
-        })
+        Ok(Self { envelope, header, blocks })
     }
 
     /// Who wrote the stream.
@@ -48,9 +44,7 @@ impl KeyedReader {
 
     /// The blocks of some key groups.
     pub fn blocks_of(&self, range: KeyGroupRange) -> impl Iterator<Item = &BlockEntry> {
-        self.blocks
-            .iter()
-            .filter(move |entry| range.contains(entry.key_group))
+        self.blocks.iter().filter(move |entry| range.contains(entry.key_group))
     }
 
     /// The entries of a block, still encoded, after comparing the checksum.
@@ -64,7 +58,6 @@ impl KeyedReader {
     ///
     /// Errors: [`FormatError::Checksum`], [`FormatError::Malformed`].
     pub fn verify(&self, range: KeyGroupRange) -> Result<(), FormatError> {
-        self.blocks_of(range)
-            .try_for_each(|block| self.entries(block).map(drop))
+        self.blocks_of(range).try_for_each(|block| self.entries(block).map(drop))
     }
 }

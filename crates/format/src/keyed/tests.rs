@@ -31,16 +31,8 @@ fn header() -> KeyedHeader {
         key_groups: KeyGroupRange::new(10, 20, max()).unwrap(),
         key: <String as HasCodec>::Codec::default().snapshot(),
         states: vec![
-            state(
-                "sum",
-                StateKind::Reducing,
-                <u64 as HasCodec>::Codec::default().snapshot(),
-            ),
-            state(
-                "last",
-                StateKind::List,
-                <Vec<u8> as HasCodec>::Codec::default().snapshot(),
-            ),
+            state("sum", StateKind::Reducing, <u64 as HasCodec>::Codec::default().snapshot()),
+            state("last", StateKind::List, <Vec<u8> as HasCodec>::Codec::default().snapshot()),
         ],
     }
 }
@@ -74,26 +66,16 @@ fn what_was_written_is_read() {
     let reader = open(&stream()).unwrap();
     assert_eq!(*reader.header(), header());
     assert_eq!(*reader.identity(), identity());
-    let all: Vec<_> = reader
-        .blocks()
-        .iter()
-        .map(|b| reader.entries(b).unwrap())
-        .collect();
+    let all: Vec<_> = reader.blocks().iter().map(|b| reader.entries(b).unwrap()).collect();
     assert_eq!(all, [&b"two entries"[..], b"one more", b"a list", b"far"]);
     let upper = KeyGroupRange::new(15, 127, max()).unwrap();
-    let upper: Vec<_> = reader
-        .blocks_of(upper)
-        .map(|b| (b.key_group, b.entry_count))
-        .collect();
+    let upper: Vec<_> = reader.blocks_of(upper).map(|b| (b.key_group, b.entry_count)).collect();
     assert_eq!(upper, [(group(20), 1)]);
 }
 
 #[test]
 fn a_stream_without_states_or_blocks() {
-    let header = KeyedHeader {
-        states: Vec::new(),
-        ..header()
-    };
+    let header = KeyedHeader { states: Vec::new(), ..header() };
     let writer = KeyedWriter::new(Vec::new(), &identity(), &header).unwrap();
     let reader = open(&writer.finish().unwrap().0).unwrap();
     assert_eq!(*reader.header(), header);
@@ -118,13 +100,8 @@ fn blocks_out_of_order_are_refused_by_the_writer() {
     let mut writer = KeyedWriter::new(Vec::new(), &identity(), &header()).unwrap();
     writer.block(group(11), 0, 0, 1, b"x").unwrap();
     for (key_group, state, segment) in [(11, 0, 0), (10, 1, 0)] {
-        let error = writer
-            .block(group(key_group), state, segment, 1, b"y")
-            .unwrap_err();
-        assert!(matches!(
-            error,
-            FormatError::Malformed { what: "block", .. }
-        ));
+        let error = writer.block(group(key_group), state, segment, 1, b"y").unwrap_err();
+        assert!(matches!(error, FormatError::Malformed { what: "block", .. }));
     }
 }
 
@@ -139,13 +116,7 @@ fn rules_hold_whatever_the_checksums_say() {
         let mut writer = crate::envelope::EnvelopeWriter::new(Vec::new(), &identity()).unwrap();
         let block = writer.block(b"entries").unwrap();
         let (state, segment, entry_count) = (0, 0, 1);
-        let entry = BlockEntry {
-            state,
-            key_group: group(10),
-            segment,
-            entry_count,
-            block,
-        };
+        let entry = BlockEntry { state, key_group: group(10), segment, entry_count, block };
         entry.encode(&mut index);
         change(&mut index);
         open(&writer.finish(&index).unwrap().0).map(drop)
@@ -158,21 +129,9 @@ fn rules_hold_whatever_the_checksums_say() {
             index[at] = byte;
         }
     };
-    for (offset, byte) in [
-        (0, 9),
-        (2, 21),
-        (2, 200),
-        (4, 1),
-        (6, 2),
-        (7, 1),
-        (16, 41),
-        (24, 200),
-    ] {
+    for (offset, byte) in [(0, 9), (2, 21), (2, 200), (4, 1), (6, 2), (7, 1), (16, 41), (24, 200)] {
         let error = refused(&at(offset, byte)).unwrap_err();
-        assert!(
-            matches!(error, FormatError::Malformed { .. }),
-            "offset {offset}: {error}"
-        );
+        assert!(matches!(error, FormatError::Malformed { .. }), "offset {offset}: {error}");
     }
     assert!(refused(&|index| index.push(0)).is_err());
     assert!(refused(&|index| index.truncate(index.len() - 1)).is_err());

@@ -28,18 +28,10 @@ impl<W: Write> KeyedWriter<W> {
         header: &KeyedHeader,
     ) -> Result<Self, FormatError> {
         let mut index = Vec::new();
-        let codec = |source| FormatError::Codec {
-            what: "index",
-            offset: 0,
-            source,
-        };
+        let codec = |source| FormatError::Codec { what: "index", offset: 0, source };
         header.encode(&mut index).map_err(codec)?;
         let envelope = EnvelopeWriter::new(out, identity)?;
-        Ok(Self {
-            envelope,
-            index,
-            entries: Vec::new(),
-        })
+        Ok(Self { envelope, index, entries: Vec::new() })
     }
 
     /// Writes one block of encoded entries.
@@ -54,26 +46,13 @@ impl<W: Write> KeyedWriter<W> {
         entry_count: u32,
         bytes: &[u8],
     ) -> Result<(), FormatError> {
-        let last = self
-            .entries
-            .last()
-            .map(|last| (last.key_group, last.state, last.segment));
+        let last = self.entries.last().map(|last| (last.key_group, last.state, last.segment));
         if last >= Some((key_group, state, segment)) {
             let reason = "written out of order".to_owned();
-            return Err(FormatError::Malformed {
-                what: "block",
-                offset: 0,
-                reason,
-            });
+            return Err(FormatError::Malformed { what: "block", offset: 0, reason });
         }
         let block = self.envelope.block(bytes)?;
-        self.entries.push(BlockEntry {
-            state,
-            key_group,
-            segment,
-            entry_count,
-            block,
-        });
+        self.entries.push(BlockEntry { state, key_group, segment, entry_count, block });
         Ok(())
     }
 

@@ -25,26 +25,12 @@ pub fn read_metadata(bytes: Bytes) -> Result<CheckpointMetadata, FormatError> {
     let parts = read_index(&mut input).map_err(|refusal| {
         let offset = start + input.offset() as u64;
         match refusal {
-            Refusal::Codec(source) => FormatError::Codec {
-                what: "index",
-                offset: start,
-                source,
-            },
-            Refusal::Rule(reason) => FormatError::Malformed {
-                what: "index",
-                offset,
-                reason,
-            },
+            Refusal::Codec(source) => FormatError::Codec { what: "index", offset: start, source },
+            Refusal::Rule(reason) => FormatError::Malformed { what: "index", offset, reason },
         }
     })?;
-    let Index {
-        job,
-        triggered_at_ms,
-        completed_at_ms,
-        max_parallelism,
-        assigner,
-        operators,
-    } = parts;
+    let Index { job, triggered_at_ms, completed_at_ms, max_parallelism, assigner, operators } =
+        parts;
     let properties = CheckpointProperties {
         job,
         checkpoint: identity.checkpoint,
@@ -54,10 +40,7 @@ pub fn read_metadata(bytes: Bytes) -> Result<CheckpointMetadata, FormatError> {
         max_parallelism,
         assigner,
     };
-    Ok(CheckpointMetadata {
-        properties,
-        operators,
-    })
+    Ok(CheckpointMetadata { properties, operators })
 }
 
 struct Index {
@@ -81,27 +64,15 @@ fn read_index(input: &mut Input<'_>) -> Result<Index, Refusal> {
     for _ in 0..input.u16("number of operators")? {
         let operator = read_operator(input, max_parallelism)?;
         if operators.iter().any(|earlier| earlier.uid == operator.uid) {
-            return Err(Refusal::Rule(format!(
-                "operator {} comes twice",
-                operator.uid
-            )));
+            return Err(Refusal::Rule(format!("operator {} comes twice", operator.uid)));
         }
         operators.push(operator);
     }
     if !input.is_empty() {
         let left = input.rest().len();
-        return Err(Refusal::Rule(format!(
-            "{left} bytes after the last operator"
-        )));
+        return Err(Refusal::Rule(format!("{left} bytes after the last operator")));
     }
-    Ok(Index {
-        job,
-        triggered_at_ms,
-        completed_at_ms,
-        max_parallelism,
-        assigner,
-        operators,
-    })
+    Ok(Index { job, triggered_at_ms, completed_at_ms, max_parallelism, assigner, operators })
 }
 
 fn read_operator(input: &mut Input<'_>, max: MaxParallelism) -> Result<OperatorState, Refusal> {
@@ -111,11 +82,7 @@ fn read_operator(input: &mut Input<'_>, max: MaxParallelism) -> Result<OperatorS
         .subtasks()
         .map(|index| read_subtask(input, index, parallelism))
         .collect::<Result<Vec<_>, Refusal>>()?;
-    Ok(OperatorState {
-        uid,
-        parallelism,
-        subtasks,
-    })
+    Ok(OperatorState { uid, parallelism, subtasks })
 }
 
 fn read_subtask(
@@ -125,9 +92,7 @@ fn read_subtask(
 ) -> Result<SubtaskState, Refusal> {
     let flags = input.u8("subtask flags")?;
     if flags & !(HAS_KEYED | HAS_OPERATOR) != 0 {
-        return Err(Refusal::Rule(format!(
-            "subtask flags {flags:#04x} are unknown"
-        )));
+        return Err(Refusal::Rule(format!("subtask flags {flags:#04x} are unknown")));
     }
     let keyed = if flags & HAS_KEYED == 0 {
         None
@@ -139,23 +104,14 @@ fn read_subtask(
             let rule = format!("subtask {index} has key groups {key_groups} instead of {expected}");
             return Err(Refusal::Rule(rule));
         }
-        Some(KeyedStateHandle {
-            key_groups,
-            stream: read_handle(input)?,
-        })
+        Some(KeyedStateHandle { key_groups, stream: read_handle(input)? })
     };
     let operator = if flags & HAS_OPERATOR == 0 {
         None
     } else {
-        Some(OperatorStateHandle {
-            stream: read_handle(input)?,
-        })
+        Some(OperatorStateHandle { stream: read_handle(input)? })
     };
-    Ok(SubtaskState {
-        index,
-        keyed,
-        operator,
-    })
+    Ok(SubtaskState { index, keyed, operator })
 }
 
 fn read_handle(input: &mut Input<'_>) -> Result<StateHandle, Refusal> {
@@ -170,11 +126,7 @@ fn read_handle(input: &mut Input<'_>) -> Result<StateHandle, Refusal> {
         FILE => StateLocation::File(StoragePath::new(input.text("path")?)?),
         other => return Err(Refusal::Rule(format!("location {other} is unknown"))),
     };
-    Ok(StateHandle {
-        location,
-        len_bytes,
-        seal,
-    })
+    Ok(StateHandle { location, len_bytes, seal })
 }
 
 /// Why metadata is refused, before its place is known.

@@ -10,20 +10,12 @@ use crate::FormatError;
 
 fn file(path: &str) -> StateHandle {
     let location = StateLocation::File(StoragePath::new(path).unwrap());
-    StateHandle {
-        location,
-        len_bytes: 123_456,
-        seal: 0xdead_beef,
-    }
+    StateHandle { location, len_bytes: 123_456, seal: 0xdead_beef }
 }
 
 fn inline(bytes: &'static [u8]) -> StateHandle {
     let location = StateLocation::Inline(Bytes::from_static(bytes));
-    StateHandle {
-        location,
-        len_bytes: bytes.len() as u64,
-        seal: 7,
-    }
+    StateHandle { location, len_bytes: bytes.len() as u64, seal: 7 }
 }
 
 fn metadata() -> CheckpointMetadata {
@@ -40,9 +32,8 @@ fn metadata() -> CheckpointMetadata {
                     key_groups: KeyGroupRange::of_subtask(index, parallelism).unwrap(),
                     stream: file(&format!("chk-7/count-{index}-keyed-2")),
                 }),
-                operator: (index.get() == 1).then(|| OperatorStateHandle {
-                    stream: inline(b"operator state"),
-                }),
+                operator: (index.get() == 1)
+                    .then(|| OperatorStateHandle { stream: inline(b"operator state") }),
             })
             .collect(),
     };
@@ -68,11 +59,7 @@ fn read(bytes: &[u8]) -> Result<CheckpointMetadata, FormatError> {
 fn what_was_written_is_read() {
     let bytes = write_metadata(&metadata()).unwrap();
     assert_eq!(read(&bytes).unwrap(), metadata());
-    assert_eq!(
-        write_metadata(&metadata()).unwrap(),
-        bytes,
-        "the same bytes each time"
-    );
+    assert_eq!(write_metadata(&metadata()).unwrap(), bytes, "the same bytes each time");
     assert_eq!(metadata().state_len_bytes(), 2 * 123_456 + 2 * 14);
 }
 
@@ -95,10 +82,7 @@ fn a_range_that_is_not_the_one_of_the_subtask_is_refused() {
     let keyed = wrong.operators[1].subtasks[0].keyed.as_mut().unwrap();
     keyed.key_groups = KeyGroupRange::new(0, 64, MaxParallelism::new(128).unwrap()).unwrap();
     let error = read(&write_metadata(&wrong).unwrap()).unwrap_err();
-    assert!(
-        error.to_string().contains("0..=64 instead of 0..=63"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("0..=64 instead of 0..=63"), "{error}");
 }
 
 #[test]

@@ -40,51 +40,30 @@ fn encode_index(metadata: &CheckpointMetadata) -> Result<Vec<u8>, CodecError> {
     let limit = u64::from(u16::MAX);
     let count = u16::try_from(found).map_err(|_| CodecError::TooLarge { what, found, limit })?;
     out.extend_from_slice(&count.to_le_bytes());
-    metadata
-        .operators
-        .iter()
-        .try_for_each(|operator| put_operator(operator, &mut out))?;
+    metadata.operators.iter().try_for_each(|operator| put_operator(operator, &mut out))?;
     Ok(out)
 }
 
 fn put_operator(operator: &OperatorState, out: &mut Vec<u8>) -> Result<(), CodecError> {
     put_text(operator.uid.as_str(), out)?;
     out.extend_from_slice(&operator.parallelism.get().to_le_bytes());
-    operator
-        .subtasks
-        .iter()
-        .try_for_each(|subtask| put_subtask(subtask, out))
+    operator.subtasks.iter().try_for_each(|subtask| put_subtask(subtask, out))
 }
 
 fn put_subtask(subtask: &SubtaskState, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    let keyed = if subtask.keyed.is_some() {
-        HAS_KEYED
-    } else {
-        0
-    };
-    let operator = if subtask.operator.is_some() {
-        HAS_OPERATOR
-    } else {
-        0
-    };
+    let keyed = if subtask.keyed.is_some() { HAS_KEYED } else { 0 };
+    let operator = if subtask.operator.is_some() { HAS_OPERATOR } else { 0 };
     out.push(keyed | operator);
     if let Some(keyed) = &subtask.keyed {
         out.extend_from_slice(&keyed.key_groups.first().get().to_le_bytes());
         out.extend_from_slice(&keyed.key_groups.last().get().to_le_bytes());
         put_handle(&keyed.stream, out)?;
     }
-    subtask
-        .operator
-        .iter()
-        .try_for_each(|operator| put_handle(&operator.stream, out))
+    subtask.operator.iter().try_for_each(|operator| put_handle(&operator.stream, out))
 }
 
 fn put_handle(handle: &StateHandle, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    out.push(if handle.file().is_some() {
-        FILE
-    } else {
-        INLINE
-    });
+    out.push(if handle.file().is_some() { FILE } else { INLINE });
     out.extend_from_slice(&handle.len_bytes.to_le_bytes());
     out.extend_from_slice(&handle.seal.to_le_bytes());
     match &handle.location {

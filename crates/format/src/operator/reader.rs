@@ -17,16 +17,8 @@ pub fn read_operator_state(
 ) -> Result<(OperatorUid, StreamIdentity, Vec<OperatorStateItems>), FormatError> {
     let envelope = Envelope::open(bytes, StreamKind::Operator)?;
     let offset = envelope.index_offset();
-    let codec = |source| FormatError::Codec {
-        what: "index",
-        offset,
-        source,
-    };
-    let malformed = |reason: String| FormatError::Malformed {
-        what: "index",
-        offset,
-        reason,
-    };
+    let codec = |source| FormatError::Codec { what: "index", offset, source };
+    let malformed = |reason: String| FormatError::Malformed { what: "index", offset, reason };
     let mut input = Input::new(envelope.index());
     let uid = OperatorUid::new(input.text("operator uid").map_err(codec)?)
         .map_err(|error| malformed(error.to_string()))?;
@@ -41,19 +33,11 @@ pub fn read_operator_state(
             return Err(malformed(format!("state {name:?} comes twice")));
         }
         let items = read_items(&envelope, &block, item_count)?;
-        states.push(OperatorStateItems {
-            name,
-            mode,
-            item,
-            items,
-        });
+        states.push(OperatorStateItems { name, mode, item, items });
         blocks.push(block);
     }
     if !input.is_empty() {
-        return Err(malformed(format!(
-            "{} bytes after the last state",
-            input.rest().len()
-        )));
+        return Err(malformed(format!("{} bytes after the last state", input.rest().len())));
     }
     envelope.check_tiling(blocks)?;
     Ok((uid, *envelope.identity(), states))
@@ -69,17 +53,7 @@ fn read_state(input: &mut Input<'_>) -> Result<StateRow, CodecError> {
     let offset = input.u64("block offset")?;
     let len_bytes = input.u32("block length")?;
     let checksum = input.u32("block checksum")?;
-    Ok((
-        name,
-        mode,
-        item,
-        item_count,
-        Block {
-            offset,
-            len_bytes,
-            checksum,
-        },
-    ))
+    Ok((name, mode, item, item_count, Block { offset, len_bytes, checksum }))
 }
 
 fn read_items(
@@ -88,11 +62,7 @@ fn read_items(
     item_count: u32,
 ) -> Result<Vec<Bytes>, FormatError> {
     let bytes = envelope.block(block)?;
-    let codec = |source| FormatError::Codec {
-        what: "items",
-        offset: block.offset,
-        source,
-    };
+    let codec = |source| FormatError::Codec { what: "items", offset: block.offset, source };
     let mut input = Input::new(&bytes);
     let mut items = Vec::new();
     while !input.is_empty() {
@@ -102,10 +72,6 @@ fn read_items(
         Ok(items)
     } else {
         let reason = format!("{item_count} items expected, {} found", items.len());
-        Err(FormatError::Malformed {
-            what: "items",
-            offset: block.offset,
-            reason,
-        })
+        Err(FormatError::Malformed { what: "items", offset: block.offset, reason })
     }
 }

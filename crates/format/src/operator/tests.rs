@@ -23,11 +23,7 @@ fn states() -> Vec<OperatorStateItems> {
         items: items.iter().map(|item| Bytes::from_static(item)).collect(),
     };
     vec![
-        state(
-            "offsets",
-            DistributionMode::Split,
-            &[b"first", b"", b"third"],
-        ),
+        state("offsets", DistributionMode::Split, &[b"first", b"", b"third"]),
         state("seen", DistributionMode::Union, &[]),
         state("rules", DistributionMode::Broadcast, &[&[7; 200]]),
     ]
@@ -35,24 +31,14 @@ fn states() -> Vec<OperatorStateItems> {
 
 fn stream(states: &[OperatorStateItems]) -> Vec<u8> {
     let uid = OperatorUid::new("source").unwrap();
-    write_operator_state(Vec::new(), &identity(), &uid, states)
-        .unwrap()
-        .0
+    write_operator_state(Vec::new(), &identity(), &uid, states).unwrap().0
 }
 
 #[test]
 fn what_was_written_is_read() {
     let (uid, found, items) = read_operator_state(Bytes::from(stream(&states()))).unwrap();
-    assert_eq!(
-        (uid.as_str(), found, items),
-        ("source", identity(), states())
-    );
-    assert!(
-        read_operator_state(Bytes::from(stream(&[])))
-            .unwrap()
-            .2
-            .is_empty()
-    );
+    assert_eq!((uid.as_str(), found, items), ("source", identity(), states()));
+    assert!(read_operator_state(Bytes::from(stream(&[]))).unwrap().2.is_empty());
 }
 
 #[test]
@@ -72,12 +58,7 @@ fn every_flipped_bit_and_every_cut_is_found() {
 
 #[test]
 fn a_name_must_not_come_twice() {
-    let [first, ..] = &states()[..] else {
-        unreachable!()
-    };
+    let [first, ..] = &states()[..] else { unreachable!() };
     let twice = read_operator_state(Bytes::from(stream(&[first.clone(), first.clone()])));
-    assert!(matches!(
-        twice,
-        Err(FormatError::Malformed { what: "index", .. })
-    ));
+    assert!(matches!(twice, Err(FormatError::Malformed { what: "index", .. })));
 }

@@ -18,11 +18,7 @@ pub fn write_operator_state<W: Write>(
     uid: &OperatorUid,
     states: &[OperatorStateItems],
 ) -> Result<(W, u32), FormatError> {
-    let codec = |source| FormatError::Codec {
-        what: "index",
-        offset: 0,
-        source,
-    };
+    let codec = |source| FormatError::Codec { what: "index", offset: 0, source };
     let mut envelope = EnvelopeWriter::new(out, identity)?;
     let mut index = Vec::new();
     put_text(uid.as_str(), &mut index).map_err(codec)?;
