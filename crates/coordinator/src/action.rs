@@ -1,0 +1,126 @@
+//! What the coordinator asks of the driver.
+
+use std::fmt;
+
+use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata, SubtaskState};
+
+use crate::TaskId;
+
+/// Something to do, in the order given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Send barriers from all sources.
+    Trigger {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The run of the job.
+        attempt: AttemptId,
+        /// When it was triggered, in milliseconds of the caller's clock.
+        triggered_at_ms: u64,
+        /// Whether it is the last checkpoint of the job.
+        is_final: bool,
+    },
+    /// Write the metadata, then report `Committed` or `CommitFailed`.
+    Commit {
+        /// What to write.
+        metadata: CheckpointMetadata,
+        /// Whether it is the last checkpoint of the job.
+        is_final: bool,
+    },
+    /// Tell all tasks that the checkpoint is complete.
+    NotifyComplete {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The highest checkpoint that is no longer kept because of this one.
+        subsumed: Option<CheckpointId>,
+        /// Whether it was the last checkpoint of the job.
+        is_final: bool,
+    },
+    /// Tell all tasks that the checkpoint will not complete.
+    NotifyAborted {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Why.
+        reason: AbortReason,
+    },
+    /// Delete the files of a state that no checkpoint will use.
+    Discard {
+        /// The state, left with the streams to delete: those that lie in a file which neither
+        /// the pending nor a retained checkpoint references.
+        state: SubtaskState,
+    },
+    /// Delete a checkpoint that newer ones replace: first its `_metadata`, then the files named
+    /// here and no others, even if more lie in its folder.
+    DeleteCheckpoint {
+        /// Its metadata, left with the streams to delete, as for `Discard`.
+        metadata: CheckpointMetadata,
+    },
+    /// Fail the job.
+    FailJob {
+        /// Why.
+        reason: JobFailure,
+    },
+    /// Send [`Event::Tick`](crate::Event::Tick) at or after this time. The last one stands;
+    /// a tick before its time does not renew it.
+    WakeAt {
+        /// In milliseconds of the caller's clock.
+        at_ms: u64,
+    },
+}
+
+/// Why a checkpoint did not complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AbortReason {
+    /// Not all tasks acknowledged within the timeout.
+    Expired,
+    /// A task could not take part.
+    Declined {
+        /// The task.
+        task: TaskId,
+        /// What it said.
+        reason: String,
+    },
+    /// The metadata could not be written.
+    CommitFailed {
+        /// What the driver said.
+        reason: String,
+    },
+    /// The run ended first.
+    JobStopped,
+}
+
+impl fmt::Display for AbortReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired => f.write_str("not all tasks acknowledged in time"),
+            Self::Declined { task, reason } => write!(f, "{task} declined: {reason}"),
+            Self::CommitFailed { reason } => {
+                write!(f, "the metadata could not be written: {reason}")
+            }
+            Self::JobStopped => f.write_str("the job stopped"),
+        }
+    }
+}
+
+/// Why the job must fail.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobFailure {
+    /// More checkpoints in a row failed than are tolerable.
+    #[error(
+        "{failed} checkpoints failed in a row where {tolerable} are tolerable, the last one, \
+         checkpoint {checkpoint}, because {reason}"
+    )]
+    TooManyFailedCheckpoints {
+        /// How many failed since the last one that completed.
+        failed: u32,
+        /// How many may.
+        tolerable: u32,
+        /// The last one that failed.
+        checkpoint: CheckpointId,
+        /// Why it failed.
+        reason: AbortReason,
+    },
+}

@@ -1,0 +1,70 @@
+//! Options of the coordinator.
+
+/// Options of the coordinator; they hold for one run of a job.
+///
+/// At most one checkpoint is pending at a time: concurrent checkpoints are not offered in this
+/// version. Source: Flink `CheckpointCoordinatorConfiguration`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct CoordinatorConfig {
+    pub(crate) interval_ms: Option<u64>,
+    pub(crate) min_pause_ms: u64,
+    pub(crate) timeout_ms: u64,
+    pub(crate) retained: usize,
+    pub(crate) tolerable_failed_checkpoints: u32,
+}
+
+impl Default for CoordinatorConfig {
+    fn default() -> Self {
+        Self {
+            interval_ms: None,
+            min_pause_ms: 0,
+            timeout_ms: 600_000,
+            retained: 1,
+            tolerable_failed_checkpoints: 0,
+        }
+    }
+}
+
+impl CoordinatorConfig {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Time from one trigger to the next, at least 1; `None` triggers only on request.
+    /// Default: `None`.
+    pub fn interval_ms(mut self, interval_ms: Option<u64>) -> Self {
+        self.interval_ms = interval_ms;
+        self
+    }
+
+    /// Shortest time between the end of one checkpoint and the next trigger. A final checkpoint
+    /// does not wait for it.
+    /// Default: 0.
+    pub fn min_pause_ms(mut self, min_pause_ms: u64) -> Self {
+        self.min_pause_ms = min_pause_ms;
+        self
+    }
+
+    /// Time from trigger to last acknowledgement after which a checkpoint expires, at least 1.
+    /// Default: 600,000 (10 minutes).
+    pub fn timeout_ms(mut self, timeout_ms: u64) -> Self {
+        self.timeout_ms = timeout_ms;
+        self
+    }
+
+    /// How many completed checkpoints are kept, at least 1.
+    /// Default: 1.
+    pub fn retained(mut self, retained: usize) -> Self {
+        self.retained = retained;
+        self
+    }
+
+    /// How many checkpoints in a row may fail before the job does.
+    /// Default: 0.
+    pub fn tolerable_failed_checkpoints(mut self, tolerable: u32) -> Self {
+        self.tolerable_failed_checkpoints = tolerable;
+        self
+    }
+}

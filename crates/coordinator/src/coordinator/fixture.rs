@@ -1,0 +1,191 @@
+//! A small job, and short names for its events and actions.
+//!
+//! The job has operator `source` with one subtask and `count` with two: tasks 0, 1 and 2 below.
+//! A state is named by its files, keyed first; `-` stands for none.
+
+use alluvium_core::{
+    AssignerName, AttemptId, CheckpointId, CheckpointMetadata, CheckpointProperties, JobId,
+    KeyGroupRange, KeyedStateHandle, MaxParallelism, OperatorState, OperatorStateHandle,
+    OperatorUid, Parallelism, StateHandle, StateLocation, StoragePath, SubtaskIndex, SubtaskState,
+};
+
+use crate::{
+    AbortReason, Action, Coordinator, CoordinatorConfig, Event, JobPlan, StartPoint, TaskId,
+};
+
+pub(super) const ATTEMPT: u32 = 3;
+pub(super) const TASKS: usize = 3;
+
+pub(super) fn id(checkpoint: u64) -> CheckpointId {
+    CheckpointId::new(checkpoint).unwrap()
+}
+
+fn max() -> MaxParallelism {
+    MaxParallelism::new(128).unwrap()
+}
+
+pub(super) fn plan() -> JobPlan {
+    let operator = |uid, of| (OperatorUid::new(uid).unwrap(), Parallelism::new(of, max()).unwrap());
+    JobPlan {
+        job: JobId::new("words").unwrap(),
+        attempt: AttemptId::new(ATTEMPT),
+        max_parallelism: max(),
+        assigner: AssignerName::Stable,
+        operators: vec![operator("source", 1), operator("count", 2)],
+    }
+}
+
+pub(super) fn task(number: usize) -> TaskId {
+    let (uid, subtask) = [("source", 0), ("count", 0), ("count", 1), ("ghost", 0)][number];
+    TaskId { operator: OperatorUid::new(uid).unwrap(), subtask: SubtaskIndex::new(subtask) }
+}
+
+fn handle(file: &str) -> Option<StateHandle> {
+    let location = StateLocation::File(StoragePath::new(file).unwrap());
+    (file != "-").then_some(StateHandle { location, len_bytes: 100, seal: 7 })
+}
+
+/// The state of a task: `"a"` is keyed state in file `a`, `"a b"` has operator state in `b` too.
+pub(super) fn state(number: usize, files: &str) -> SubtaskState {
+    let (keyed, operator) = files.split_once(' ').unwrap_or((files, "-"));
+    let key_groups = KeyGroupRange::new(0, 127, max()).unwrap();
+    SubtaskState {
+        index: task(number).subtask,
+        keyed: handle(keyed).map(|stream| KeyedStateHandle { key_groups, stream }),
+        operator: handle(operator).map(|stream| OperatorStateHandle { stream }),
+    }
+}
+
+pub(super) fn metadata(checkpoint: u64, times: (u64, u64), files: [&str; 3]) -> CheckpointMetadata {
+    let plan = plan();
+    let mut states = (0..TASKS).map(|number| state(number, files[number]));
+    let operators = plan.operators.into_iter().map(|(uid, parallelism)| OperatorState {
+        uid,
+        parallelism,
+        subtasks: states.by_ref().take(usize::from(parallelism.get())).collect(),
+    });
+    CheckpointMetadata {
+        operators: operators.collect(),
+        properties: CheckpointProperties {
+            job: plan.job,
+            checkpoint: id(checkpoint),
+            attempt: plan.attempt,
+            triggered_at_ms: times.0,
+            completed_at_ms: times.1,
+            max_parallelism: plan.max_parallelism,
+            assigner: plan.assigner,
+        },
+    }
+}
+
+pub(super) const STARTED: Event = Event::Started;
+pub(super) const TICK: Event = Event::Tick;
+pub(super) const STOPPED: Event = Event::Stopped;
+pub(super) const REQUEST: Event = Event::TriggerRequested { is_final: false };
+pub(super) const FINAL_REQUEST: Event = Event::TriggerRequested { is_final: true };
+
+pub(super) fn ack(checkpoint: u64, number: usize, files: &str) -> Event {
+    ack_of(ATTEMPT, checkpoint, number, state(number, files))
+}
+
+pub(super) fn ack_of(attempt: u32, checkpoint: u64, number: usize, state: SubtaskState) -> Event {
+    let (checkpoint, attempt) = (id(checkpoint), AttemptId::new(attempt));
+    Event::Acknowledged { checkpoint, attempt, task: task(number), state }
+}
+
+pub(super) fn decline(checkpoint: u64, number: usize) -> Event {
+    let (checkpoint, attempt) = (id(checkpoint), AttemptId::new(ATTEMPT));
+    Event::Declined { checkpoint, attempt, task: task(number), reason: "disk full".to_owned() }
+}
+
+pub(super) fn committed(checkpoint: u64) -> Event {
+    Event::Committed { checkpoint: id(checkpoint) }
+}
+
+pub(super) fn commit_failed(checkpoint: u64) -> Event {
+    Event::CommitFailed { checkpoint: id(checkpoint), reason: "no space".to_owned() }
+}
+
+pub(super) fn trigger(checkpoint: u64, triggered_at_ms: u64) -> Action {
+    let (checkpoint, attempt) = (id(checkpoint), AttemptId::new(ATTEMPT));
+    Action::Trigger { checkpoint, attempt, triggered_at_ms, is_final: false }
+}
+
+pub(super) fn final_trigger(checkpoint: u64, triggered_at_ms: u64) -> Action {
+    let (checkpoint, attempt) = (id(checkpoint), AttemptId::new(ATTEMPT));
+    Action::Trigger { checkpoint, attempt, triggered_at_ms, is_final: true }
+}
+
+pub(super) fn commit(checkpoint: u64, times: (u64, u64), files: [&str; 3]) -> Action {
+    Action::Commit { metadata: metadata(checkpoint, times, files), is_final: false }
+}
+
+pub(super) fn complete(checkpoint: u64, subsumed: Option<u64>) -> Action {
+    let (checkpoint, subsumed) = (id(checkpoint), subsumed.map(id));
+    Action::NotifyComplete { checkpoint, subsumed, is_final: false }
+}
+
+pub(super) fn aborted(checkpoint: u64, reason: AbortReason) -> Action {
+    Action::NotifyAborted { checkpoint: id(checkpoint), reason }
+}
+
+pub(super) fn declined(number: usize) -> AbortReason {
+    AbortReason::Declined { task: task(number), reason: "disk full".to_owned() }
+}
+
+pub(super) fn not_committed() -> AbortReason {
+    AbortReason::CommitFailed { reason: "no space".to_owned() }
+}
+
+pub(super) fn discard(number: usize, files: &str) -> Action {
+    Action::Discard { state: state(number, files) }
+}
+
+pub(super) fn delete(checkpoint: u64, times: (u64, u64), files: [&str; 3]) -> Action {
+    Action::DeleteCheckpoint { metadata: metadata(checkpoint, times, files) }
+}
+
+pub(super) fn wake(at_ms: u64) -> Action {
+    Action::WakeAt { at_ms }
+}
+
+/// A coordinator together with the actions it answers.
+pub(super) struct Script(pub(super) Coordinator);
+
+impl Script {
+    /// A run that has started at time 0.
+    pub(super) fn started(config: CoordinatorConfig) -> Self {
+        Self::started_from(config, StartPoint::default())
+    }
+
+    pub(super) fn started_from(config: CoordinatorConfig, start: StartPoint) -> Self {
+        let mut script = Self(Coordinator::new(config, plan(), start).unwrap());
+        let _ = script.0.handle(0, Event::Started);
+        script
+    }
+
+    #[track_caller]
+    pub(super) fn step(&mut self, now_ms: u64, event: Event, expected: &[Action]) {
+        let shown = format!("{event:?}");
+        assert_eq!(self.0.handle(now_ms, event), expected, "at {now_ms} after {shown}");
+    }
+
+    /// Requests a checkpoint and completes it with these files, all at one time.
+    #[track_caller]
+    pub(super) fn complete(
+        &mut self,
+        now_ms: u64,
+        checkpoint: u64,
+        files: [&str; 3],
+    ) -> Vec<Action> {
+        let _ = self.0.handle(now_ms, REQUEST);
+        for (number, files) in files.into_iter().enumerate() {
+            let _ = self.0.handle(now_ms, ack(checkpoint, number, files));
+        }
+        self.0.handle(now_ms, committed(checkpoint))
+    }
+
+    pub(super) fn retained(&self) -> Vec<u64> {
+        self.0.retained().map(|metadata| metadata.properties.checkpoint.get()).collect()
+    }
+}

@@ -1,0 +1,236 @@
+//! Random events, sensible and impossible ones, against an independent account of the actions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alluvium_core::{AttemptId, CheckpointMetadata, StateHandle, SubtaskState};
+use proptest::prelude::*;
+
+use super::fixture::*;
+use crate::{Action, Coordinator, CoordinatorConfig, Event, StartPoint, TaskId};
+
+/// An event whose checkpoint is given relative to the newest one.
+#[derive(Debug, Clone)]
+enum Op {
+    Plain(Event),
+    Ack { back: u64, attempt: u32, task: usize, state: SubtaskState },
+    Decline { back: u64, task: usize },
+    Committed { back: u64 },
+    CommitFailed { back: u64 },
+}
+
+/// A few names only, so that states often share files.
+fn any_files() -> impl Strategy<Value = String> {
+    let file = || prop::sample::select(vec!["-", "a", "b", "c", "d", "e"]);
+    (file(), file()).prop_map(|(keyed, operator)| format!("{keyed} {operator}"))
+}
+
+fn any_ack() -> impl Strategy<Value = Op> {
+    let back = prop_oneof![12 => Just(1u64), 1 => Just(0), 2 => Just(2), 1 => Just(3)];
+    let attempt = prop_oneof![12 => Just(ATTEMPT), 1 => Just(ATTEMPT - 1), 1 => Just(ATTEMPT + 1)];
+    let task = prop_oneof![12 => 0..TASKS, 1 => Just(TASKS)];
+    let other = prop_oneof![12 => Just(false), 1 => Just(true)];
+    (back, attempt, task, any_files(), other).prop_map(|(back, attempt, task, files, other)| {
+        let of = if other { 2 } else { task };
+        Op::Ack { back, attempt, task, state: state(of, &files) }
+    })
+}
+
+fn any_op() -> impl Strategy<Value = Op> {
+    let back = || prop_oneof![10 => Just(1u64), 1 => 0..4u64];
+    prop_oneof![
+        60 => any_ack(),
+        8 => back().prop_map(|back| Op::Committed { back }),
+        2 => back().prop_map(|back| Op::CommitFailed { back }),
+        2 => (back(), 0..=TASKS).prop_map(|(back, task)| Op::Decline { back, task }),
+        15 => Just(Op::Plain(TICK)),
+        8 => Just(Op::Plain(REQUEST)),
+        1 => Just(Op::Plain(FINAL_REQUEST)),
+        4 => Just(Op::Plain(STARTED)),
+        1 => Just(Op::Plain(STOPPED)),
+    ]
+}
+
+fn any_config() -> impl Strategy<Value = (CoordinatorConfig, usize)> {
+    let interval = prop::option::of(1..60u64);
+    (interval, 0..40u64, 1..120u64, 1..4usize, 0..6u32).prop_map(
+        |(interval, pause, timeout, retained, tolerable)| {
+            let config = CoordinatorConfig::new()
+                .interval_ms(interval)
+                .min_pause_ms(pause)
+                .timeout_ms(timeout)
+                .retained(retained)
+                .tolerable_failed_checkpoints(tolerable);
+            (config, retained)
+        },
+    )
+}
+
+fn event_of(op: Op, newest: u64) -> Event {
+    // Ids begin at 1; one before it becomes 1 again.
+    let checkpoint = |back: u64| (newest + 1).saturating_sub(back).max(1);
+    match op {
+        Op::Plain(event) => event,
+        Op::Ack { back, attempt, task, state } => ack_of(attempt, checkpoint(back), task, state),
+        Op::Decline { back, task } => decline(checkpoint(back), task),
+        Op::Committed { back } => committed(checkpoint(back)),
+        Op::CommitFailed { back } => commit_failed(checkpoint(back)),
+    }
+}
+
+/// What an observer of events and actions knows.
+#[derive(Default)]
+struct Account {
+    newest: u64,
+    open: Option<u64>,
+    states: BTreeMap<TaskId, SubtaskState>,
+    committing: bool,
+    stopped: bool,
+    failed: bool,
+    completed: u64,
+}
+
+fn files<'a>(streams: impl Iterator<Item = &'a StateHandle>) -> BTreeSet<String> {
+    streams.filter_map(StateHandle::file).map(ToString::to_string).collect()
+}
+
+impl Account {
+    /// Takes one event with its actions and checks them against each other.
+    fn take(&mut self, event: &Event, actions: &[Action], retained: &[CheckpointMetadata]) {
+        let open_before = self.open;
+        for action in actions {
+            self.take_action(action);
+        }
+        if open_before == self.open {
+            self.take_event(event);
+        }
+        self.stopped |= *event == STOPPED;
+        self.check_deletions(actions, retained);
+    }
+
+    fn take_action(&mut self, action: &Action) {
+        match action {
+            Action::Trigger { checkpoint, .. } => {
+                assert_eq!(self.open, None, "two checkpoints are pending");
+                assert!(checkpoint.get() > self.newest, "ids must increase");
+                assert!(!self.stopped && !self.failed, "triggered after the end");
+                self.newest = checkpoint.get();
+                self.open = Some(self.newest);
+            }
+            Action::Commit { metadata, .. } => {
+                assert_eq!(self.open, Some(metadata.properties.checkpoint.get()));
+                assert!(!self.committing, "committed twice");
+                self.committing = true;
+            }
+            Action::NotifyComplete { checkpoint, .. } => {
+                assert!(self.committing && !self.stopped);
+                self.completed += 1;
+                self.close(checkpoint.get());
+            }
+            Action::NotifyAborted { checkpoint, .. } => {
+                assert!(!self.stopped);
+                self.close(checkpoint.get());
+            }
+            Action::FailJob { .. } => {
+                assert!(!self.failed, "failed twice");
+                self.failed = true;
+            }
+            Action::Discard { state } => assert!(!files(state.streams()).is_empty()),
+            Action::DeleteCheckpoint { .. } | Action::WakeAt { .. } => {}
+        }
+    }
+
+    /// Registers the first acknowledgement of each task of the open checkpoint, and ends one that
+    /// was committing when the run stopped.
+    fn take_event(&mut self, event: &Event) {
+        match event {
+            Event::Acknowledged { checkpoint, attempt, task: from, state } => {
+                let known = (0..TASKS).any(|number| task(number) == *from);
+                let fits = *attempt == AttemptId::new(ATTEMPT)
+                    && self.open == Some(checkpoint.get())
+                    && known
+                    && state.index == from.subtask;
+                if fits {
+                    self.states.entry(from.clone()).or_insert_with(|| state.clone());
+                }
+            }
+            Event::Committed { checkpoint } | Event::CommitFailed { checkpoint, .. }
+                if self.stopped && self.committing && self.open == Some(checkpoint.get()) =>
+            {
+                self.completed += u64::from(matches!(event, Event::Committed { .. }));
+                self.close(checkpoint.get());
+            }
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, checkpoint: u64) {
+        assert_eq!(self.open, Some(checkpoint), "it ended without having begun, or twice");
+        self.open = None;
+        self.committing = false;
+        self.states.clear();
+    }
+
+    fn check_deletions(&self, actions: &[Action], retained: &[CheckpointMetadata]) {
+        let mut used = files(self.states.values().flat_map(SubtaskState::streams));
+        used.extend(files(retained.iter().flat_map(CheckpointMetadata::streams)));
+        for action in actions {
+            let deleted = match action {
+                Action::Discard { state } => files(state.streams()),
+                Action::DeleteCheckpoint { metadata } => {
+                    assert!(retained.iter().all(|kept| kept.properties != metadata.properties));
+                    files(metadata.streams())
+                }
+                _ => continue,
+            };
+            assert!(deleted.is_disjoint(&used), "{action:?} deletes what is in use: {used:?}");
+        }
+    }
+
+    fn check_totals(&self, coordinator: &Coordinator) {
+        let (statistics, failed) = (coordinator.statistics(), coordinator.statistics().failed);
+        let failures = failed.expired + failed.declined + failed.commit_failed + failed.job_stopped;
+        let open = u64::from(self.open.is_some());
+        assert_eq!(statistics.completed, self.completed);
+        assert_eq!(statistics.triggered, statistics.completed + failures + open);
+        assert_eq!(statistics.triggered, self.newest, "ids are given out one by one");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn random_events_keep_the_invariants(
+        (config, keep) in any_config(),
+        ops in prop::collection::vec((any_op(), 0..12u64, 0..20u64), 1..300),
+    ) {
+        let new = || Coordinator::new(config.clone(), plan(), StartPoint::default()).unwrap();
+        let (mut coordinator, mut twin) = (new(), new());
+        let mut account = Account::default();
+        let mut clock_ms = 1_000;
+        let mut latest_ms = 0;
+        let _ = coordinator.handle(clock_ms, STARTED);
+        let _ = twin.handle(clock_ms, STARTED);
+        for (op, passed_ms, back_ms) in ops {
+            clock_ms += passed_ms;
+            // Now and then the caller's clock is behind.
+            let now_ms = if back_ms > 17 { clock_ms - back_ms } else { clock_ms };
+            latest_ms = now_ms.max(latest_ms);
+            let event = event_of(op, account.newest);
+            let actions = coordinator.handle(now_ms, event.clone());
+            prop_assert_eq!(&twin.handle(now_ms, event.clone()), &actions, "not deterministic");
+            let retained: Vec<_> = coordinator.retained().cloned().collect();
+            account.take(&event, &actions, &retained);
+
+            let most = keep + usize::from(account.stopped);
+            prop_assert!(retained.len() <= most, "{} of {most} retained", retained.len());
+            prop_assert_eq!(retained.is_empty(), account.completed == 0);
+            let ids = retained.iter().map(|metadata| metadata.properties.checkpoint);
+            prop_assert!(ids.is_sorted_by(|a, b| a < b));
+            prop_assert_eq!(coordinator.latest(), retained.last());
+            let deadline_ms = coordinator.next_deadline_ms();
+            prop_assert!(deadline_ms.is_none_or(|at_ms| at_ms > latest_ms), "something is due");
+            account.check_totals(&coordinator);
+        }
+    }
+}
