@@ -1,0 +1,37 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The backend of `make demo`.
+BACKEND ?= fs
+
+# Sets CARGO_TARGET_DIR to a folder outside the checkout, unless the caller set it.
+ENV := source scripts/setup.sh;
+
+.PHONY: help setup demo test fmt clippy doc clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-8s %s\n' "$$name" "$$text"; done
+
+setup: ## check what the build and the tests need
+	@scripts/setup.sh
+
+demo: ## build the program and run its demo (BACKEND=fs by default)
+	@scripts/setup.sh build
+	$(ENV) cargo build --release -p alluvium-cli
+	$(ENV) "$$CARGO_TARGET_DIR/release/alluvium" demo --backend $(BACKEND)
+
+test: ## run every check: format, lints, documentation, all tests
+	@scripts/test.sh
+
+fmt: ## format the code
+	$(ENV) cargo fmt --all
+
+clippy: ## run the lints
+	$(ENV) cargo clippy --workspace --all-targets --locked -- -D warnings
+
+doc: ## build the documentation
+	$(ENV) RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+clean: ## remove the build folder
+	$(ENV) cargo clean
