@@ -1,0 +1,130 @@
+//! The one path builder: every name below a job's checkpoint root is made here (SPEC 2).
+//!
+//! ```text
+//! <root>/<job>/_lock
+//!              attempts/<attempt, 10 decimal digits>
+//!              chk-<n>/_metadata
+//!                      <uid>-<subtask>-<keyed|operator>-<attempt>
+//!              shared/
+//!              taskowned/
+//! ```
+//!
+//! Invariants: different arguments give different paths; every path is relative to the job's
+//! folder, so the folder can be moved.
+
+use alluvium_core::{AttemptId, CheckpointId, JobId, OperatorUid, StoragePath, SubtaskIndex};
+
+const CHECKPOINT_PREFIX: &str = "chk-";
+/// Digits of the largest attempt number, so that names sort like numbers.
+const ATTEMPT_DIGITS: usize = 10;
+
+/// Which state of a subtask a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StreamKind {
+    /// Keyed state and timers.
+    Keyed,
+    /// Operator state.
+    Operator,
+}
+
+impl StreamKind {
+    /// The word in the file's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Keyed => "keyed",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// Names of the files and folders of one job. Source: SPEC 2.
+#[derive(Debug, Clone, Copy)]
+pub struct JobLayout;
+
+impl JobLayout {
+    /// The folder of a job below the checkpoint root: `<job>`.
+    pub fn job_dir(job: &JobId) -> StoragePath {
+        valid(job.as_str())
+    }
+
+    /// The folder of a checkpoint: `chk-<n>`.
+    pub fn checkpoint_dir(checkpoint: CheckpointId) -> StoragePath {
+        valid(&format!("{CHECKPOINT_PREFIX}{checkpoint}"))
+    }
+
+    /// The file whose creation completes a checkpoint: `chk-<n>/_metadata`.
+    pub fn metadata(checkpoint: CheckpointId) -> StoragePath {
+        valid(&format!("{CHECKPOINT_PREFIX}{checkpoint}/_metadata"))
+    }
+
+    /// A state file that belongs to one checkpoint: `chk-<n>/<uid>-<subtask>-<kind>-<attempt>`.
+    pub fn state_file(
+        checkpoint: CheckpointId,
+        operator: &OperatorUid,
+        subtask: SubtaskIndex,
+        kind: StreamKind,
+        attempt: AttemptId,
+    ) -> StoragePath {
+        let (subtask, kind) = (subtask.get(), kind.as_str());
+        valid(&format!("{CHECKPOINT_PREFIX}{checkpoint}/{operator}-{subtask}-{kind}-{attempt}"))
+    }
+
+    /// The claim of an attempt: `attempts/<attempt>`, 10 decimal digits.
+    pub fn attempt(attempt: AttemptId) -> StoragePath {
+        valid(&format!("attempts/{:0ATTEMPT_DIGITS$}", attempt.get()))
+    }
+
+    /// The folder of the claims: `attempts`.
+    pub fn attempts_dir() -> StoragePath {
+        valid("attempts")
+    }
+
+    /// The lock file of the running job: `_lock`.
+    pub fn lock() -> StoragePath {
+        valid("_lock")
+    }
+
+    /// The folder of files that several checkpoints refer to: `shared`.
+    pub fn shared_dir() -> StoragePath {
+        valid("shared")
+    }
+
+    /// The folder of files that the coordinator never deletes: `taskowned`.
+    pub fn taskowned_dir() -> StoragePath {
+        valid("taskowned")
+    }
+
+    /// Reads the name of a checkpoint's folder; `None` for any name that
+    /// [`JobLayout::checkpoint_dir`] does not make.
+    pub fn parse_checkpoint_dir(name: &str) -> Option<CheckpointId> {
+        let digits = name.strip_prefix(CHECKPOINT_PREFIX)?;
+        let is_canonical = !digits.starts_with('0') && digits.chars().all(|c| c.is_ascii_digit());
+        let number = if is_canonical {
+            digits.parse().ok()?
+        } else {
+            return None;
+        };
+        CheckpointId::new(number).ok()
+    }
+
+    /// Reads the name of a claim; `None` for any name that [`JobLayout::attempt`] does not make.
+    pub fn parse_attempt(name: &str) -> Option<AttemptId> {
+        let is_canonical = name.len() == ATTEMPT_DIGITS && name.chars().all(|c| c.is_ascii_digit());
+        if is_canonical { name.parse().ok().map(AttemptId::new) } else { None }
+    }
+}
+
+/// Wraps a path that is made of valid parts.
+///
+/// Ids use the characters `A-Z a-z 0-9 . _ -`, do not start with a dot and have at most 128 bytes,
+/// so with the numbers added a component stays below 255 bytes and a path below 1,024.
+fn valid(path: &str) -> StoragePath {
+    match StoragePath::new(path) {
+        Ok(path) => path,
+        Err(error) => unreachable!("a path of valid ids is valid: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

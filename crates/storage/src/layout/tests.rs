@@ -1,0 +1,82 @@
+use super::*;
+
+#[test]
+fn names_are_those_of_the_specification() {
+    let checkpoint = CheckpointId::new(42).unwrap();
+    let uid = OperatorUid::new("count.v2").unwrap();
+    let (subtask, attempt) = (SubtaskIndex::new(3), AttemptId::new(7));
+    let file = |kind| JobLayout::state_file(checkpoint, &uid, subtask, kind, attempt);
+    let found = [
+        JobLayout::job_dir(&JobId::new("wordcount").unwrap()),
+        JobLayout::checkpoint_dir(checkpoint),
+        JobLayout::metadata(checkpoint),
+        file(StreamKind::Keyed),
+        file(StreamKind::Operator),
+        JobLayout::attempt(attempt),
+        JobLayout::attempts_dir(),
+        JobLayout::lock(),
+        JobLayout::shared_dir(),
+        JobLayout::taskowned_dir(),
+    ];
+    let expected = [
+        "wordcount",
+        "chk-42",
+        "chk-42/_metadata",
+        "chk-42/count.v2-3-keyed-7",
+        "chk-42/count.v2-3-operator-7",
+        "attempts/0000000007",
+        "attempts",
+        "_lock",
+        "shared",
+        "taskowned",
+    ];
+    assert_eq!(found.each_ref().map(StoragePath::as_str), expected);
+}
+
+#[test]
+fn the_longest_ids_make_valid_names() {
+    let uid = OperatorUid::new(&"x".repeat(128)).unwrap();
+    let checkpoint = CheckpointId::new(u64::MAX).unwrap();
+    let (subtask, attempt) = (SubtaskIndex::new(u16::MAX), AttemptId::new(u32::MAX));
+    let path = JobLayout::state_file(checkpoint, &uid, subtask, StreamKind::Operator, attempt);
+    assert!(path.file_name().ends_with("-65535-operator-4294967295"));
+    assert_eq!(JobLayout::attempt(attempt).as_str(), "attempts/4294967295");
+}
+
+#[test]
+fn checkpoint_folders_are_read_back_and_lookalikes_are_not() {
+    for number in [1, 7, 10, u64::MAX] {
+        let checkpoint = CheckpointId::new(number).unwrap();
+        let dir = JobLayout::checkpoint_dir(checkpoint);
+        assert_eq!(JobLayout::parse_checkpoint_dir(dir.as_str()), Some(checkpoint));
+    }
+    for name in [
+        "chk-07",
+        "chk-+7",
+        "chk-0",
+        "chk-",
+        "chk--7",
+        "chk-7 ",
+        "chk-7x",
+        "chk-٧",
+        "Chk-7",
+        "7",
+        "chk-18446744073709551616",
+        "savepoint-7",
+        "",
+    ] {
+        assert_eq!(JobLayout::parse_checkpoint_dir(name), None, "{name:?}");
+    }
+}
+
+#[test]
+fn claims_are_read_back_and_lookalikes_are_not() {
+    for number in [0, 1, u32::MAX] {
+        let attempt = AttemptId::new(number);
+        let path = JobLayout::attempt(attempt);
+        assert_eq!(JobLayout::parse_attempt(path.file_name()), Some(attempt));
+    }
+    for name in ["1", "+000000001", "00000000001", "4294967296", "000000000x", "-000000001", ""] {
+        assert_eq!(JobLayout::parse_attempt(name), None, "{name:?}");
+    }
+}

@@ -1,0 +1,54 @@
+//! How files and folders go: never through a symbolic link that leaves the root.
+//!
+//! Invariants: the folder that holds the name to remove is resolved first and must lie in the
+//! resolved root; the last component is never resolved, so a link there goes, not its target.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::{Location, StorageError};
+
+/// Removes a file or a symbolic link.
+pub(super) fn file(root: &Path, path: &Path, location: Location) -> Result<(), StorageError> {
+    if !stays_inside(root, path, &location)? {
+        return Ok(());
+    }
+    absent_is_fine(fs::remove_file(path), location)
+}
+
+/// Removes a folder with everything below it; of a symbolic link, the link.
+pub(super) fn dir(root: &Path, path: &Path, location: Location) -> Result<(), StorageError> {
+    if !stays_inside(root, path, &location)? {
+        return Ok(());
+    }
+    let removed = fs::symlink_metadata(path).and_then(|found| {
+        if found.is_dir() {
+            fs::remove_dir_all(path)
+        } else if found.is_symlink() {
+            fs::remove_file(path)
+        } else {
+            Ok(())
+        }
+    });
+    absent_is_fine(removed, location)
+}
+
+/// `false` when the folder that should hold `path` does not exist.
+fn stays_inside(root: &Path, path: &Path, location: &Location) -> Result<bool, StorageError> {
+    let resolved = path.parent().unwrap_or(root).canonicalize();
+    match resolved.and_then(|parent| Ok((parent, root.canonicalize()?))) {
+        Ok((parent, root)) if parent.starts_with(&root) => Ok(true),
+        Ok(_) => Err(StorageError::OutsideRoot { location: location.clone() }),
+        Err(error) if super::is_absent(&error) => Ok(false),
+        Err(source) => Err(StorageError::io("delete", location.clone(), source)),
+    }
+}
+
+fn absent_is_fine(removed: io::Result<()>, location: Location) -> Result<(), StorageError> {
+    match removed {
+        Ok(()) => Ok(()),
+        Err(error) if super::is_absent(&error) => Ok(()),
+        Err(source) => Err(StorageError::io("delete", location, source)),
+    }
+}

@@ -1,0 +1,82 @@
+//! Streams one file of the local file system.
+//!
+//! Invariants: after an error nothing more is written and `finish` reports that error.
+
+use std::io::{self, Write};
+
+use crate::{StorageError, StorageWriter};
+
+use super::publish::TempFile;
+
+/// How many bytes are collected before they go to the operating system.
+const BUFFER_LEN_BYTES: usize = 256 * 1024;
+
+pub(super) struct LocalWriter {
+    temp: TempFile,
+    buffer: Vec<u8>,
+    failed: Option<StorageError>,
+}
+
+impl LocalWriter {
+    pub(super) fn new(temp: TempFile) -> Self {
+        Self { temp, buffer: Vec::new(), failed: None }
+    }
+
+    fn check(&self) -> Result<(), StorageError> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn note(&mut self, written: Result<(), StorageError>) -> Result<(), StorageError> {
+        if let Err(error) = &written {
+            self.failed = Some(error.clone());
+        }
+        written
+    }
+
+    fn drain(&mut self) -> Result<(), StorageError> {
+        let written = self.temp.write_all(&self.buffer);
+        self.buffer.clear();
+        self.note(written)
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.check()?;
+        if self.buffer.len().saturating_add(bytes.len()) > BUFFER_LEN_BYTES {
+            self.drain()?;
+        }
+        if bytes.len() >= BUFFER_LEN_BYTES {
+            let written = self.temp.write_all(bytes);
+            return self.note(written);
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl Write for LocalWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.push(bytes).map_err(StorageError::into_write)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.check().and_then(|()| self.drain()).map_err(StorageError::into_write)
+    }
+}
+
+impl StorageWriter for LocalWriter {
+    fn finish(mut self: Box<Self>) -> Result<(), StorageError> {
+        self.check()?;
+        self.drain()?;
+        let Self { temp, .. } = *self;
+        temp.publish()
+    }
+
+    fn abort(self: Box<Self>) {}
+}
+
+impl std::fmt::Debug for LocalWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LocalWriter({})", self.temp.location())
+    }
+}

@@ -1,0 +1,132 @@
+//! The seam: what a place for checkpoint bytes must be able to do.
+//!
+//! [`Storage`] is object-safe and synchronous, and crossed once per file, never per record. A
+//! [`StorageWriter`] streams one file into it.
+//!
+//! Invariants:
+//! - a file is written once and never changed: it appears whole under its path or not at all;
+//! - what has appeared survives a crash of the machine, as far as the storage below promises;
+//! - calls block; they come from plain threads or a blocking pool, never from async code.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use alluvium_core::StoragePath;
+use bytes::Bytes;
+
+use crate::StorageError;
+
+/// A place where checkpoint bytes live.
+///
+/// An error other than [`StorageError::AlreadyExists`] from `create` or `finish` leaves open
+/// whether the file has appeared: the answer of a service or a last sync may be lost after the
+/// act. After such a loss a repeated call, and a retry inside the storage, can meet its own file
+/// and report [`StorageError::AlreadyExists`]; two winners never happen.
+pub trait Storage: Send + Sync + fmt::Debug {
+    /// Name of the root for people, without secrets: `file:/data/chk`, `s3://bucket/prefix`,
+    /// `memory:name`.
+    fn root(&self) -> &str;
+
+    /// Creates a file at once. Of several racing creators exactly one wins; the file and its
+    /// folders are synced before this returns.
+    ///
+    /// Errors: [`StorageError::AlreadyExists`] for whoever did not win.
+    fn create(&self, path: &StoragePath, bytes: &[u8]) -> Result<(), StorageError>;
+
+    /// Begins a file that appears under `path` only when the writer is finished.
+    fn writer(&self, path: &StoragePath) -> Result<Box<dyn StorageWriter>, StorageError>;
+
+    /// Reads exactly the bytes of `range`; a range that ends before it starts is empty.
+    ///
+    /// Errors: [`StorageError::NotFound`], [`StorageError::Truncated`] if the file is too short.
+    fn read(&self, path: &StoragePath, range: Range<u64>) -> Result<Bytes, StorageError>;
+
+    /// Reads a whole file.
+    ///
+    /// Errors: [`StorageError::NotFound`].
+    fn read_all(&self, path: &StoragePath) -> Result<Bytes, StorageError>;
+
+    /// Like [`Storage::read_all`], memory-mapped where the storage can.
+    ///
+    /// Errors: [`StorageError::NotFound`].
+    fn map(&self, path: &StoragePath) -> Result<Bytes, StorageError> {
+        self.read_all(path)
+    }
+
+    /// Length of a file in bytes.
+    ///
+    /// Errors: [`StorageError::NotFound`].
+    fn len_bytes(&self, path: &StoragePath) -> Result<u64, StorageError>;
+
+    /// Direct children of a folder (`None`: of the root), sorted by name; empty when there is no
+    /// such folder. Files of unfinished writers are not shown.
+    fn list(&self, dir: Option<&StoragePath>) -> Result<Vec<StorageEntry>, StorageError>;
+
+    /// Removes a file; fine when it is absent. Not synced: a crash may bring the file back.
+    fn delete(&self, path: &StoragePath) -> Result<(), StorageError>;
+
+    /// Removes a folder with everything below it; fine when it is absent. A file of that name
+    /// stays. Symbolic links are removed, never followed. Not synced.
+    fn delete_dir(&self, dir: &StoragePath) -> Result<(), StorageError>;
+
+    /// Takes an exclusive lock, held until it is dropped or the process ends; `None` where the
+    /// storage has no locks.
+    ///
+    /// Errors: [`StorageError::Locked`] while another holder lives.
+    fn lock(&self, path: &StoragePath) -> Result<Option<StorageLock>, StorageError>;
+
+    /// The same storage rooted at a folder below, which need not exist yet.
+    fn below(&self, dir: &StoragePath) -> Result<Arc<dyn Storage>, StorageError>;
+}
+
+/// A file being streamed. Dropping it without [`StorageWriter::finish`] leaves nothing behind.
+///
+/// The errors of [`std::io::Write`] carry a [`StorageError`]; after one, `finish` reports it too.
+pub trait StorageWriter: io::Write + Send {
+    /// Publishes the file and makes it durable.
+    ///
+    /// Errors: [`StorageError::AlreadyExists`]: nothing is ever replaced.
+    fn finish(self: Box<Self>) -> Result<(), StorageError>;
+
+    /// Gives the file up and removes what was written.
+    fn abort(self: Box<Self>);
+}
+
+impl fmt::Debug for dyn StorageWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StorageWriter")
+    }
+}
+
+/// One child of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageEntry {
+    /// The last component of its path.
+    pub name: String,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+    /// Length in bytes; 0 for a folder.
+    pub len_bytes: u64,
+}
+
+/// A lock that is held until this value is dropped.
+#[must_use = "the lock is released when this value is dropped"]
+pub struct StorageLock {
+    _guard: Box<dyn Any + Send + Sync>,
+}
+
+impl StorageLock {
+    /// Wraps whatever releases the lock when it is dropped.
+    pub fn new(guard: impl Send + Sync + 'static) -> Self {
+        Self { _guard: Box::new(guard) }
+    }
+}
+
+impl fmt::Debug for StorageLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StorageLock")
+    }
+}

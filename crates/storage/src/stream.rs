@@ -1,0 +1,204 @@
+//! Checkpoint streams: bytes go in, a state handle comes out.
+//!
+//! A small stream stays in memory and is inlined in the metadata: a file of its own would cost
+//! more than its bytes. Source: Flink `CheckpointStreamFactory`, `FsCheckpointStreamFactory`,
+//! `MemCheckpointStreamFactory`.
+//!
+//! Invariants:
+//! - a stream that is not finished leaves no file;
+//! - with a limit for inlined bytes nothing is ever written to the storage.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::mem;
+use std::sync::Arc;
+
+use alluvium_core::{StateHandle, StateLocation, StoragePath};
+
+use crate::seal::Tail;
+use crate::{Location, Storage, StorageError, StorageWriter};
+
+/// When a stream is inlined and when it becomes a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamPolicy {
+    /// Shorter streams are inlined, others become files; in bytes, default 20 KiB. Without
+    /// meaning when `max_inline_bytes` is given.
+    pub inline_below_bytes: u64,
+    /// Nothing becomes a file, and a longer stream is refused; in bytes, default `None`.
+    pub max_inline_bytes: Option<u64>,
+}
+
+impl StreamPolicy {
+    /// Default of `inline_below_bytes`. Source: Flink
+    /// `execution.checkpointing.data-inline-threshold`.
+    pub const INLINE_BELOW_BYTES: u64 = 20 * 1024;
+    /// Largest stream that coordinator memory holds. Source: Flink
+    /// `MemCheckpointStreamFactory`, `DEFAULT_MAX_STATE_SIZE`.
+    pub const COORDINATOR_MEMORY_BYTES: u64 = 5 * 1024 * 1024;
+
+    /// Checkpoints in files: streams from 20 KiB on become files.
+    pub const fn files() -> Self {
+        Self { inline_below_bytes: Self::INLINE_BELOW_BYTES, max_inline_bytes: None }
+    }
+
+    /// Checkpoints in the memory of the coordinator: at most 5 MiB per state handle.
+    pub const fn coordinator_memory() -> Self {
+        Self {
+            inline_below_bytes: Self::INLINE_BELOW_BYTES,
+            max_inline_bytes: Some(Self::COORDINATOR_MEMORY_BYTES),
+        }
+    }
+}
+
+impl Default for StreamPolicy {
+    fn default() -> Self {
+        Self::files()
+    }
+}
+
+/// Opens the streams of one job.
+#[derive(Debug, Clone)]
+pub struct CheckpointStreams {
+    storage: Arc<dyn Storage>,
+    policy: StreamPolicy,
+}
+
+impl CheckpointStreams {
+    /// Streams into `storage`, whose root is the job's folder.
+    pub fn new(storage: Arc<dyn Storage>, policy: StreamPolicy) -> Self {
+        Self { storage, policy }
+    }
+
+    /// Begins a stream that becomes the file `path` if it becomes a file.
+    pub fn stream(&self, path: StoragePath) -> CheckpointStream {
+        CheckpointStream {
+            storage: Arc::clone(&self.storage),
+            policy: self.policy,
+            path,
+            body: Body::Buffered(Vec::new()),
+            position: 0,
+            tail: Tail::default(),
+        }
+    }
+}
+
+/// One state stream being written. Dropping it without [`CheckpointStream::finish`] leaves no
+/// file.
+///
+/// The errors of [`std::io::Write`] carry a [`StorageError`]; after one, `finish` reports it too.
+#[must_use = "a stream that is not finished leaves nothing"]
+pub struct CheckpointStream {
+    storage: Arc<dyn Storage>,
+    policy: StreamPolicy,
+    path: StoragePath,
+    body: Body,
+    position: u64,
+    tail: Tail,
+}
+
+enum Body {
+    Buffered(Vec<u8>),
+    Spilled(Box<dyn StorageWriter>),
+    Failed(StorageError),
+}
+
+impl CheckpointStream {
+    /// How many bytes have been written.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Ends the stream: inlined bytes or a durable file.
+    ///
+    /// Errors: [`StorageError::StateTooLarge`], [`StorageError::AlreadyExists`], and whatever
+    /// failed before.
+    pub fn finish(mut self) -> Result<StateHandle, StorageError> {
+        let is_inline = self.policy.max_inline_bytes.is_some()
+            || self.position < self.policy.inline_below_bytes;
+        if !is_inline {
+            self.spill()?;
+        }
+        let location = match self.body {
+            Body::Buffered(bytes) => StateLocation::Inline(bytes.into()),
+            Body::Spilled(writer) => {
+                writer.finish()?;
+                StateLocation::File(self.path)
+            }
+            Body::Failed(error) => return Err(error),
+        };
+        Ok(StateHandle { location, len_bytes: self.position, seal: self.tail.seal() })
+    }
+
+    /// Gives the stream up and removes what was written.
+    pub fn abort(self) {
+        if let Body::Spilled(writer) = self.body {
+            writer.abort();
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        let position = self.position.saturating_add(bytes.len() as u64);
+        if let Some(limit_bytes) = self.policy.max_inline_bytes {
+            if position > limit_bytes {
+                return Err(StorageError::StateTooLarge { path: self.path.clone(), limit_bytes });
+            }
+        } else if position >= self.policy.inline_below_bytes {
+            self.spill()?;
+        }
+        match &mut self.body {
+            Body::Buffered(buffer) => buffer.extend_from_slice(bytes),
+            Body::Spilled(writer) => writer.write_all(bytes).map_err(|error| {
+                let location = Location::new(self.storage.root(), Some(&self.path));
+                StorageError::from_write(error, location)
+            })?,
+            Body::Failed(error) => return Err(error.clone()),
+        }
+        self.tail.push(bytes);
+        self.position = position;
+        Ok(())
+    }
+
+    /// Turns a buffered stream into a file being written.
+    fn spill(&mut self) -> Result<(), StorageError> {
+        if let Body::Buffered(buffer) = &mut self.body {
+            let buffer = mem::take(buffer);
+            let mut writer = self.storage.writer(&self.path)?;
+            writer.write_all(&buffer).map_err(|error| {
+                let location = Location::new(self.storage.root(), Some(&self.path));
+                StorageError::from_write(error, location)
+            })?;
+            self.body = Body::Spilled(writer);
+        }
+        Ok(())
+    }
+}
+
+impl Write for CheckpointStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Body::Failed(error) = &self.body {
+            return Err(error.clone().into_write());
+        }
+        match self.push(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(error) => {
+                // The file begun so far goes with the body that is replaced.
+                self.body = Body::Failed(error.clone());
+                Err(error.into_write())
+            }
+        }
+    }
+
+    /// Nothing is promised before [`CheckpointStream::finish`], so nothing is forced out here.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for CheckpointStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CheckpointStream({} at {})", self.path, self.position)
+    }
+}
+
+#[cfg(test)]
+mod tests;
