@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Header: magic, kind, version, compatible and incompatible feature bits, subtask, checkpoint,
-//! attempt, its own checksum. Footer: offset and length of the index, checksum of header and
-//! index, and the *seal*, a checksum of the footer. The index holds the checksum of each block, so
+//! attempt, its own checksum. Footer: offset and length of the index, checksum of header (without
+//! its own checksum) and index, and the *seal*, a checksum of the footer. The index holds the checksum of each block, so
 //! the seal, which is stored with the handle of the stream, vouches for every byte.
 //!
 //! Invariants:
@@ -113,6 +113,15 @@ pub struct StreamIdentity {
     pub checkpoint: CheckpointId,
     /// The run of the job that wrote it.
     pub attempt: AttemptId,
+}
+
+/// The bytes of a header that the checksum of the index covers: all but its own checksum.
+///
+/// 1. A CRC32 over bytes that end with their own CRC32 is the same for all such bytes;
+/// 2. so with the whole header in it, the checksum of the index would not depend on the header;
+/// 3. and a stream of another checkpoint with equal content would have an equal seal.
+fn covered(header: &[u8; HEADER_LEN]) -> &[u8] {
+    header.split_at(HEADER_CHECKSUM_OFFSET).0
 }
 
 /// The subtask field of a stream that belongs to no subtask.

@@ -134,16 +134,6 @@ pub enum FormatError {
         /// The checksum of the bytes.
         found: u32,
     },
-    /// The stream is whole but belongs somewhere else.
-    #[error("{what} {expected} expected, {found} found: the stream belongs to something else")]
-    Identity {
-        /// What was compared.
-        what: &'static str,
-        /// What the metadata says.
-        expected: String,
-        /// What the stream says.
-        found: String,
-    },
     /// A part breaks a rule of its format.
     #[error("{what} at offset {offset}: {reason}")]
     Malformed {

@@ -27,6 +27,8 @@ macro_rules! behaviour_tests {
             deleting_what_is_absent_is_fine,
             deleting_a_folder_spares_its_neighbours,
             below_is_the_same_storage_one_folder_down,
+            a_renamed_file_has_one_name_and_replaces_nothing,
+            a_replaced_file_has_the_new_bytes,
             a_file_and_its_parts_are_named_in_errors,
         }
     };
@@ -255,4 +257,26 @@ pub(crate) fn a_file_and_its_parts_are_named_in_errors(storage: &Arc<dyn Storage
     let StorageError::NotFound { location } = error else { panic!("{error}") };
     assert_eq!(location.root(), job.root());
     assert_eq!(location.path(), Some(&path("chk-1/_metadata")));
+}
+
+pub(crate) fn a_renamed_file_has_one_name_and_replaces_nothing(storage: &Arc<dyn Storage>) {
+    let (from, to) = (path("pending/a"), path("done/a"));
+    storage.create(&from, b"bytes").unwrap();
+    storage.rename(&from, &to).unwrap();
+    assert_eq!(storage.read_all(&to).unwrap(), "bytes");
+    assert!(matches!(storage.read_all(&from), Err(StorageError::NotFound { .. })));
+    assert!(matches!(storage.rename(&from, &to), Err(StorageError::NotFound { .. })));
+    storage.create(&from, b"other").unwrap();
+    let taken = storage.rename(&from, &to);
+    assert!(matches!(taken, Err(StorageError::AlreadyExists { .. })));
+    assert_eq!(storage.read_all(&to).unwrap(), "bytes");
+    assert_eq!(storage.read_all(&from).unwrap(), "other");
+}
+
+pub(crate) fn a_replaced_file_has_the_new_bytes(storage: &Arc<dyn Storage>) {
+    let file = path("table");
+    storage.replace(&file, b"old").unwrap();
+    storage.replace(&file, b"new").unwrap();
+    assert_eq!(storage.read_all(&file).unwrap(), "new");
+    assert_eq!(names(storage, None), ["table"]);
 }

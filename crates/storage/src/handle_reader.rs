@@ -36,6 +36,12 @@ impl HandleReader {
         Self { storage, access }
     }
 
+    /// The same, with another way of reading.
+    #[must_use]
+    pub fn with_access(&self, access: ReadAccess) -> Self {
+        Self { storage: Arc::clone(&self.storage), access }
+    }
+
     /// The bytes of a stream.
     ///
     /// Errors: [`StorageError::NotFound`], [`StorageError::Truncated`] for any other length,

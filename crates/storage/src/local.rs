@@ -152,6 +152,23 @@ impl Storage for LocalStorage {
         Ok(Box::new(LocalWriter::new(self.begin(path)?)))
     }
 
+    fn rename(&self, from: &StoragePath, to: &StoragePath) -> Result<(), StorageError> {
+        self.open_file("rename", from)?;
+        publish::link(
+            &self.top,
+            &self.full_path(from),
+            &self.full_path(to),
+            self.location(Some(to)),
+        )?;
+        self.delete(from)
+    }
+
+    fn replace(&self, path: &StoragePath, bytes: &[u8]) -> Result<(), StorageError> {
+        let mut temp = self.begin(path)?;
+        temp.write_all(bytes)?;
+        temp.replace()
+    }
+
     fn read(&self, path: &StoragePath, range: Range<u64>) -> Result<Bytes, StorageError> {
         let (file, len_bytes) = self.open_file("read", path)?;
         self.read_range(path, file, len_bytes, range)

@@ -39,6 +39,26 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Begins a file that appears under `path` only when the writer is finished.
     fn writer(&self, path: &StoragePath) -> Result<Box<dyn StorageWriter>, StorageError>;
 
+    /// Moves a file to a name that is free; both names lie on this storage.
+    ///
+    /// Shape: by default a copy and a delete, so after a crash both names may exist; local files
+    /// are moved at once.
+    /// Errors: [`StorageError::NotFound`], [`StorageError::AlreadyExists`].
+    fn rename(&self, from: &StoragePath, to: &StoragePath) -> Result<(), StorageError> {
+        let bytes = self.read_all(from)?;
+        self.create(to, &bytes)?;
+        self.delete(from)
+    }
+
+    /// Writes a file that may exist already; readers see the old bytes or the new ones.
+    ///
+    /// Shape: by default a delete and a create, so after a crash the file may be gone; local files
+    /// are replaced at once.
+    fn replace(&self, path: &StoragePath, bytes: &[u8]) -> Result<(), StorageError> {
+        self.delete(path)?;
+        self.create(path, bytes)
+    }
+
     /// Reads exactly the bytes of `range`; a range that ends before it starts is empty.
     ///
     /// Errors: [`StorageError::NotFound`], [`StorageError::Truncated`] if the file is too short.

@@ -235,7 +235,8 @@ pub fn decode_entries<K, V>(
 type PartDecoders<K, V> = (Box<dyn Decode<K>>, Box<dyn Decode<V>>);
 
 impl<KC, VC> MapCodec<KC, VC> {
-    fn snapshot_of<K, V>(&self) -> CodecSnapshot
+    /// The snapshot, for key and value types that the map type does not fix.
+    pub fn snapshot_of<K, V>(&self) -> CodecSnapshot
     where
         KC: Codec<K>,
         VC: Codec<V>,

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use super::{Codec, CodecSnapshot, Compatibility, Input, sealed::Sealed};
 use crate::CodecError;
-use crate::wire::{put_framed, put_text};
+use crate::wire::{put_text, put_varint};
 
 /// Error of a user's codec: whatever it has to say.
 type UserError = Box<dyn Error + Send + Sync>;
@@ -82,10 +82,13 @@ impl<T: 'static, C: UserCodec<T>> Codec<T> for Framed<T, C> {
     }
 
     fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        put_framed(out, |out| {
-            let error = |source| CodecError::User { name: self.codec.name().to_owned(), source };
-            self.codec.encode(value, out).map_err(error)
-        })
+        let error = |source| CodecError::User { name: self.codec.name().to_owned(), source };
+        // A buffer of its own: foreign code must not reach the entries before this one.
+        let mut bytes = Vec::new();
+        self.codec.encode(value, &mut bytes).map_err(error)?;
+        put_varint(bytes.len() as u64, out);
+        out.extend_from_slice(&bytes);
+        Ok(())
     }
 
     fn decode(&self, input: &mut Input<'_>) -> Result<T, CodecError> {

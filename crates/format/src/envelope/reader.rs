@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::{
     FOOTER_LEN, HEADER_CHECKSUM_OFFSET, HEADER_LEN, KNOWN_INCOMPATIBLE_FEATURES, MAGIC,
-    MIN_VERSION, NO_SUBTASK, StreamIdentity, StreamKind, VERSION,
+    MIN_VERSION, NO_SUBTASK, StreamIdentity, StreamKind, VERSION, covered,
 };
 use crate::codec::Input;
 use crate::{CodecError, FormatError};
@@ -59,7 +59,7 @@ impl Envelope {
             return Err(malformed_footer(body.len() as u64, "the index lies outside the stream"));
         };
         let mut checksum = crc32fast::Hasher::new();
-        checksum.update(header);
+        checksum.update(covered(header));
         checksum.update(index);
         check("index", index_offset, index_checksum, checksum.finalize())?;
         let index = bytes.slice_ref(index);
@@ -84,6 +84,15 @@ impl Envelope {
     /// The checksum of the footer.
     pub const fn seal(&self) -> u32 {
         self.seal
+    }
+
+    /// State belongs to a subtask.
+    pub(crate) fn check_subtask(&self) -> Result<(), FormatError> {
+        if self.identity.subtask.is_some() {
+            return Ok(());
+        }
+        let reason = "state of no subtask".to_owned();
+        Err(FormatError::Malformed { what: "header", offset: 0, reason })
     }
 
     /// The bytes of a block, after comparing their checksum.

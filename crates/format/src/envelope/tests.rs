@@ -111,3 +111,16 @@ fn blocks_outside_the_stream_or_with_gaps_are_refused() {
     let swapped = Block { checksum: blocks[1].checksum, ..blocks[0] };
     assert!(matches!(envelope.block(&swapped), Err(FormatError::Checksum { .. })));
 }
+
+/// Equal content, written for two checkpoints: see the numbered story at `covered`.
+#[test]
+fn the_seal_tells_streams_of_equal_content_apart() {
+    let seal = |checkpoint| {
+        let checkpoint = CheckpointId::new(checkpoint).unwrap();
+        let identity = StreamIdentity { checkpoint, ..identity() };
+        let mut writer = EnvelopeWriter::new(Vec::new(), &identity).unwrap();
+        writer.block(b"same").unwrap();
+        writer.finish(b"same").unwrap().1
+    };
+    assert_ne!(seal(3), seal(4));
+}

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::Block;
+use super::{Block, covered};
 use super::{
     FOOTER_LEN, HEADER_CHECKSUM_OFFSET, HEADER_LEN, KNOWN_INCOMPATIBLE_FEATURES, MAGIC, NO_SUBTASK,
     StreamIdentity, VERSION,
@@ -50,7 +50,7 @@ impl<W: Write> EnvelopeWriter<W> {
     /// Errors: [`FormatError::Write`].
     pub fn finish(mut self, index: &[u8]) -> Result<(W, u32), FormatError> {
         let mut checksum = crc32fast::Hasher::new();
-        checksum.update(&self.header);
+        checksum.update(covered(&self.header));
         checksum.update(index);
         let mut footer = Vec::with_capacity(FOOTER_LEN);
         footer.extend_from_slice(&self.position.to_le_bytes());

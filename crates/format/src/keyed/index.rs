@@ -3,6 +3,7 @@
 //! Fields in order: operator uid, max parallelism, assigner, first and last key group, key codec;
 //! states (name, kind, namespace codec, value codec); other files; blocks.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use alluvium_core::{AssignerName, KeyGroup, KeyGroupRange, MaxParallelism, OperatorUid};
@@ -154,8 +155,9 @@ impl KeyedHeader {
         let count = input.u16("number of states")?;
         let states =
             (0..count).map(|_| decode_state(input)).collect::<Result<Vec<_>, IndexError>>()?;
-        for (position, state) in states.iter().enumerate() {
-            if states.iter().take(position).any(|earlier| earlier.name == state.name) {
+        let mut names = BTreeSet::new();
+        for state in &states {
+            if !names.insert(state.name.as_str()) {
                 return Err(IndexError::Rule(format!("state {:?} comes twice", state.name)));
             }
         }

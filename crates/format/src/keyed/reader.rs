@@ -22,6 +22,7 @@ impl KeyedReader {
     /// Errors: those of [`Envelope::open`]; [`FormatError::Codec`], [`FormatError::Malformed`].
     pub fn open(bytes: Bytes) -> Result<Self, FormatError> {
         let envelope = Envelope::open(bytes, StreamKind::Keyed)?;
+        envelope.check_subtask()?;
         let (header, blocks) = decode_index(envelope.index(), envelope.index_offset())?;
         envelope.check_tiling(blocks.iter().map(|entry| entry.block))?;
         Ok(Self { envelope, header, blocks })

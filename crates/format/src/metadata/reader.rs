@@ -1,5 +1,7 @@
 //! Reads metadata and checks every rule of it.
 
+use std::collections::BTreeSet;
+
 use alluvium_core::{
     AssignerName, CheckpointMetadata, CheckpointProperties, IdError, JobId, KeyGroupError,
     KeyGroupRange, KeyedStateHandle, MaxParallelism, OperatorState, OperatorStateHandle,
@@ -20,6 +22,10 @@ pub fn read_metadata(bytes: Bytes) -> Result<CheckpointMetadata, FormatError> {
     let envelope = Envelope::open(bytes, StreamKind::Metadata)?;
     envelope.check_tiling([])?;
     let identity = *envelope.identity();
+    if let Some(subtask) = identity.subtask {
+        let reason = format!("metadata of subtask {subtask}");
+        return Err(FormatError::Malformed { what: "header", offset: 0, reason });
+    }
     let start = envelope.index_offset();
     let mut input = Input::new(envelope.index());
     let parts = read_index(&mut input).map_err(|refusal| {
@@ -60,10 +66,10 @@ fn read_index(input: &mut Input<'_>) -> Result<Index, Refusal> {
     let assigner = input.u8("assigner")?;
     let assigner = AssignerName::from_code(assigner)
         .ok_or_else(|| Refusal::Rule(format!("key-group assigner {assigner} is unknown")))?;
-    let mut operators: Vec<OperatorState> = Vec::new();
+    let (mut operators, mut uids) = (Vec::new(), BTreeSet::new());
     for _ in 0..input.u16("number of operators")? {
         let operator = read_operator(input, max_parallelism)?;
-        if operators.iter().any(|earlier| earlier.uid == operator.uid) {
+        if !uids.insert(operator.uid.clone()) {
             return Err(Refusal::Rule(format!("operator {} comes twice", operator.uid)));
         }
         operators.push(operator);

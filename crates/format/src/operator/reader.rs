@@ -1,5 +1,7 @@
 //! Reads operator state whole: it is small, and every restore needs all of it.
 
+use std::collections::BTreeSet;
+
 use alluvium_core::OperatorUid;
 use bytes::Bytes;
 
@@ -16,6 +18,7 @@ pub fn read_operator_state(
     bytes: Bytes,
 ) -> Result<(OperatorUid, StreamIdentity, Vec<OperatorStateItems>), FormatError> {
     let envelope = Envelope::open(bytes, StreamKind::Operator)?;
+    envelope.check_subtask()?;
     let offset = envelope.index_offset();
     let codec = |source| FormatError::Codec { what: "index", offset, source };
     let malformed = |reason: String| FormatError::Malformed { what: "index", offset, reason };
@@ -24,12 +27,12 @@ pub fn read_operator_state(
         .map_err(|error| malformed(error.to_string()))?;
     let count = input.u16("number of states").map_err(codec)?;
     let mut states: Vec<OperatorStateItems> = Vec::new();
-    let mut blocks = Vec::new();
+    let (mut blocks, mut names) = (Vec::new(), BTreeSet::new());
     for _ in 0..count {
         let (name, mode, item, item_count, block) = read_state(&mut input).map_err(codec)?;
         let mode = DistributionMode::from_code(mode)
             .ok_or_else(|| malformed(format!("mode {mode} of state {name:?} is unknown")))?;
-        if states.iter().any(|earlier| earlier.name == name) {
+        if !names.insert(name.clone()) {
             return Err(malformed(format!("state {name:?} comes twice")));
         }
         let items = read_items(&envelope, &block, item_count)?;

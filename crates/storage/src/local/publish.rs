@@ -65,19 +65,21 @@ impl TempFile {
     pub(super) fn publish(mut self) -> Result<(), StorageError> {
         self.file.sync_all().map_err(|source| self.failed("sync", source))?;
         let temp_path = self.temp_path.as_deref().unwrap_or(&self.final_path);
-        fs::hard_link(temp_path, &self.final_path).map_err(|source| {
-            let location = self.location.clone();
-            if source.kind() == io::ErrorKind::AlreadyExists {
-                StorageError::AlreadyExists { location }
-            } else if lacks_hard_links(&source) {
-                let reason = "its file system has no hard links, which publish a file atomically";
-                StorageError::Unsupported { operation: "create", location, reason }
-            } else {
-                self.failed("create", source)
-            }
-        })?;
+        hard_link(temp_path, &self.final_path, &self.location)?;
         // Before the sync, so that a crash does not bring the temporary name back.
         self.remove_temp();
+        sync_up_to(&self.dir, &self.top).map_err(|source| self.failed("sync the folder of", source))
+    }
+
+    /// Makes the file take the place of whatever has its final name, durably.
+    pub(super) fn replace(mut self) -> Result<(), StorageError> {
+        self.file.sync_all().map_err(|source| self.failed("sync", source))?;
+        if let Some(temp_path) = self.temp_path.take() {
+            fs::rename(&temp_path, &self.final_path).map_err(|source| {
+                let _ = fs::remove_file(&temp_path);
+                self.failed("replace", source)
+            })?;
+        }
         sync_up_to(&self.dir, &self.top).map_err(|source| self.failed("sync the folder of", source))
     }
 
@@ -97,6 +99,36 @@ impl Drop for TempFile {
     fn drop(&mut self) {
         self.remove_temp();
     }
+}
+
+/// Gives a file a second name, durably; the name must be free.
+pub(super) fn link(
+    top: &Path,
+    from: &Path,
+    to: &Path,
+    location: Location,
+) -> Result<(), StorageError> {
+    let dir = to.parent().unwrap_or(top);
+    create_dirs(dir).map_err(|blocked| blocked.into_error("rename", location.clone()))?;
+    hard_link(from, to, &location)?;
+    let operation = "sync the folder of";
+    sync_up_to(dir, top).map_err(|source| StorageError::Io {
+        operation,
+        location,
+        source: source.into(),
+    })
+}
+
+fn hard_link(from: &Path, to: &Path, location: &Location) -> Result<(), StorageError> {
+    let location = location.clone();
+    fs::hard_link(from, to).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => StorageError::AlreadyExists { location },
+        _ if lacks_hard_links(&source) => {
+            let reason = "its file system has no hard links, which publish a file atomically";
+            StorageError::Unsupported { operation: "create", location, reason }
+        }
+        _ => StorageError::Io { operation: "create", location, source: source.into() },
+    })
 }
 
 fn open_temp(dir: &Path, final_path: &Path) -> io::Result<(File, PathBuf)> {

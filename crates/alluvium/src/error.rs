@@ -1,0 +1,86 @@
+//! What to do about an error.
+
+use alluvium_runtime::{JobError, StoreError};
+use alluvium_state::{RestoreError, StateError};
+use alluvium_storage::StorageError;
+
+/// The few kinds of errors, each saying what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Fix the call: an argument, an option, a job that does not fit its checkpoint.
+    Invalid,
+    /// Bytes are bad: restore another checkpoint.
+    Data,
+    /// The storage did not do its part: try again, or make room.
+    Unavailable,
+    /// Somebody else took over: do nothing.
+    Closed,
+    /// The job's own code failed.
+    Failed,
+    /// A bug of this project.
+    Internal,
+}
+
+impl From<&StorageError> for ErrorKind {
+    fn from(error: &StorageError) -> Self {
+        match error {
+            StorageError::Truncated { .. } | StorageError::SealMismatch { .. } => Self::Data,
+            StorageError::Locked { .. } | StorageError::Fenced { .. } => Self::Closed,
+            StorageError::BadUri { .. }
+            | StorageError::NotADirectory { .. }
+            | StorageError::OutsideRoot { .. }
+            | StorageError::Unsupported { .. }
+            | StorageError::StateTooLarge { .. } => Self::Invalid,
+            _ => Self::Unavailable,
+        }
+    }
+}
+
+impl From<&StateError> for ErrorKind {
+    fn from(error: &StateError) -> Self {
+        match error {
+            StateError::Decode { .. } | StateError::MisplacedKey { .. } => Self::Data,
+            _ => Self::Invalid,
+        }
+    }
+}
+
+impl From<&RestoreError> for ErrorKind {
+    fn from(error: &RestoreError) -> Self {
+        match error {
+            // A file that the metadata names must be there.
+            RestoreError::Storage(StorageError::NotFound { .. }) | RestoreError::Damaged { .. } => {
+                Self::Data
+            }
+            RestoreError::Storage(error) => error.into(),
+            RestoreError::State(error) => error.into(),
+            _ => Self::Invalid,
+        }
+    }
+}
+
+impl From<&StoreError> for ErrorKind {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Storage(error) => error.into(),
+            StoreError::State { source, .. } => (&**source).into(),
+            StoreError::Damaged { .. } | StoreError::LatestDamaged { .. } => Self::Data,
+            StoreError::TakenBy { .. } => Self::Closed,
+            _ => Self::Invalid,
+        }
+    }
+}
+
+impl From<&JobError> for ErrorKind {
+    fn from(error: &JobError) -> Self {
+        match error {
+            JobError::Task { .. } | JobError::Panic { .. } => Self::Failed,
+            JobError::Checkpoints(_) => Self::Unavailable,
+            JobError::Store(error) => error.into(),
+            JobError::Restore { source, .. } => (&**source).into(),
+            JobError::Lost => Self::Internal,
+            _ => Self::Invalid,
+        }
+    }
+}

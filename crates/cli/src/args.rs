@@ -1,0 +1,147 @@
+//! What a person can type.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use alluvium::coordinator::RestartStrategy;
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Keeps the state of a stream job, kills nothing of it, and shows how.
+///
+/// Runs a job on real files with checkpoints, so that it can be killed at any moment and resumed
+/// with exact results at another parallelism.
+///
+/// Exit codes: 0 done, 1 the job failed, 2 wrong use, 3 bad data, 4 storage or system, 5 another
+/// process took over.
+#[derive(Debug, Parser)]
+#[command(name = "alluvium", version, arg_required_else_help = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a job to its end; kill it when you like and run it again with --restore latest.
+    Run(RunCommand),
+    /// List the checkpoints under a root: id, time, size, operators, complete or not.
+    List {
+        /// A checkpoint root, or the folder of one job in it: a path, file:, s3: URI.
+        uri: String,
+    },
+    /// Run the flights job, kill it twice, resume it each time, and check the result.
+    Demo(DemoOptions),
+}
+
+/// Which job to run.
+#[derive(Debug, clap::Args)]
+pub struct RunCommand {
+    /// The job.
+    #[command(subcommand)]
+    pub job: JobCommand,
+}
+
+/// The jobs.
+#[derive(Debug, Subcommand)]
+pub enum JobCommand {
+    /// Count the words of text files; writes DIR/table.csv and DIR/updates/.
+    Wordcount(RunOptions),
+    /// Follow each aircraft through the departures of a flights.csv; writes DIR/table.csv and
+    /// DIR/updates/.
+    Flights(RunOptions),
+}
+
+/// Options of a run.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RunOptions {
+    /// Files to read, plain, .gz or .zst.
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub input: Vec<PathBuf>,
+    /// Where the results go: a path or a storage URI.
+    #[arg(long, value_name = "DIR")]
+    pub output: String,
+    /// Where state lives and how it is snapshot.
+    #[arg(long, value_enum, default_value = "fs")]
+    pub backend: BackendName,
+    /// Checkpoint root: a path, file: or s3: URI. The memory backend keeps its checkpoints in the
+    /// process instead.
+    #[arg(long, value_name = "URI")]
+    pub checkpoints: Option<String>,
+    /// Time between the starts of two checkpoints.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "1s")]
+    pub interval: Duration,
+    /// Least time between the end of a checkpoint and the start of the next.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "0s")]
+    pub min_pause: Duration,
+    /// Time after which a checkpoint is given up.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "10m")]
+    pub timeout: Duration,
+    /// Checkpoints in a row that may fail before the job does.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub tolerable_failures: u32,
+    /// What a restore promises.
+    #[arg(long, value_enum, default_value = "exactly-once")]
+    pub mode: Mode,
+    /// Subtasks of each operator.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub parallelism: u32,
+    /// Key groups, fixed for the life of the job's state; default: that of the restored checkpoint,
+    /// else 128 or more by parallelism.
+    #[arg(long, value_name = "N")]
+    pub max_parallelism: Option<u32>,
+    /// What to begin from: `latest`, `none`, or the URI of one checkpoint (.../JOB/chk-N).
+    #[arg(long, default_value = "none", value_name = "latest|none|URI")]
+    pub restore: String,
+    /// Completed checkpoints to keep.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub retain: usize,
+    /// Most records per second; default: as fast as it goes.
+    #[arg(long, value_name = "RECORDS_PER_S")]
+    pub rate: Option<f64>,
+    /// What to do when a task fails: `none`, `fixed-delay:ATTEMPTS:DELAY` or
+    /// `failure-rate:FAILURES:INTERVAL:DELAY`.
+    #[arg(long, default_value = "none", value_name = "STRATEGY")]
+    pub restart: RestartStrategy,
+    /// Name of the job's folder under the checkpoint root; default: the name of the job.
+    #[arg(long, value_name = "ID")]
+    pub job: Option<String>,
+    /// Print nothing but errors.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Where state lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BackendName {
+    /// State in memory, checkpoints in the memory of this process.
+    Memory,
+    /// State in memory, checkpoints as files, asynchronous.
+    Fs,
+    /// The same with the simple nested map and synchronous checkpoints.
+    FsNested,
+}
+
+/// What a restore promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Each record counts once.
+    ExactlyOnce,
+    /// Each record counts once or more; no input ever waits for a barrier.
+    AtLeastOnce,
+}
+
+/// Options of the demonstration.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DemoOptions {
+    /// The flights data.
+    #[arg(long, default_value = "data/flights.csv.zst", value_name = "FILE")]
+    pub input: PathBuf,
+    /// The backend to show.
+    #[arg(long, value_enum, default_value = "fs")]
+    pub backend: BackendName,
+    /// Keep the output and the checkpoints in this folder; default: a temporary one.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}

@@ -1,0 +1,80 @@
+//! Errors of the command, and their exit codes.
+
+use alluvium::ErrorKind;
+use alluvium::core::IdError;
+use alluvium::runtime::{JobError, StoreError};
+use alluvium::storage::StorageError;
+
+/// The command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// An option is missing or does not go with another.
+    #[error("{0}")]
+    Usage(String),
+    /// An input cannot be read.
+    #[error("cannot read input {path}: {source}")]
+    Input {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An input is not what the job reads.
+    #[error("input {path} {reason}")]
+    BadInput {
+        /// The file.
+        path: String,
+        /// What is wrong, as the end of a sentence.
+        reason: String,
+    },
+    /// A name is not an id.
+    #[error("{0}")]
+    Id(#[from] IdError),
+    /// The output or the checkpoint root refused.
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    /// The checkpoint store refused.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The job ended without success.
+    #[error("{0}")]
+    Job(#[from] JobError),
+    /// The system refused.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The demonstration did not show what it should.
+    #[error("{0}")]
+    Demo(String),
+}
+
+impl CliError {
+    /// The exit code: 1 the job failed, 2 wrong use, 3 bad data, 4 storage or system, 5 another
+    /// process took over, 70 a bug.
+    pub fn exit_code(&self) -> u8 {
+        let kind = match self {
+            Self::Usage(_) | Self::Id(_) => ErrorKind::Invalid,
+            Self::Input { .. } | Self::BadInput { .. } => ErrorKind::Data,
+            Self::Storage(error) => error.into(),
+            Self::Store(error) => error.into(),
+            Self::Job(error) => error.into(),
+            Self::System { .. } => ErrorKind::Unavailable,
+            Self::Demo(_) => ErrorKind::Failed,
+        };
+        match kind {
+            ErrorKind::Failed => 1,
+            ErrorKind::Invalid => 2,
+            ErrorKind::Data => 3,
+            ErrorKind::Unavailable => 4,
+            ErrorKind::Closed => 5,
+            _ => 70,
+        }
+    }
+}

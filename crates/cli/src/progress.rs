@@ -1,0 +1,89 @@
+//! What a person sees while a job runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use alluvium::runtime::{JobEvent, Listener};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A line that counts records while a job runs; hidden when standard error is no terminal.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    pub(crate) fn new(is_quiet: bool) -> Self {
+        if is_quiet {
+            return Self { bar: None };
+        }
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
+            bar.set_style(style);
+        }
+        Self { bar: Some(bar) }
+    }
+
+    /// One line that stays.
+    pub(crate) fn say(&self, line: &str) {
+        if let Some(bar) = &self.bar {
+            if bar.is_hidden() {
+                eprintln!("{line}");
+            } else {
+                bar.println(line);
+            }
+        }
+    }
+
+    /// Prints what happens to a job.
+    pub(crate) fn listener(&self) -> Listener {
+        let this = self.clone();
+        Arc::new(move |event| {
+            if let Some(line) = line_of(event) {
+                this.say(&line);
+            }
+        })
+    }
+
+    /// Shows a count until the future that this goes with is done.
+    pub(crate) async fn follow(&self, records: Arc<AtomicU64>) {
+        loop {
+            if let Some(bar) = &self.bar {
+                bar.set_message(format!("{} records", records.load(Ordering::Relaxed)));
+                bar.tick();
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn line_of(event: &JobEvent<'_>) -> Option<String> {
+    Some(match event {
+        JobEvent::Started { attempt, restored: Some(checkpoint) } => {
+            format!("attempt {attempt} restored checkpoint {checkpoint}")
+        }
+        JobEvent::Started { attempt, restored: None } => format!("attempt {attempt} begins fresh"),
+        JobEvent::Completed { metadata, is_final } => {
+            let properties = &metadata.properties;
+            let took_ms = properties.completed_at_ms.saturating_sub(properties.triggered_at_ms);
+            let last = if *is_final { ", the last one" } else { "" };
+            let (id, bytes) = (properties.checkpoint, metadata.state_len_bytes());
+            format!("checkpoint {id} complete: {bytes} bytes of state in {took_ms} ms{last}")
+        }
+        JobEvent::Aborted { checkpoint, reason } => {
+            format!("checkpoint {checkpoint} given up: {reason}")
+        }
+        JobEvent::Restarting { error, after_ms } => {
+            format!("{error}; the job starts anew in {after_ms} ms")
+        }
+        JobEvent::CleanUpFailed { reason } => format!("could not clean up: {reason}"),
+        _ => return None,
+    })
+}

@@ -1,0 +1,225 @@
+//! `alluvium run`.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use alluvium::coordinator::CoordinatorConfig;
+use alluvium::core::{JobId, OperatorUid, StoragePath};
+use alluvium::runtime::{
+    CheckpointMode, CheckpointStore, JobConfig, JobError, OperatorUids, RestoreFrom, SystemClock,
+};
+use alluvium::state::StateBackend;
+use alluvium::storage::{self, JobLayout, Storage, StorageLock, StreamPolicy};
+
+use crate::args::{BackendName, JobCommand, Mode, RunOptions};
+use crate::backend::ChosenBackend;
+use crate::error::CliError;
+use crate::jobs::flights::Flights;
+use crate::jobs::wordcount::Wordcount;
+use crate::jobs::{JobOn, Rows};
+use crate::progress::Progress;
+
+/// Name of the table in the output folder.
+const TABLE: &str = "table.csv";
+/// Name of the lock in the output folder.
+const OUTPUT_LOCK: &str = ".lock";
+
+pub(crate) fn run(job: &JobCommand) -> Result<(), CliError> {
+    let (report, options) = match job {
+        JobCommand::Wordcount(options) => {
+            (run_named::<ChosenBackend, Wordcount>(options)?, options)
+        }
+        JobCommand::Flights(options) => (run_named::<ChosenBackend, Flights>(options)?, options),
+    };
+    if !options.quiet {
+        println!("{report}");
+    }
+    Ok(())
+}
+
+/// What a job came to.
+#[derive(Debug)]
+pub struct JobReport {
+    /// Rows of the table.
+    pub rows: usize,
+    /// Records read by this process, those that were read again included.
+    pub records: u64,
+    /// Checkpoints completed by this process.
+    pub checkpoints: u64,
+    /// How often the job was started anew.
+    pub restarts: u32,
+    /// Where the table is.
+    pub table: String,
+    /// What the job says about its input.
+    pub remarks: String,
+}
+
+impl std::fmt::Display for JobReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { rows, records, checkpoints, restarts, table, remarks } = self;
+        write!(
+            f,
+            "{table}: {rows} rows from {records} records, {checkpoints} checkpoints, {restarts} \
+             restarts"
+        )?;
+        if remarks.is_empty() { Ok(()) } else { write!(f, "; {remarks}") }
+    }
+}
+
+fn run_named<B, J>(options: &RunOptions) -> Result<JobReport, CliError>
+where
+    B: StateBackend + From<BackendName>,
+    J: JobOn<B>,
+{
+    check_rate(options)?;
+    let output = storage::open(&options.output)?;
+    let _lock = lock_output(&*output)?;
+    let job = Arc::new(J::open(&options.input, Arc::clone(&output))?);
+    run_job(job, B::from(options.backend), options, &output)
+}
+
+fn check_rate(options: &RunOptions) -> Result<(), CliError> {
+    match options.rate {
+        Some(rate) if !(rate.is_finite() && rate > 0.0) => {
+            Err(CliError::Usage(format!("--rate {rate} is not a number of records above 0")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn lock_output(output: &dyn Storage) -> Result<Option<StorageLock>, CliError> {
+    Ok(output.lock(&path(OUTPUT_LOCK)?)?)
+}
+
+fn path(name: &str) -> Result<StoragePath, CliError> {
+    StoragePath::new(name).map_err(|error| CliError::Usage(error.to_string()))
+}
+
+/// Where checkpoints go.
+fn checkpoint_root(options: &RunOptions) -> Result<(Arc<dyn Storage>, StreamPolicy), CliError> {
+    if options.backend == BackendName::Memory {
+        // One process keeps one such store; its name is shown nowhere.
+        let name = format!("memory:coordinator-{}", std::process::id());
+        return Ok((storage::open(&name)?, StreamPolicy::coordinator_memory()));
+    }
+    let Some(uri) = &options.checkpoints else {
+        let backend = if options.backend == BackendName::Fs { "fs" } else { "fs-nested" };
+        let usage = format!("--backend {backend} needs --checkpoints URI");
+        return Err(CliError::Usage(usage));
+    };
+    Ok((storage::open(uri)?, StreamPolicy::files()))
+}
+
+/// Splits `.../JOB/chk-N?query` into the job's folder and the checkpoint.
+fn restore_point(uri: &str, job: &JobId) -> Result<RestoreFrom, CliError> {
+    let usage = || {
+        let text = "is neither latest, none nor the URI of a checkpoint, .../JOB/chk-N";
+        CliError::Usage(format!("--restore {uri} {text}"))
+    };
+    let (address, query) =
+        uri.split_once('?').map_or((uri, ""), |(address, query)| (address, query));
+    let (folder, name) = address.trim_end_matches('/').rsplit_once('/').ok_or_else(usage)?;
+    let checkpoint = JobLayout::parse_checkpoint_dir(name).ok_or_else(usage)?;
+    let folder = if query.is_empty() { folder.to_owned() } else { format!("{folder}?{query}") };
+    let storage = storage::open_existing(&folder)?;
+    let store = CheckpointStore::in_folder(Arc::clone(&storage), job.clone());
+    let metadata = store.read(checkpoint)?;
+    store.verify(&metadata)?;
+    Ok(RestoreFrom::Checkpoint { metadata: Box::new(metadata), storage })
+}
+
+fn config(options: &RunOptions, job: &JobId, progress: &Progress) -> Result<JobConfig, CliError> {
+    let ms =
+        |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let restore = match options.restore.as_str() {
+        "none" => RestoreFrom::Nothing,
+        "latest" => RestoreFrom::Latest,
+        uri => restore_point(uri, job)?,
+    };
+    let checkpoints = CoordinatorConfig::new()
+        .interval_ms(Some(ms(options.interval)))
+        .min_pause_ms(ms(options.min_pause))
+        .timeout_ms(ms(options.timeout))
+        .tolerable_failed_checkpoints(options.tolerable_failures)
+        .retained(options.retain);
+    Ok(JobConfig {
+        uids: OperatorUids {
+            source: OperatorUid::new("source")?,
+            operator: OperatorUid::new("operator")?,
+            sink: OperatorUid::new("sink")?,
+        },
+        parallelism: options.parallelism,
+        max_parallelism: options.max_parallelism,
+        mode: match options.mode {
+            Mode::ExactlyOnce => CheckpointMode::ExactlyOnce,
+            Mode::AtLeastOnce => CheckpointMode::AtLeastOnce,
+        },
+        checkpoints,
+        restart: options.restart,
+        restore,
+        streams: StreamPolicy::files(),
+        records_per_s: options.rate,
+        // The standard library draws the keys of its hasher at random once per process.
+        hash_seed: RandomState::new().build_hasher().finish(),
+        clock: Arc::new(SystemClock),
+        records: Arc::new(AtomicU64::new(0)),
+        listener: progress.listener(),
+    })
+}
+
+/// Runs a job on a backend and writes its table.
+///
+/// Errors: [`CliError`].
+pub fn run_job<B, J>(
+    job: Arc<J>,
+    backend: B,
+    options: &RunOptions,
+    output: &Arc<dyn Storage>,
+) -> Result<JobReport, CliError>
+where
+    B: StateBackend,
+    J: JobOn<B>,
+{
+    let progress = Progress::new(options.quiet);
+    let id = JobId::new(options.job.as_deref().unwrap_or(J::NAME))?;
+    let config = config(options, &id, &progress)?;
+    let (root, streams) = checkpoint_root(options)?;
+    let store = Arc::new(CheckpointStore::open_exclusive(&*root, id)?);
+    let config = JobConfig { streams, ..config };
+    let records = Arc::clone(&config.records);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_time()
+        .build()
+        .map_err(|source| CliError::System { what: "start the runtime".to_owned(), source })?;
+    let outcome = runtime.block_on(async {
+        let run = alluvium::runtime::run::<J::Key, B, J>(Arc::clone(&job), backend, store, config);
+        tokio::select! {
+            outcome = run => outcome,
+            () = progress.follow(Arc::clone(&records)) => Err(JobError::Lost),
+        }
+    });
+    progress.finish();
+    let outcome = outcome?;
+    let mut rows: Rows = outcome.results.into_iter().flatten().collect();
+    rows.sort_unstable();
+    write_table(&**output, J::TABLE_HEADER, &rows)?;
+    Ok(JobReport {
+        rows: rows.len(),
+        records: records.load(Ordering::Relaxed),
+        checkpoints: outcome.checkpoints,
+        restarts: outcome.restarts,
+        table: format!("{}/{TABLE}", output.root()),
+        remarks: job.remarks(),
+    })
+}
+
+/// Puts the table in place at once: readers see the old one or the new one.
+fn write_table(output: &dyn Storage, header: &str, rows: &Rows) -> Result<(), CliError> {
+    let mut table = format!("{header}\n");
+    for (_, line) in rows {
+        table.push_str(line);
+        table.push('\n');
+    }
+    Ok(output.replace(&path(TABLE)?, table.as_bytes())?)
+}

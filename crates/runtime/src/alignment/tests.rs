@@ -1,0 +1,56 @@
+use super::*;
+
+fn id(n: u64) -> CheckpointId {
+    CheckpointId::new(n).unwrap()
+}
+
+#[test]
+fn an_input_is_held_until_all_barriers_have_come() {
+    let mut aligner = Aligner::new(CheckpointMode::ExactlyOnce, 3);
+    assert_eq!(aligner.barrier(1, id(1)), Arrival::Waiting);
+    assert_eq!([0, 1, 2].map(|input| aligner.is_held(input)), [false, true, false]);
+    assert_eq!(aligner.barrier(0, id(1)), Arrival::Waiting);
+    assert_eq!(aligner.barrier(2, id(1)), Arrival::Complete);
+    assert_eq!([0, 1, 2].map(|input| aligner.is_held(input)), [false; 3]);
+    assert_eq!(aligner.barrier(2, id(1)), Arrival::Ignored, "it completed already");
+}
+
+#[test]
+fn at_least_once_holds_nothing() {
+    let mut aligner = Aligner::new(CheckpointMode::AtLeastOnce, 2);
+    assert_eq!(aligner.barrier(0, id(1)), Arrival::Waiting);
+    assert!(!aligner.is_held(0));
+    assert_eq!(aligner.barrier(1, id(1)), Arrival::Complete);
+}
+
+#[test]
+fn a_newer_barrier_ends_an_older_alignment() {
+    let mut aligner = Aligner::new(CheckpointMode::ExactlyOnce, 2);
+    assert_eq!(aligner.barrier(0, id(1)), Arrival::Waiting);
+    assert_eq!(aligner.barrier(1, id(2)), Arrival::Waiting);
+    assert!(!aligner.is_held(0), "input 0 goes on to its barrier of checkpoint 2");
+    assert!(aligner.is_held(1));
+    assert_eq!(aligner.barrier(1, id(1)), Arrival::Ignored);
+    assert_eq!(aligner.barrier(0, id(2)), Arrival::Complete);
+}
+
+#[test]
+fn barriers_of_an_aborted_checkpoint_are_ignored() {
+    let mut aligner = Aligner::new(CheckpointMode::ExactlyOnce, 2);
+    assert_eq!(aligner.barrier(0, id(1)), Arrival::Waiting);
+    aligner.abort(id(1));
+    assert!(!aligner.is_held(0));
+    assert_eq!(aligner.barrier(1, id(1)), Arrival::Ignored);
+    aligner.abort(id(2));
+    assert_eq!(aligner.barrier(0, id(2)), Arrival::Ignored, "the abort came first");
+    assert_eq!(aligner.barrier(0, id(3)), Arrival::Waiting);
+    aligner.abort(id(2));
+    assert!(aligner.is_held(0), "an older abort changes nothing");
+}
+
+#[test]
+fn one_input_aligns_at_once() {
+    let mut aligner = Aligner::new(CheckpointMode::ExactlyOnce, 1);
+    assert_eq!(aligner.barrier(0, id(5)), Arrival::Complete);
+    assert!(!aligner.is_held(0));
+}

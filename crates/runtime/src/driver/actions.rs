@@ -1,0 +1,129 @@
+//! Carries out what the coordinator asks for: messages to tasks, work for the storage.
+
+use std::sync::Arc;
+
+use alluvium_coordinator::{AbortReason, Action};
+use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata};
+use alluvium_storage::StorageError;
+use tokio::task::JoinSet;
+
+use super::Tasks;
+use crate::task::Command;
+use crate::{CheckpointStore, JobConfig, JobError, JobEvent, StoreError};
+
+/// What came of work for the storage.
+#[derive(Debug)]
+pub(super) enum Stored {
+    Committed(CheckpointId),
+    /// The checkpoint does not exist and never will.
+    CommitFailed(CheckpointId, String),
+    /// Whether the checkpoint exists is not known, or another run took over.
+    Lost(StoreError),
+    Cleaned,
+    CleanUpFailed(String),
+}
+
+pub(super) struct Actions {
+    store: Arc<CheckpointStore>,
+    attempt: AttemptId,
+    config: JobConfig,
+    work: JoinSet<Stored>,
+    /// Metadata of the checkpoint that is being committed.
+    committing: Option<CheckpointMetadata>,
+}
+
+impl Actions {
+    pub(super) fn new(store: Arc<CheckpointStore>, attempt: AttemptId, config: JobConfig) -> Self {
+        Self { store, attempt, config, work: JoinSet::new(), committing: None }
+    }
+
+    pub(super) const fn attempt(&self) -> AttemptId {
+        self.attempt
+    }
+
+    /// The next piece of storage work that is done; `None` when there is none in flight.
+    pub(super) async fn next_stored(&mut self) -> Option<Stored> {
+        match self.work.join_next().await? {
+            Ok(stored) => Some(stored),
+            Err(error) => Some(Stored::CleanUpFailed(error.to_string())),
+        }
+    }
+
+    /// `true` when a checkpoint was aborted.
+    pub(super) fn carry_out<R: Send + 'static>(
+        &mut self,
+        action: Action,
+        tasks: &Tasks<R>,
+    ) -> Result<bool, JobError> {
+        match action {
+            Action::Trigger { checkpoint, .. } => {
+                for source in &tasks.sources {
+                    // A source that is gone ends the attempt by its own failure.
+                    let _ = source.send(Command::Trigger(checkpoint));
+                }
+            }
+            Action::Commit { metadata, .. } => self.commit(metadata),
+            Action::NotifyComplete { checkpoint, is_final, .. } => {
+                tasks.send_all(Command::Complete { checkpoint, is_final });
+                if let Some(metadata) = self.committing.take() {
+                    let event = JobEvent::Completed { metadata: &metadata, is_final };
+                    (self.config.listener)(&event);
+                }
+            }
+            Action::NotifyAborted { checkpoint, reason } => {
+                tasks.send_all(Command::Abort(checkpoint));
+                self.aborted(checkpoint, &reason);
+                return Ok(reason != AbortReason::JobStopped);
+            }
+            Action::Discard { state } => {
+                let store = Arc::clone(&self.store);
+                self.clean_up(move || store.discard(&state));
+            }
+            Action::DeleteCheckpoint { metadata } => {
+                let (store, attempt) = (Arc::clone(&self.store), self.attempt);
+                self.clean_up(move || store.delete(attempt, &metadata));
+            }
+            Action::FailJob { reason } => return Err(JobError::Checkpoints(reason)),
+            // The loop asks for the next deadline itself; other actions are not known yet.
+            _ => {}
+        }
+        Ok(false)
+    }
+
+    fn aborted(&mut self, checkpoint: CheckpointId, reason: &AbortReason) {
+        let reason = reason.to_string();
+        (self.config.listener)(&JobEvent::Aborted { checkpoint, reason });
+        let store = Arc::clone(&self.store);
+        self.clean_up(move || store.remove_empty_dir(checkpoint));
+    }
+
+    fn commit(&mut self, metadata: CheckpointMetadata) {
+        self.committing = Some(metadata.clone());
+        let store = Arc::clone(&self.store);
+        self.work.spawn_blocking(move || {
+            let checkpoint = metadata.properties.checkpoint;
+            match store.commit(&metadata) {
+                Ok(()) => Stored::Committed(checkpoint),
+                Err(error @ StoreError::Storage(StorageError::Fenced { .. })) => {
+                    Stored::Lost(error)
+                }
+                // The write may have happened although an error came back: look.
+                Err(error) => match store.read(checkpoint) {
+                    Ok(found) if found == metadata => Stored::Committed(checkpoint),
+                    Ok(_) | Err(StoreError::NotACheckpoint { .. }) => {
+                        Stored::CommitFailed(checkpoint, error.to_string())
+                    }
+                    Err(_) => Stored::Lost(error),
+                },
+            }
+        });
+    }
+
+    fn clean_up(&mut self, work: impl FnOnce() -> Result<(), StoreError> + Send + 'static) {
+        self.work.spawn_blocking(move || match work() {
+            Ok(()) => Stored::Cleaned,
+            Err(error @ StoreError::Storage(StorageError::Fenced { .. })) => Stored::Lost(error),
+            Err(error) => Stored::CleanUpFailed(error.to_string()),
+        });
+    }
+}

@@ -1,0 +1,14 @@
+//! What travels between tasks.
+
+use alluvium_core::CheckpointId;
+
+/// An element of a stream. Records come in batches; everything else keeps its place among them.
+#[derive(Debug)]
+pub(crate) enum Element<T> {
+    /// Records, in order.
+    Batch(Vec<T>),
+    /// The state of a checkpoint lies before this, what comes later does not belong to it.
+    Barrier(CheckpointId),
+    /// No record comes any more; barriers still do.
+    EndOfInput,
+}

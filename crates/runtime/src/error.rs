@@ -1,0 +1,166 @@
+//! What can go wrong with a job and with its checkpoint store.
+
+use alluvium_coordinator::{JobFailure, PlanError, TaskId};
+use alluvium_core::{AttemptId, CheckpointId};
+use alluvium_format::FormatError;
+use alluvium_state::RestoreError;
+use alluvium_storage::StorageError;
+
+/// Error of a source, an operator or a sink: whatever it has to say, in one sentence.
+pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The checkpoint store refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The storage refused.
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    /// The metadata cannot be written.
+    #[error("metadata of checkpoint {checkpoint} cannot be written: {source}")]
+    Encode {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// What is wrong.
+        #[source]
+        source: FormatError,
+    },
+    /// Metadata is damaged or of another version.
+    #[error("{location}: {source}")]
+    Damaged {
+        /// The metadata file.
+        location: String,
+        /// What is wrong.
+        #[source]
+        source: FormatError,
+    },
+    /// The metadata is whole but was not written for this place.
+    #[error("{location}: {what} {expected} expected, {found} found")]
+    Mismatch {
+        /// The metadata file.
+        location: String,
+        /// What differs.
+        what: &'static str,
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+    /// State of the checkpoint is damaged or missing.
+    #[error("checkpoint {checkpoint}: {source}")]
+    State {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// What is wrong.
+        #[source]
+        source: Box<RestoreError>,
+    },
+    /// The newest checkpoint cannot be restored.
+    #[error(
+        "the latest checkpoint is damaged ({source}); {}",
+        match newest_whole {
+            Some(whole) => format!("the newest whole one is {whole}: restore it by name"),
+            None => "no other checkpoint of the job is whole".to_owned(),
+        }
+    )]
+    LatestDamaged {
+        /// Where the newest whole checkpoint lies.
+        newest_whole: Option<String>,
+        /// What is wrong with the latest.
+        #[source]
+        source: Box<StoreError>,
+    },
+    /// Another run committed a checkpoint under this id.
+    #[error("checkpoint {checkpoint} was committed by attempt {found}, not by attempt {own}")]
+    TakenBy {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// This run.
+        own: AttemptId,
+        /// The run that committed it.
+        found: AttemptId,
+    },
+    /// There is no such checkpoint.
+    #[error("{location} is not a checkpoint: it has no _metadata")]
+    NotACheckpoint {
+        /// Where it was looked for.
+        location: String,
+    },
+}
+
+/// A job ended without success.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// A task failed.
+    #[error("{task} failed: {source}")]
+    Task {
+        /// The task.
+        task: TaskId,
+        /// What it said.
+        #[source]
+        source: TaskError,
+    },
+    /// A task panicked.
+    #[error("{task} panicked: {message}")]
+    Panic {
+        /// The task.
+        task: TaskId,
+        /// What it said.
+        message: String,
+    },
+    /// Too many checkpoints failed.
+    #[error("{0}")]
+    Checkpoints(#[from] JobFailure),
+    /// The checkpoint store refused.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// State was not restored.
+    #[error("checkpoint {checkpoint} cannot be restored: {source}")]
+    Restore {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// What is wrong.
+        #[source]
+        source: Box<RestoreError>,
+    },
+    /// The checkpoint does not fit the job.
+    #[error("checkpoint {checkpoint} has {what} {found}, and the job has {expected}")]
+    Incompatible {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// What differs.
+        what: &'static str,
+        /// What the job has.
+        expected: String,
+        /// What the checkpoint has.
+        found: String,
+    },
+    /// The configuration is outside its domain.
+    #[error("{0}")]
+    Plan(#[from] PlanError),
+    /// A number of the configuration is outside its domain.
+    #[error("{0}")]
+    KeyGroup(#[from] alluvium_core::KeyGroupError),
+    /// The task system lost a task, which is a bug.
+    #[error("a task ended without saying why")]
+    Lost,
+}
+
+impl JobError {
+    /// Whether starting the job again could help.
+    pub(crate) fn may_restart(&self) -> bool {
+        match self {
+            Self::Task { .. } | Self::Panic { .. } | Self::Checkpoints(_) | Self::Lost => true,
+            Self::Store(StoreError::Storage(error)) => {
+                !matches!(error, StorageError::Fenced { .. } | StorageError::Locked { .. })
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether another process took over the checkpoint root.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Storage(StorageError::Fenced { .. })))
+    }
+}

@@ -1,0 +1,299 @@
+//! A job over its restarts: claims an attempt, restores, runs, and decides what a failure means.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use alluvium_coordinator::{
+    CoordinatorConfig, JobPlan, RestartDecision, RestartStrategy, RestartTracker, StartPoint,
+};
+use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata, MaxParallelism, Parallelism};
+use alluvium_format::codec::{DefaultCodec, HasCodec};
+use alluvium_state::{StateBackend, StateKey};
+use alluvium_storage::{Storage, StreamPolicy};
+
+use crate::driver::{Attempt, run_attempt};
+use crate::operator::{KeyedOperator, Pipeline};
+use crate::restore::RestorePoint;
+use crate::{CheckpointMode, CheckpointStatus, CheckpointStore, Clock, JobError, OperatorUids};
+
+/// What to begin from.
+#[derive(Debug, Clone)]
+pub enum RestoreFrom {
+    /// Nothing: existing checkpoints are neither used nor removed.
+    Nothing,
+    /// The newest checkpoint of the job, or nothing when there is none.
+    Latest,
+    /// One checkpoint, wherever it lies.
+    Checkpoint {
+        /// Its metadata.
+        metadata: Box<CheckpointMetadata>,
+        /// The folder of the job that it lies in.
+        storage: Arc<dyn Storage>,
+    },
+}
+
+/// Something worth telling a person.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JobEvent<'a> {
+    /// An attempt begins.
+    Started {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The checkpoint it begins from; `None` for a fresh start.
+        restored: Option<CheckpointId>,
+    },
+    /// A checkpoint is complete.
+    Completed {
+        /// The checkpoint.
+        metadata: &'a CheckpointMetadata,
+        /// Whether it was the job's last one.
+        is_final: bool,
+    },
+    /// A checkpoint did not complete.
+    Aborted {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// An attempt failed, and the job starts anew.
+    Restarting {
+        /// Why it failed.
+        error: &'a JobError,
+        /// Time to wait before.
+        after_ms: u64,
+    },
+    /// Something that is no longer needed could not be removed.
+    CleanUpFailed {
+        /// Why, in one sentence.
+        reason: String,
+    },
+}
+
+/// Receives what is worth telling.
+pub type Listener = Arc<dyn Fn(&JobEvent<'_>) + Send + Sync>;
+
+/// How a job runs.
+#[derive(Clone)]
+pub struct JobConfig {
+    /// Names of the operators.
+    pub uids: OperatorUids,
+    /// Subtasks of each operator, 1 to max parallelism.
+    pub parallelism: u32,
+    /// Key groups, 1 to 32768; `None` takes that of the restored checkpoint, else the default for
+    /// the parallelism.
+    pub max_parallelism: Option<u32>,
+    /// What a restore promises.
+    pub mode: CheckpointMode,
+    /// When checkpoints are taken and how many are kept.
+    pub checkpoints: CoordinatorConfig,
+    /// What to do when an attempt fails.
+    pub restart: RestartStrategy,
+    /// What to begin from.
+    pub restore: RestoreFrom,
+    /// Where state streams go.
+    pub streams: StreamPolicy,
+    /// Most records per second of all sources together; `None` is as fast as it goes.
+    pub records_per_s: Option<f64>,
+    /// Seed of the in-memory hash tables, drawn once per process.
+    pub hash_seed: u64,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Counts the records that sources have read.
+    pub records: Arc<AtomicU64>,
+    /// Told what happens.
+    pub listener: Listener,
+}
+
+impl fmt::Debug for JobConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobConfig")
+            .field("parallelism", &self.parallelism)
+            .field("max_parallelism", &self.max_parallelism)
+            .field("mode", &self.mode)
+            .field("restart", &self.restart)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A job that ended well.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct JobOutcome<R> {
+    /// What each operator subtask handed over.
+    pub results: Vec<R>,
+    /// How often the job was started anew.
+    pub restarts: u32,
+    /// How many checkpoints completed.
+    pub checkpoints: u64,
+}
+
+/// The key-group numbers of a job and where it begins.
+struct Beginning {
+    parallelism: Parallelism,
+    point: Option<RestorePoint>,
+    /// Checkpoints that this run owns and subsumes.
+    retained: Vec<CheckpointMetadata>,
+    next: CheckpointId,
+}
+
+/// Runs a job to its end, over all its restarts.
+///
+/// Must be called inside a multi-threaded tokio runtime with its timer on.
+/// Errors: [`JobError`]; what was stored stays as it is.
+pub async fn run<K, B, P>(
+    pipeline: Arc<P>,
+    backend: B,
+    store: Arc<CheckpointStore>,
+    config: JobConfig,
+) -> Result<JobOutcome<<P::Operator as KeyedOperator<B::Keyed<K, DefaultCodec>>>::Result>, JobError>
+where
+    K: StateKey + HasCodec,
+    B: StateBackend,
+    P: Pipeline<B::Keyed<K, DefaultCodec>>,
+{
+    let mut tracker = RestartTracker::new(config.restart);
+    let (first, mut beginning) = blocking(&store, &config, first_beginning).await?;
+    let assigner = pipeline.assigner().name();
+    if let Some(point) = &beginning.point {
+        let (job, max) = (store.job(), beginning.parallelism.max());
+        point.check(job, max, assigner, &config.uids)?;
+    }
+    let (mut attempt, mut restarts, mut checkpoints) = (first, 0, 0);
+    loop {
+        let plan = JobPlan {
+            job: store.job().clone(),
+            attempt,
+            max_parallelism: beginning.parallelism.max(),
+            assigner,
+            operators: config.uids.all().map(|uid| (uid.clone(), beginning.parallelism)).to_vec(),
+        };
+        let start = StartPoint { next: beginning.next, retained: beginning.retained.clone() };
+        let run = Attempt {
+            pipeline: Arc::clone(&pipeline),
+            backend: backend.clone(),
+            store: Arc::clone(&store),
+            config: config.clone(),
+            parallelism: beginning.parallelism,
+            point: beginning.point.clone(),
+            plan,
+            start,
+        };
+        let end = run_attempt::<K, B, P>(run).await;
+        checkpoints += end.completed;
+        let error = match end.outcome {
+            Ok(results) => return Ok(JobOutcome { results, restarts, checkpoints }),
+            Err(error) => error,
+        };
+        let after_ms = match tracker.on_failure(config.clock.now_ms()) {
+            RestartDecision::Restart { after_ms } if error.may_restart() => after_ms,
+            _ => return Err(error),
+        };
+        (config.listener)(&JobEvent::Restarting { error: &error, after_ms });
+        tokio::time::sleep(Duration::from_millis(after_ms)).await;
+        restarts += 1;
+        (attempt, beginning) = blocking(&store, &config, {
+            let previous = beginning;
+            move |store, config| next_beginning(store, config, first, previous)
+        })
+        .await?;
+    }
+}
+
+/// Runs storage work on the blocking pool.
+async fn blocking<T: Send + 'static>(
+    store: &Arc<CheckpointStore>,
+    config: &JobConfig,
+    work: impl FnOnce(&CheckpointStore, &JobConfig) -> Result<T, JobError> + Send + 'static,
+) -> Result<T, JobError> {
+    let (store, config) = (Arc::clone(store), config.clone());
+    let done = tokio::task::spawn_blocking(move || work(&store, &config)).await;
+    done.unwrap_or(Err(JobError::Lost))
+}
+
+fn parallelism_of(
+    config: &JobConfig,
+    point: Option<&RestorePoint>,
+) -> Result<Parallelism, JobError> {
+    let restored = point.map(|point| point.metadata.properties.max_parallelism);
+    let max = match (config.max_parallelism, restored) {
+        (Some(max), _) => MaxParallelism::new(max)?,
+        (None, Some(restored)) => restored,
+        (None, None) => MaxParallelism::default_for(config.parallelism)?,
+    };
+    Ok(Parallelism::new(config.parallelism, max)?)
+}
+
+/// Claims the first attempt of this process, then looks for what to begin from.
+fn first_beginning(
+    store: &CheckpointStore,
+    config: &JobConfig,
+) -> Result<(AttemptId, Beginning), JobError> {
+    // Checked before anything is claimed, so that a wrong number leaves no trace.
+    if config.max_parallelism.is_some() || matches!(config.restore, RestoreFrom::Nothing) {
+        parallelism_of(config, None)?;
+    }
+    let attempt = store.claim_attempt()?;
+    let here = |metadata| RestorePoint { metadata, storage: Arc::clone(store.storage()) };
+    let point = match &config.restore {
+        RestoreFrom::Nothing => None,
+        RestoreFrom::Latest => store.latest()?.map(here),
+        RestoreFrom::Checkpoint { metadata, storage } => {
+            let metadata = CheckpointMetadata::clone(metadata);
+            Some(RestorePoint { metadata, storage: Arc::clone(storage) })
+        }
+    };
+    let entries = store.list()?;
+    let next = CheckpointStore::next_id(&entries);
+    let restored = point.as_ref().filter(|point| point.storage.root() == store.storage().root());
+    let restored = restored.map(|point| point.metadata.properties.checkpoint);
+    // Older ones are subsumed in time; newer ones, which were passed over, are left alone.
+    let retained = entries
+        .into_iter()
+        .filter(|entry| Some(entry.checkpoint) <= restored)
+        .filter_map(|entry| match entry.status {
+            CheckpointStatus::Complete(metadata) => Some(*metadata),
+            _ => None,
+        })
+        .collect();
+    let parallelism = parallelism_of(config, point.as_ref())?;
+    Ok((attempt, Beginning { parallelism, point, retained, next }))
+}
+
+/// Claims the next attempt, then takes the newest checkpoint of this process, or what it began
+/// from. The storage is asked and not memory: a commit whose answer was lost may have happened.
+fn next_beginning(
+    store: &CheckpointStore,
+    _config: &JobConfig,
+    first: AttemptId,
+    previous: Beginning,
+) -> Result<(AttemptId, Beginning), JobError> {
+    let attempt = store.claim_attempt()?;
+    let entries = store.list()?;
+    let next = CheckpointStore::next_id(&entries).max(previous.next);
+    let known: Vec<CheckpointId> =
+        previous.retained.iter().map(|metadata| metadata.properties.checkpoint).collect();
+    let retained: Vec<CheckpointMetadata> = entries
+        .into_iter()
+        .filter_map(|entry| match entry.status {
+            CheckpointStatus::Complete(metadata) => Some(*metadata),
+            _ => None,
+        })
+        .filter(|metadata| {
+            let properties = &metadata.properties;
+            properties.attempt >= first || known.contains(&properties.checkpoint)
+        })
+        .collect();
+    let newest = retained.iter().rfind(|metadata| metadata.properties.attempt >= first);
+    let point = match newest {
+        Some(newest) => {
+            let (metadata, storage) = (newest.clone(), Arc::clone(store.storage()));
+            Some(RestorePoint { metadata, storage })
+        }
+        None => previous.point,
+    };
+    Ok((attempt, Beginning { point, retained, next, ..previous }))
+}

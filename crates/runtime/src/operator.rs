@@ -1,0 +1,160 @@
+//! What a user of the runtime writes: a source, a keyed operator, a sink.
+//!
+//! Invariants: all calls to one instance come from one task, in order; `snapshot` sees everything
+//! up to the barrier and nothing behind it.
+
+use alluvium_core::{
+    AttemptId, CheckpointId, KeyGroup, KeyGroupAssigner, OperatorUid, Parallelism, SubtaskIndex,
+};
+use alluvium_state::{KeyedStateBackend, OperatorStateBackend, StateKey};
+
+use crate::TaskError;
+
+/// Which subtask an instance is for.
+#[derive(Debug, Clone)]
+pub struct OperatorContext {
+    /// The operator.
+    pub uid: OperatorUid,
+    /// The subtask.
+    pub subtask: SubtaskIndex,
+    /// How many subtasks there are.
+    pub parallelism: Parallelism,
+    /// The run of the job.
+    pub attempt: AttemptId,
+    /// The checkpoint that was restored; `None` at a fresh start.
+    pub restored: Option<CheckpointId>,
+}
+
+/// A record that belongs to a key.
+pub trait KeyedRecord: Send + 'static {
+    /// The type of the key.
+    type Key: StateKey;
+
+    /// The key.
+    fn key(&self) -> &Self::Key;
+}
+
+/// What a source has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceStatus {
+    /// There may be more.
+    More,
+    /// There is nothing more, ever.
+    Ended,
+}
+
+/// Reads records, and can read them again from a position that it keeps in operator state.
+pub trait Source: Send + 'static {
+    /// What it reads.
+    type Record: KeyedRecord;
+
+    /// Registers its state and goes to the restored position.
+    ///
+    /// Errors: anything, as for all methods; the task fails with it.
+    fn open(&mut self, state: &mut OperatorStateBackend) -> Result<(), TaskError>;
+
+    /// Appends at most `limit` records. It must not wait for long.
+    fn poll(
+        &mut self,
+        records: &mut Vec<Self::Record>,
+        limit: usize,
+    ) -> Result<SourceStatus, TaskError>;
+
+    /// Puts its position into its state.
+    fn snapshot(&mut self, state: &mut OperatorStateBackend) -> Result<(), TaskError>;
+}
+
+/// Processes the records of its keys with keyed state.
+pub trait KeyedOperator<B: KeyedStateBackend>: Send + 'static {
+    /// What it takes in.
+    type Input: KeyedRecord<Key = B::Key>;
+    /// What it sends on.
+    type Output: Send + 'static;
+    /// What each subtask hands to the caller of the job when the job has ended.
+    type Result: Send + 'static;
+
+    /// Registers its states.
+    ///
+    /// Errors: anything, as for all methods; the task fails with it.
+    fn open(&mut self, keyed: &mut B, state: &mut OperatorStateBackend) -> Result<(), TaskError>;
+
+    /// Processes one record.
+    fn process(
+        &mut self,
+        key_group: KeyGroup,
+        record: Self::Input,
+        keyed: &mut B,
+        output: &mut Vec<Self::Output>,
+    ) -> Result<(), TaskError>;
+
+    /// All sources have ended; the job's last checkpoint comes next.
+    fn end_of_input(
+        &mut self,
+        _keyed: &mut B,
+        _output: &mut Vec<Self::Output>,
+    ) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    /// Puts what it wants to keep besides keyed state into its operator state.
+    fn snapshot(&mut self, _state: &mut OperatorStateBackend) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    /// The last checkpoint is complete: what the state has come to.
+    fn result(&mut self, keyed: &mut B) -> Result<Self::Result, TaskError>;
+}
+
+/// Writes records to the outside, in transactions that follow the checkpoints.
+///
+/// Source: Flink `TwoPhaseCommitSinkFunction`.
+pub trait Sink: Send + 'static {
+    /// What it takes in.
+    type Input: Send + 'static;
+
+    /// Registers its state, commits what the restored checkpoint had pre-committed, and removes
+    /// what earlier runs left behind.
+    ///
+    /// Errors: anything, as for all methods; the task fails with it.
+    fn open(&mut self, state: &mut OperatorStateBackend) -> Result<(), TaskError>;
+
+    /// Takes records into the open transaction.
+    fn write(&mut self, records: Vec<Self::Input>) -> Result<(), TaskError>;
+
+    /// Makes the open transaction durable and puts its name into the state. It must be possible
+    /// to commit it after any crash from here on.
+    fn pre_commit(
+        &mut self,
+        checkpoint: CheckpointId,
+        state: &mut OperatorStateBackend,
+    ) -> Result<(), TaskError>;
+
+    /// The checkpoint is complete: commits its transactions and all earlier ones.
+    fn commit(&mut self, checkpoint: CheckpointId) -> Result<(), TaskError>;
+}
+
+/// How the instances of a job are made; called once per subtask and attempt.
+pub trait Pipeline<B: KeyedStateBackend>: Send + Sync + 'static {
+    /// The source.
+    type Source: Source<Record = <Self::Operator as KeyedOperator<B>>::Input>;
+    /// The keyed operator.
+    type Operator: KeyedOperator<B>;
+    /// The sink.
+    type Sink: Sink<Input = <Self::Operator as KeyedOperator<B>>::Output>;
+
+    /// How keys are assigned to key groups; fixed for the life of the job's state.
+    fn assigner(&self) -> KeyGroupAssigner<B::Key> {
+        KeyGroupAssigner::Stable
+    }
+
+    /// Makes the source of a subtask.
+    ///
+    /// Errors: anything, as for all methods; the attempt fails with it.
+    fn source(&self, context: &OperatorContext) -> Result<Self::Source, TaskError>;
+
+    /// Makes the operator of a subtask.
+    fn operator(&self, context: &OperatorContext) -> Result<Self::Operator, TaskError>;
+
+    /// Makes the sink of a subtask.
+    fn sink(&self, context: &OperatorContext) -> Result<Self::Sink, TaskError>;
+}

@@ -1,0 +1,208 @@
+//! The completed checkpoints of a job on a storage: commit, find, verify, delete.
+//!
+//! Invariants:
+//! - a checkpoint exists if and only if its `_metadata` is whole;
+//! - a run that was replaced by a newer attempt neither commits with effect nor deletes;
+//! - a deletion removes `_metadata` first, so nothing half-deleted ever looks whole.
+//!
+//! Source: SPEC 2; Flink `CompletedCheckpointStore`.
+
+mod listing;
+mod verify;
+
+pub use listing::{CheckpointEntry, CheckpointStatus};
+pub use verify::verify_checkpoint;
+
+use std::fmt;
+use std::sync::Arc;
+
+use alluvium_core::{
+    AttemptId, CheckpointId, CheckpointMetadata, JobId, StateHandle, SubtaskState,
+};
+use alluvium_format::metadata::{read_metadata, write_metadata};
+use alluvium_storage::{
+    JobLayout, Storage, StorageError, StorageLock, check_attempt, claim_attempt,
+};
+
+use crate::StoreError;
+
+/// The checkpoints of one job.
+pub struct CheckpointStore {
+    job: JobId,
+    /// The job's folder.
+    storage: Arc<dyn Storage>,
+    lock: Option<StorageLock>,
+}
+
+impl fmt::Debug for CheckpointStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CheckpointStore({})", self.storage.root())
+    }
+}
+
+impl CheckpointStore {
+    /// The checkpoints of a job below a root, to be read.
+    ///
+    /// Errors: [`StoreError::Storage`].
+    pub fn open(root: &dyn Storage, job: JobId) -> Result<Self, StoreError> {
+        let storage = root.below(&JobLayout::job_dir(&job))?;
+        Ok(Self { job, storage, lock: None })
+    }
+
+    /// The checkpoints in a job's folder, whatever that folder is called, to be read.
+    pub fn in_folder(storage: Arc<dyn Storage>, job: JobId) -> Self {
+        Self { job, storage, lock: None }
+    }
+
+    /// The checkpoints of a job below a root, to be written: takes the job's lock where the storage has locks, and removes the
+    /// unfinished checkpoints of runs that are over.
+    ///
+    /// Errors: [`StoreError::Storage`] with [`StorageError::Locked`] while another process runs
+    /// the job on this root.
+    pub fn open_exclusive(root: &dyn Storage, job: JobId) -> Result<Self, StoreError> {
+        let mut store = Self::open(root, job)?;
+        store.lock = store.storage.lock(&JobLayout::lock())?;
+        // Without a lock an older run may still be writing: it is fenced, and what it leaves
+        // behind without metadata is not a checkpoint.
+        if store.lock.is_some() {
+            store.remove_unfinished()?;
+        }
+        Ok(store)
+    }
+
+    /// The job.
+    pub const fn job(&self) -> &JobId {
+        &self.job
+    }
+
+    /// The job's folder.
+    pub const fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Claims the next attempt; the runs before it are fenced from here on.
+    ///
+    /// Errors: [`StoreError::Storage`].
+    pub fn claim_attempt(&self) -> Result<AttemptId, StoreError> {
+        Ok(claim_attempt(&*self.storage)?)
+    }
+
+    /// Makes a checkpoint exist. When this returns, effects outside may follow.
+    ///
+    /// Errors: [`StoreError::Storage`] with [`StorageError::Fenced`] when a newer run took over;
+    /// [`StoreError::TakenBy`] when another run has a checkpoint of this id.
+    pub fn commit(&self, metadata: &CheckpointMetadata) -> Result<(), StoreError> {
+        let (checkpoint, attempt) = (metadata.properties.checkpoint, metadata.properties.attempt);
+        let bytes =
+            write_metadata(metadata).map_err(|source| StoreError::Encode { checkpoint, source })?;
+        check_attempt(&*self.storage, attempt)?;
+        match self.storage.create(&JobLayout::metadata(checkpoint), &bytes) {
+            Ok(()) => {}
+            // An answer that was lost makes the storage meet its own file.
+            Err(StorageError::AlreadyExists { .. }) => {
+                let found = self.read(checkpoint)?;
+                if found != *metadata {
+                    let (own, found) = (attempt, found.properties.attempt);
+                    return Err(StoreError::TakenBy { checkpoint, own, found });
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        // 1. This run checks its attempt, and is stopped;
+        // 2. a newer run claims the next attempt, and lists the checkpoints without this one;
+        // 3. this run creates the metadata: the newer run does not know of it.
+        // The second check sees the claim, so no effect outside follows from step 3.
+        Ok(check_attempt(&*self.storage, attempt)?)
+    }
+
+    /// The metadata of a checkpoint.
+    ///
+    /// Errors: [`StoreError::NotACheckpoint`], [`StoreError::Damaged`],
+    /// [`StoreError::Mismatch`], [`StoreError::Storage`].
+    pub fn read(&self, checkpoint: CheckpointId) -> Result<CheckpointMetadata, StoreError> {
+        let path = JobLayout::metadata(checkpoint);
+        let location = || format!("{}/{path}", self.storage.root());
+        let bytes = match self.storage.read_all(&path) {
+            Ok(bytes) => bytes,
+            Err(StorageError::NotFound { .. }) => {
+                let dir = JobLayout::checkpoint_dir(checkpoint);
+                let location = format!("{}/{dir}", self.storage.root());
+                return Err(StoreError::NotACheckpoint { location });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let metadata = read_metadata(bytes)
+            .map_err(|source| StoreError::Damaged { location: location(), source })?;
+        let properties = &metadata.properties;
+        let (found, expected) = (properties.checkpoint, checkpoint);
+        let mismatch = |what, expected: String, found: String| StoreError::Mismatch {
+            location: location(),
+            what,
+            expected,
+            found,
+        };
+        if found != expected {
+            return Err(mismatch("checkpoint", expected.to_string(), found.to_string()));
+        }
+        if properties.job != self.job {
+            return Err(mismatch("job", self.job.to_string(), properties.job.to_string()));
+        }
+        Ok(metadata)
+    }
+
+    /// Removes the files of acknowledged state that no checkpoint will use.
+    ///
+    /// Errors: [`StoreError::Storage`].
+    pub fn discard(&self, state: &SubtaskState) -> Result<(), StoreError> {
+        self.delete_files(state.streams())
+    }
+
+    /// Removes a checkpoint: its metadata, then the files that are named in it, then its folder if
+    /// nothing else is in it.
+    ///
+    /// Errors: [`StoreError::Storage`]; with [`StorageError::Fenced`] nothing was removed.
+    pub fn delete(&self, own: AttemptId, metadata: &CheckpointMetadata) -> Result<(), StoreError> {
+        check_attempt(&*self.storage, own)?;
+        let checkpoint = metadata.properties.checkpoint;
+        self.storage.delete(&JobLayout::metadata(checkpoint))?;
+        self.delete_files(metadata.streams())?;
+        let dir = JobLayout::checkpoint_dir(checkpoint);
+        if self.storage.list(Some(&dir))?.is_empty() {
+            self.storage.delete_dir(&dir)?;
+        }
+        Ok(())
+    }
+
+    fn delete_files<'a>(
+        &self,
+        streams: impl Iterator<Item = &'a StateHandle>,
+    ) -> Result<(), StoreError> {
+        for file in streams.filter_map(StateHandle::file) {
+            self.storage.delete(file)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the folder of an aborted checkpoint if nothing is left in it.
+    ///
+    /// Errors: [`StoreError::Storage`].
+    pub fn remove_empty_dir(&self, checkpoint: CheckpointId) -> Result<(), StoreError> {
+        let dir = JobLayout::checkpoint_dir(checkpoint);
+        if self.storage.list(Some(&dir))?.is_empty() {
+            self.storage.delete_dir(&dir)?;
+        }
+        Ok(())
+    }
+
+    fn remove_unfinished(&self) -> Result<(), StoreError> {
+        for entry in self.list()? {
+            if matches!(entry.status, CheckpointStatus::Unfinished) {
+                self.storage.delete_dir(&JobLayout::checkpoint_dir(entry.checkpoint))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! What checkpoints there are, and which one a restore should take.
+
+use alluvium_core::{CheckpointId, CheckpointMetadata};
+use alluvium_storage::{HandleReader, JobLayout, ReadAccess};
+
+use super::{CheckpointStore, verify_checkpoint};
+use crate::StoreError;
+
+/// A checkpoint folder.
+#[derive(Debug)]
+pub struct CheckpointEntry {
+    /// Its number.
+    pub checkpoint: CheckpointId,
+    /// What is in it.
+    pub status: CheckpointStatus,
+}
+
+/// What a checkpoint folder holds.
+#[derive(Debug)]
+pub enum CheckpointStatus {
+    /// Metadata that is whole.
+    Complete(Box<CheckpointMetadata>),
+    /// No metadata: being written, or left behind.
+    Unfinished,
+    /// Metadata that cannot be used.
+    Damaged(StoreError),
+}
+
+impl CheckpointStore {
+    /// All checkpoint folders, by number. Only metadata is read.
+    ///
+    /// Errors: [`StoreError::Storage`].
+    pub fn list(&self) -> Result<Vec<CheckpointEntry>, StoreError> {
+        let mut ids: Vec<CheckpointId> = self
+            .storage
+            .list(None)?
+            .iter()
+            .filter(|entry| entry.is_dir)
+            .filter_map(|entry| JobLayout::parse_checkpoint_dir(&entry.name))
+            .collect();
+        ids.sort_unstable();
+        let entry = |checkpoint| {
+            let status = match self.read(checkpoint) {
+                Ok(metadata) => CheckpointStatus::Complete(Box::new(metadata)),
+                Err(StoreError::NotACheckpoint { .. }) => CheckpointStatus::Unfinished,
+                Err(error @ StoreError::Storage(_)) => return Err(error),
+                Err(error) => CheckpointStatus::Damaged(error),
+            };
+            Ok(CheckpointEntry { checkpoint, status })
+        };
+        ids.into_iter().map(entry).collect()
+    }
+
+    /// The id after the highest folder; 1 when there is none.
+    pub(crate) fn next_id(entries: &[CheckpointEntry]) -> CheckpointId {
+        entries.last().map_or(CheckpointId::FIRST, |last| last.checkpoint.next())
+    }
+
+    /// The newest checkpoint, verified to its last byte; `None` when there is none.
+    ///
+    /// The newest is the one of the highest attempt and, within it, of the highest id. Damaged
+    /// metadata with a higher id than that makes the latest checkpoint damaged.
+    ///
+    /// Errors: [`StoreError::LatestDamaged`], which names the newest whole one;
+    /// [`StoreError::Storage`].
+    pub fn latest(&self) -> Result<Option<CheckpointMetadata>, StoreError> {
+        let mut whole = Vec::new();
+        let mut damaged: Option<(CheckpointId, StoreError)> = None;
+        for entry in self.list()? {
+            match entry.status {
+                CheckpointStatus::Complete(metadata) => whole.push(*metadata),
+                CheckpointStatus::Damaged(error) => damaged = Some((entry.checkpoint, error)),
+                CheckpointStatus::Unfinished => {}
+            }
+        }
+        whole.sort_by_key(|it| (it.properties.attempt, it.properties.checkpoint));
+        let newest = whole.last().map(|metadata| metadata.properties.checkpoint);
+        if let Some((checkpoint, source)) = damaged
+            && Some(checkpoint) > newest
+        {
+            return Err(self.latest_damaged(whole, source));
+        }
+        let Some(latest) = whole.pop() else { return Ok(None) };
+        match self.verify(&latest) {
+            Ok(()) => Ok(Some(latest)),
+            Err(source) => Err(self.latest_damaged(whole, source)),
+        }
+    }
+
+    /// Names the newest of the older checkpoints that is whole.
+    fn latest_damaged(&self, older: Vec<CheckpointMetadata>, source: StoreError) -> StoreError {
+        let whole = older.into_iter().rev().find(|older| self.verify(older).is_ok());
+        let newest_whole = whole.map(|metadata| {
+            let dir = JobLayout::checkpoint_dir(metadata.properties.checkpoint);
+            format!("{}/{dir}", self.storage.root())
+        });
+        StoreError::LatestDamaged { newest_whole, source: Box::new(source) }
+    }
+
+    /// Compares every byte of a checkpoint with its checksums.
+    ///
+    /// Errors: [`StoreError::State`].
+    pub fn verify(&self, metadata: &CheckpointMetadata) -> Result<(), StoreError> {
+        let reader = HandleReader::new(self.storage.clone(), ReadAccess::Map);
+        let checkpoint = metadata.properties.checkpoint;
+        verify_checkpoint(metadata, &reader)
+            .map_err(|source| StoreError::State { checkpoint, source: Box::new(source) })
+    }
+}

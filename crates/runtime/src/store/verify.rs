@@ -1,0 +1,92 @@
+//! Verifies a checkpoint to its last byte, and that its streams belong to it.
+
+use alluvium_core::{
+    CheckpointMetadata, KeyedStateHandle, MaxParallelism, OperatorState, OperatorStateHandle,
+    StateHandle, SubtaskIndex,
+};
+use alluvium_format::keyed::KeyedReader;
+use alluvium_format::operator::read_operator_state;
+use alluvium_state::RestoreError;
+use alluvium_storage::HandleReader;
+
+/// Opens every stream, compares every checksum, and compares what each says with the metadata.
+///
+/// Errors: [`RestoreError`], naming the file.
+pub fn verify_checkpoint(
+    metadata: &CheckpointMetadata,
+    reader: &HandleReader,
+) -> Result<(), RestoreError> {
+    let max = metadata.properties.max_parallelism;
+    for operator in &metadata.operators {
+        for subtask in &operator.subtasks {
+            if let Some(keyed) = &subtask.keyed {
+                verify_keyed(operator, subtask.index, keyed, max, reader)?;
+            }
+            if let Some(state) = &subtask.operator {
+                verify_operator(operator, subtask.index, state, reader)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn name_of(stream: &StateHandle, operator: &OperatorState, subtask: SubtaskIndex) -> String {
+    match stream.file() {
+        Some(path) => path.to_string(),
+        None => format!("state of {} subtask {subtask} inside the metadata", operator.uid),
+    }
+}
+
+fn verify_keyed(
+    operator: &OperatorState,
+    subtask: SubtaskIndex,
+    handle: &KeyedStateHandle,
+    max: MaxParallelism,
+    reader: &HandleReader,
+) -> Result<(), RestoreError> {
+    let stream = name_of(&handle.stream, operator, subtask);
+    let bytes = reader.open(&handle.stream)?;
+    let damaged = |source| RestoreError::Damaged { stream: stream.clone(), source };
+    let keyed = KeyedReader::open(bytes).map_err(damaged)?;
+    keyed.verify(max.all_key_groups()).map_err(damaged)?;
+    let header = keyed.header();
+    let found_subtask = keyed.identity().subtask.map(|subtask| subtask.to_string());
+    let pairs = [
+        ("operator", operator.uid.to_string(), header.uid.to_string()),
+        ("subtask", subtask.to_string(), found_subtask.unwrap_or_default()),
+        ("max parallelism", max.to_string(), header.max_parallelism.to_string()),
+        ("key-group range", handle.key_groups.to_string(), header.key_groups.to_string()),
+    ];
+    compare(&stream, pairs)
+}
+
+fn verify_operator(
+    operator: &OperatorState,
+    subtask: SubtaskIndex,
+    handle: &OperatorStateHandle,
+    reader: &HandleReader,
+) -> Result<(), RestoreError> {
+    let stream = name_of(&handle.stream, operator, subtask);
+    let bytes = reader.open(&handle.stream)?;
+    let (uid, identity, _) = read_operator_state(bytes)
+        .map_err(|source| RestoreError::Damaged { stream: stream.clone(), source })?;
+    let found_subtask = identity.subtask.map(|subtask| subtask.to_string());
+    let pairs = [
+        ("operator", operator.uid.to_string(), uid.to_string()),
+        ("subtask", subtask.to_string(), found_subtask.unwrap_or_default()),
+    ];
+    compare(&stream, pairs)
+}
+
+fn compare<const N: usize>(
+    stream: &str,
+    pairs: [(&'static str, String, String); N],
+) -> Result<(), RestoreError> {
+    for (what, expected, found) in pairs {
+        if expected != found {
+            let stream = stream.to_owned();
+            return Err(RestoreError::Mismatch { stream, what, expected, found });
+        }
+    }
+    Ok(())
+}

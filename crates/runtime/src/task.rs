@@ -1,0 +1,118 @@
+//! What all tasks share: commands in, reports out, and the asynchronous part of a snapshot.
+//!
+//! Invariants: a task acknowledges or declines each checkpoint that it took a snapshot for; what a
+//! declined snapshot wrote is removed.
+
+mod keyed;
+mod sink;
+mod source;
+
+pub(crate) use keyed::KeyedTask;
+pub(crate) use sink::SinkTask;
+pub(crate) use source::SourceTask;
+
+use std::sync::Arc;
+
+use alluvium_coordinator::TaskId;
+use alluvium_core::{AttemptId, CheckpointId, SubtaskState};
+use alluvium_state::{FrozenOperatorState, FrozenState, SnapshotError, SnapshotTarget};
+use alluvium_storage::{CheckpointStreams, Storage};
+use tokio::sync::mpsc;
+
+/// What the driver tells a task.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Command {
+    /// Sources only: emit a barrier.
+    Trigger(CheckpointId),
+    /// The checkpoint is complete.
+    Complete {
+        checkpoint: CheckpointId,
+        /// Whether it was the last one: the task ends.
+        is_final: bool,
+    },
+    /// The checkpoint will not complete.
+    Abort(CheckpointId),
+}
+
+/// What a task tells the driver.
+#[derive(Debug)]
+pub(crate) enum Report {
+    Acknowledged {
+        checkpoint: CheckpointId,
+        task: TaskId,
+        state: SubtaskState,
+    },
+    Declined {
+        checkpoint: CheckpointId,
+        task: TaskId,
+        reason: String,
+    },
+    /// A source has ended.
+    Ended,
+}
+
+/// What a task needs to take part in checkpoints.
+#[derive(Debug, Clone)]
+pub(crate) struct Participant {
+    pub(crate) task: TaskId,
+    pub(crate) attempt: AttemptId,
+    pub(crate) streams: CheckpointStreams,
+    /// The job's folder.
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) reports: mpsc::UnboundedSender<Report>,
+}
+
+impl Participant {
+    /// Writes frozen state on the blocking pool and reports what came of it.
+    pub(crate) fn persist(
+        &self,
+        checkpoint: CheckpointId,
+        keyed: Option<Box<dyn FrozenState>>,
+        operator: FrozenOperatorState,
+    ) {
+        let this = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let task = this.task.clone();
+            let report = match this.write(checkpoint, keyed, operator) {
+                Ok(state) => Report::Acknowledged { checkpoint, task, state },
+                Err(error) => Report::Declined { checkpoint, task, reason: error.to_string() },
+            };
+            // Without a driver the attempt is over, and the next one removes what was written.
+            let _ = this.reports.send(report);
+        });
+    }
+
+    /// Reports that the synchronous part failed.
+    pub(crate) fn decline(&self, checkpoint: CheckpointId, reason: String) {
+        let task = self.task.clone();
+        let _ = self.reports.send(Report::Declined { checkpoint, task, reason });
+    }
+
+    fn write(
+        &self,
+        checkpoint: CheckpointId,
+        keyed: Option<Box<dyn FrozenState>>,
+        operator: FrozenOperatorState,
+    ) -> Result<SubtaskState, SnapshotError> {
+        let (streams, attempt) = (self.streams.clone(), self.attempt);
+        let target = SnapshotTarget { streams, checkpoint, attempt };
+        let TaskId { operator: uid, subtask } = &self.task;
+        let operator = operator.write(&target, uid, *subtask)?;
+        let keyed = match keyed.map(|keyed| keyed.write(&target)).transpose() {
+            Ok(keyed) => keyed.flatten(),
+            Err(error) => {
+                if let Some(file) = operator.as_ref().and_then(|handle| handle.stream.file()) {
+                    // The checkpoint is declined with the first cause, whatever this one says.
+                    let _ = self.storage.delete(file);
+                }
+                return Err(error);
+            }
+        };
+        Ok(SubtaskState { index: *subtask, keyed, operator })
+    }
+}
+
+/// Waits for ever: the task has nothing to do any more and will be ended from outside.
+pub(crate) async fn wait_for_the_end() -> std::convert::Infallible {
+    std::future::pending().await
+}

@@ -1,0 +1,136 @@
+//! A keyed operator subtask: many inputs, aligned; one output.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use alluvium_core::CheckpointId;
+use alluvium_state::{KeyedStateBackend, OperatorStateBackend};
+use tokio::sync::mpsc;
+
+use super::{Command, Participant, wait_for_the_end};
+use crate::TaskError;
+use crate::alignment::{Aligner, Arrival};
+use crate::element::Element;
+use crate::exchange::Routed;
+use crate::operator::KeyedOperator;
+
+pub(crate) struct KeyedTask<B: KeyedStateBackend, O: KeyedOperator<B>> {
+    pub(crate) operator: O,
+    pub(crate) keyed: B,
+    pub(crate) state: OperatorStateBackend,
+    pub(crate) inputs: Vec<mpsc::Receiver<Element<Routed<O::Input>>>>,
+    pub(crate) aligner: Aligner,
+    pub(crate) output: mpsc::Sender<Element<O::Output>>,
+    pub(crate) commands: mpsc::UnboundedReceiver<Command>,
+    pub(crate) participant: Participant,
+}
+
+/// What woke the task.
+enum Event<T> {
+    Command(Option<Command>),
+    Input(usize, Option<Element<T>>),
+}
+
+impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
+    pub(crate) async fn run(mut self) -> Result<O::Result, TaskError> {
+        self.operator.open(&mut self.keyed, &mut self.state)?;
+        let mut ended = vec![false; self.inputs.len()];
+        let mut turn = 0;
+        loop {
+            let event = poll_fn(|context| self.poll_event(&mut turn, context)).await;
+            match event {
+                Event::Command(Some(Command::Complete { checkpoint, is_final })) => {
+                    self.keyed.complete(checkpoint);
+                    if is_final {
+                        return self.operator.result(&mut self.keyed);
+                    }
+                }
+                Event::Command(Some(Command::Abort(checkpoint))) => {
+                    self.aligner.abort(checkpoint);
+                    self.keyed.abort(checkpoint);
+                }
+                Event::Command(Some(Command::Trigger(_))) => {}
+                Event::Input(_, Some(Element::Batch(batch))) => self.process(batch).await?,
+                Event::Input(input, Some(Element::Barrier(checkpoint))) => {
+                    if self.aligner.barrier(input, checkpoint) == Arrival::Complete {
+                        self.snapshot(checkpoint).await?;
+                    }
+                }
+                Event::Input(input, Some(Element::EndOfInput)) => {
+                    if let Some(ended) = ended.get_mut(input) {
+                        *ended = true;
+                    }
+                    if ended.iter().all(|ended| *ended) {
+                        self.end_of_input().await?;
+                    }
+                }
+                // An input or the driver is gone: its own failure ends the attempt.
+                Event::Command(None) | Event::Input(_, None) => match wait_for_the_end().await {},
+            }
+        }
+    }
+
+    /// Commands first; then the inputs that are not held, in turn.
+    fn poll_event(
+        &mut self,
+        turn: &mut usize,
+        context: &mut Context<'_>,
+    ) -> Poll<Event<Routed<O::Input>>> {
+        if let Poll::Ready(command) = self.commands.poll_recv(context) {
+            return Poll::Ready(Event::Command(command));
+        }
+        let count = self.inputs.len();
+        for step in 0..count {
+            let input = (*turn + step) % count;
+            if self.aligner.is_held(input) {
+                continue;
+            }
+            let Some(receiver) = self.inputs.get_mut(input) else { continue };
+            if let Poll::Ready(element) = receiver.poll_recv(context) {
+                *turn = input + 1;
+                return Poll::Ready(Event::Input(input, element));
+            }
+        }
+        Poll::Pending
+    }
+
+    async fn process(&mut self, batch: Vec<Routed<O::Input>>) -> Result<(), TaskError> {
+        let mut output = Vec::with_capacity(batch.len());
+        for (key_group, record) in batch {
+            self.operator.process(key_group, record, &mut self.keyed, &mut output)?;
+        }
+        self.send_batch(output).await;
+        Ok(())
+    }
+
+    async fn end_of_input(&mut self) -> Result<(), TaskError> {
+        let mut output = Vec::new();
+        self.operator.end_of_input(&mut self.keyed, &mut output)?;
+        self.send_batch(output).await;
+        self.send(Element::EndOfInput).await;
+        Ok(())
+    }
+
+    async fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<(), TaskError> {
+        self.operator.snapshot(&mut self.state)?;
+        let frozen = self.keyed.freeze(checkpoint);
+        match frozen.and_then(|keyed| Ok((keyed, self.state.freeze()?))) {
+            Ok((keyed, state)) => self.participant.persist(checkpoint, Some(keyed), state),
+            Err(error) => self.participant.decline(checkpoint, error.to_string()),
+        }
+        self.send(Element::Barrier(checkpoint)).await;
+        Ok(())
+    }
+
+    async fn send_batch(&mut self, batch: Vec<O::Output>) {
+        if !batch.is_empty() {
+            self.send(Element::Batch(batch)).await;
+        }
+    }
+
+    async fn send(&mut self, element: Element<O::Output>) {
+        if self.output.send(element).await.is_err() {
+            match wait_for_the_end().await {}
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A sink subtask: writes batches, pre-commits at barriers, commits on completion.
+
+use alluvium_state::OperatorStateBackend;
+use tokio::sync::mpsc;
+
+use super::{Command, Participant, wait_for_the_end};
+use crate::TaskError;
+use crate::alignment::{Aligner, Arrival};
+use crate::element::Element;
+use crate::operator::Sink;
+
+pub(crate) struct SinkTask<S: Sink> {
+    pub(crate) sink: S,
+    pub(crate) state: OperatorStateBackend,
+    pub(crate) input: mpsc::Receiver<Element<S::Input>>,
+    pub(crate) aligner: Aligner,
+    pub(crate) commands: mpsc::UnboundedReceiver<Command>,
+    pub(crate) participant: Participant,
+}
+
+impl<S: Sink> SinkTask<S> {
+    pub(crate) async fn run(mut self) -> Result<(), TaskError> {
+        self.sink.open(&mut self.state)?;
+        loop {
+            let element = tokio::select! {
+                biased;
+                command = self.commands.recv() => {
+                    match command {
+                        Some(Command::Complete { checkpoint, is_final }) => {
+                            self.sink.commit(checkpoint)?;
+                            if is_final {
+                                return Ok(());
+                            }
+                        }
+                        Some(Command::Abort(checkpoint)) => self.aligner.abort(checkpoint),
+                        Some(Command::Trigger(_)) => {}
+                        None => match wait_for_the_end().await {},
+                    }
+                    continue;
+                }
+                element = self.input.recv() => element,
+            };
+            match element {
+                Some(Element::Batch(records)) => self.sink.write(records)?,
+                Some(Element::Barrier(checkpoint)) => {
+                    if self.aligner.barrier(0, checkpoint) == Arrival::Complete {
+                        self.sink.pre_commit(checkpoint, &mut self.state)?;
+                        match self.state.freeze() {
+                            Ok(frozen) => self.participant.persist(checkpoint, None, frozen),
+                            Err(error) => self.participant.decline(checkpoint, error.to_string()),
+                        }
+                    }
+                }
+                Some(Element::EndOfInput) => {}
+                // The operator is gone: its own failure ends the attempt.
+                None => match wait_for_the_end().await {},
+            }
+        }
+    }
+}

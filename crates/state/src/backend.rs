@@ -1,0 +1,188 @@
+//! What a backend offers to functions and to engines.
+//!
+//! Invariants: a state name stands for one kind, one namespace type and one value type for the
+//! life of the backend; registering it again with the same types gives the same handle.
+
+use std::hash::Hash;
+
+use alluvium_core::{
+    CheckpointId, KeyGroup, KeyGroupAssigner, KeyGroupRange, KeyedStateHandle, OperatorUid,
+    Parallelism, SubtaskIndex,
+};
+use alluvium_format::codec::Codec;
+use alluvium_storage::HandleReader;
+
+use crate::{
+    AggregateFunction, AggregatingState, AggregatingStateDescriptor, FrozenState, KeyContext,
+    ListState, ListStateDescriptor, MapState, MapStateDescriptor, ReducingState,
+    ReducingStateDescriptor, RestoreError, SnapshotError, StateError, StateRef, ValueState,
+    ValueStateDescriptor,
+};
+
+/// What can be stored as a value: anything that can be copied and sent to another thread.
+pub trait StateValue: Clone + Send + Sync + 'static {}
+
+impl<T: Clone + Send + Sync + 'static> StateValue for T {}
+
+/// What can be a key, a namespace or a user key.
+pub trait StateKey: StateValue + Eq + Hash {}
+
+impl<T: StateValue + Eq + Hash> StateKey for T {}
+
+/// Which subtask a keyed backend is for, and how its keys are written and assigned.
+#[derive(Debug, Clone)]
+pub struct KeyedBackendSpec<K, C> {
+    /// The operator.
+    pub uid: OperatorUid,
+    /// The subtask.
+    pub subtask: SubtaskIndex,
+    /// How many subtasks the operator has, and how many key groups exist.
+    pub parallelism: Parallelism,
+    /// Codec of the keys.
+    pub key: C,
+    /// From keys to key groups.
+    pub assigner: KeyGroupAssigner<K>,
+    /// Seed of the in-memory hash tables; draw it at random once per process, so that nobody can
+    /// choose keys that collide.
+    pub hash_seed: u64,
+}
+
+/// A way to keep keyed state; opens the backend of a subtask.
+pub trait StateBackend: Clone + Send + Sync + 'static {
+    /// The backend of one subtask.
+    type Keyed<K: StateKey, C: Codec<K>>: KeyedStateBackend<Key = K> + Send + 'static;
+
+    /// Name for logs, such as `heap`.
+    fn name(&self) -> &'static str;
+
+    /// Opens the state of a subtask from the handles whose key groups intersect its own; from
+    /// none, it begins empty.
+    ///
+    /// Errors: [`RestoreError`]; every block that is needed was verified before this returns.
+    fn open<K: StateKey, C: Codec<K>>(
+        &self,
+        spec: KeyedBackendSpec<K, C>,
+        restored: &[KeyedStateHandle],
+        reader: &HandleReader,
+    ) -> Result<Self::Keyed<K, C>, RestoreError>;
+}
+
+/// Keyed state of one subtask.
+///
+/// Source: Flink `KeyedStateBackend`.
+pub trait KeyedStateBackend {
+    /// The type of the keys.
+    type Key: StateKey;
+    /// One key and namespace of this backend.
+    type At<'a, N: StateKey>: KeyContext<Namespace = N>
+    where
+        Self: 'a;
+
+    /// The key groups that this subtask owns.
+    fn key_groups(&self) -> KeyGroupRange;
+
+    /// The key group of a key.
+    ///
+    /// Errors: [`StateError::Key`].
+    fn key_group_of(&mut self, key: &Self::Key) -> Result<KeyGroup, StateError>;
+
+    /// Opens a key and namespace whose key group is known, as engines do that routed the record
+    /// by it. A wrong key group loses the state of the key at the next rescale.
+    ///
+    /// Errors: [`StateError::ForeignKeyGroup`].
+    fn at_key_group<'a, N: StateKey>(
+        &'a mut self,
+        key_group: KeyGroup,
+        key: &'a Self::Key,
+        namespace: &'a N,
+    ) -> Result<Self::At<'a, N>, StateError>;
+
+    /// Opens a key and namespace.
+    ///
+    /// Errors: [`StateError::ForeignKeyGroup`], [`StateError::Key`].
+    fn at_namespace<'a, N: StateKey>(
+        &'a mut self,
+        key: &'a Self::Key,
+        namespace: &'a N,
+    ) -> Result<Self::At<'a, N>, StateError> {
+        let key_group = self.key_group_of(key)?;
+        self.at_key_group(key_group, key, namespace)
+    }
+
+    /// Opens a key of states without namespaces.
+    ///
+    /// Errors: [`StateError::ForeignKeyGroup`], [`StateError::Key`].
+    fn at<'a>(&'a mut self, key: &'a Self::Key) -> Result<Self::At<'a, ()>, StateError> {
+        self.at_namespace(key, &())
+    }
+
+    /// Registers a value state, or finds it again.
+    ///
+    /// Errors: [`StateError::NameReused`], [`StateError::InvalidName`],
+    /// [`StateError::IncompatibleSchema`], [`StateError::KindChanged`], [`StateError::Decode`], as
+    /// for all registrations.
+    fn value_state<T: StateValue, C: Codec<T>, N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: ValueStateDescriptor<T, C, N, NC>,
+    ) -> Result<ValueState<T, N>, StateError>;
+
+    /// Registers a list state, or finds it again.
+    fn list_state<T: StateValue, C: Codec<T>, N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: ListStateDescriptor<T, C, N, NC>,
+    ) -> Result<ListState<T, N>, StateError>;
+
+    /// Registers a map state, or finds it again.
+    fn map_state<UK, UV, KC, VC, N, NC>(
+        &mut self,
+        descriptor: MapStateDescriptor<UK, UV, KC, VC, N, NC>,
+    ) -> Result<MapState<UK, UV, N>, StateError>
+    where
+        UK: StateKey,
+        UV: StateValue,
+        KC: Codec<UK>,
+        VC: Codec<UV>,
+        N: StateKey,
+        NC: Codec<N>;
+
+    /// Registers a reducing state, or finds it again; the function stays the one given first.
+    fn reducing_state<T: StateValue, C: Codec<T>, N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: ReducingStateDescriptor<T, C, N, NC>,
+    ) -> Result<ReducingState<T, N>, StateError>;
+
+    /// Registers an aggregating state, or finds it again; the function stays the one given first.
+    fn aggregating_state<A, C, N, NC>(
+        &mut self,
+        descriptor: AggregatingStateDescriptor<A, C, N, NC>,
+    ) -> Result<AggregatingState<A, N>, StateError>
+    where
+        A: AggregateFunction,
+        C: Codec<A::Accumulator>,
+        N: StateKey,
+        NC: Codec<N>;
+
+    /// The keys that have something in a state under a namespace, in no order. They are copied,
+    /// so state may be changed while going through them.
+    ///
+    /// Errors: [`StateError::ForeignHandle`].
+    fn keys<S: StateRef>(
+        &self,
+        state: S,
+        namespace: &S::Namespace,
+    ) -> Result<Vec<Self::Key>, StateError>;
+
+    /// How many (key, namespace) entries all states hold together.
+    fn entry_count(&self) -> usize;
+
+    /// Fixes the state as it is now for a checkpoint: the synchronous part.
+    ///
+    /// Errors: [`SnapshotError`], from backends that write here already.
+    fn freeze(&mut self, checkpoint: CheckpointId) -> Result<Box<dyn FrozenState>, SnapshotError>;
+
+    /// The checkpoint exists: later ones may build on it.
+    fn complete(&mut self, checkpoint: CheckpointId);
+
+    /// The checkpoint will never exist.
+    fn abort(&mut self, checkpoint: CheckpointId);
+}

@@ -1,0 +1,168 @@
+//! One key and namespace of a backend: what handles read from and write to.
+//!
+//! A backend implements [`KeyContext`]; functions use the methods of the handles, which call it.
+//!
+//! Invariants: a context was hashed and checked once, when it was opened; every call through it
+//! concerns that key only.
+
+use std::ops::Deref;
+
+use crate::{
+    AggregateFunction, AggregatingState, ListState, MapState, ReducingState, StateError, StateKey,
+    StateRef, StateValue, ValueState,
+};
+
+/// A value of the state: borrowed where it lives in memory, owned where it had to be decoded.
+#[derive(Debug)]
+pub enum Ref<'a, T> {
+    /// The value itself.
+    Borrowed(&'a T),
+    /// A copy made for the caller.
+    Owned(T),
+}
+
+impl<T> Deref for Ref<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Borrowed(value) => value,
+            Self::Owned(value) => value,
+        }
+    }
+}
+
+impl<T: Clone> Ref<'_, T> {
+    /// The value, copied when it was borrowed.
+    pub fn into_owned(self) -> T {
+        match self {
+            Self::Borrowed(value) => value.clone(),
+            Self::Owned(value) => value,
+        }
+    }
+}
+
+/// Elements of a list, or keys or values of a map.
+pub type Elements<'a, T> = Box<dyn Iterator<Item = Result<Ref<'a, T>, StateError>> + 'a>;
+
+/// Entries of a map.
+pub type Entries<'a, K, V> =
+    Box<dyn Iterator<Item = Result<(Ref<'a, K>, Ref<'a, V>), StateError>> + 'a>;
+
+/// State of one key and namespace.
+///
+/// Errors: every method gives [`StateError::ForeignHandle`] for the handle of another backend.
+pub trait KeyContext {
+    /// The type of the namespace.
+    type Namespace: StateKey;
+
+    /// See [`ValueState::get`].
+    fn value_get<T: StateValue>(
+        &self,
+        state: ValueState<T, Self::Namespace>,
+    ) -> Result<Option<Ref<'_, T>>, StateError>;
+
+    /// See [`ValueState::set`].
+    fn value_set<T: StateValue>(
+        &mut self,
+        state: ValueState<T, Self::Namespace>,
+        value: T,
+    ) -> Result<(), StateError>;
+
+    /// See [`ValueState::update_or_insert_with`].
+    fn value_update<T: StateValue, R>(
+        &mut self,
+        state: ValueState<T, Self::Namespace>,
+        initial: impl FnOnce() -> T,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, StateError>;
+
+    /// See [`ListState::iter`].
+    fn list_iter<T: StateValue>(
+        &self,
+        state: ListState<T, Self::Namespace>,
+    ) -> Result<Elements<'_, T>, StateError>;
+
+    /// See [`ListState::add_all`].
+    fn list_add_all<T: StateValue>(
+        &mut self,
+        state: ListState<T, Self::Namespace>,
+        elements: impl Iterator<Item = T>,
+    ) -> Result<(), StateError>;
+
+    /// See [`ListState::set`].
+    fn list_set<T: StateValue>(
+        &mut self,
+        state: ListState<T, Self::Namespace>,
+        elements: Vec<T>,
+    ) -> Result<(), StateError>;
+
+    /// See [`MapState::get`].
+    fn map_get<UK: StateKey, UV: StateValue>(
+        &self,
+        state: MapState<UK, UV, Self::Namespace>,
+        user_key: &UK,
+    ) -> Result<Option<Ref<'_, UV>>, StateError>;
+
+    /// See [`MapState::put`].
+    fn map_put<UK: StateKey, UV: StateValue>(
+        &mut self,
+        state: MapState<UK, UV, Self::Namespace>,
+        user_key: UK,
+        value: UV,
+    ) -> Result<(), StateError>;
+
+    /// See [`MapState::update`].
+    fn map_update<UK: StateKey, UV: StateValue, R>(
+        &mut self,
+        state: MapState<UK, UV, Self::Namespace>,
+        user_key: UK,
+        initial: impl FnOnce() -> UV,
+        change: impl FnOnce(&mut UV) -> R,
+    ) -> Result<R, StateError>;
+
+    /// See [`MapState::remove`].
+    fn map_remove<UK: StateKey, UV: StateValue>(
+        &mut self,
+        state: MapState<UK, UV, Self::Namespace>,
+        user_key: &UK,
+    ) -> Result<(), StateError>;
+
+    /// See [`MapState::entries`].
+    fn map_entries<UK: StateKey, UV: StateValue>(
+        &self,
+        state: MapState<UK, UV, Self::Namespace>,
+    ) -> Result<Entries<'_, UK, UV>, StateError>;
+
+    /// See [`ReducingState::get`].
+    fn reducing_get<T: StateValue>(
+        &self,
+        state: ReducingState<T, Self::Namespace>,
+    ) -> Result<Option<Ref<'_, T>>, StateError>;
+
+    /// See [`ReducingState::add`].
+    fn reducing_add<T: StateValue>(
+        &mut self,
+        state: ReducingState<T, Self::Namespace>,
+        value: T,
+    ) -> Result<(), StateError>;
+
+    /// See [`AggregatingState::get`].
+    fn aggregating_get<A: AggregateFunction>(
+        &self,
+        state: AggregatingState<A, Self::Namespace>,
+    ) -> Result<Option<A::Output>, StateError>;
+
+    /// See [`AggregatingState::add`].
+    fn aggregating_add<A: AggregateFunction>(
+        &mut self,
+        state: AggregatingState<A, Self::Namespace>,
+        input: A::Input,
+    ) -> Result<(), StateError>;
+
+    /// Removes what a state of any kind holds for this key and namespace.
+    fn clear<S: StateRef<Namespace = Self::Namespace>>(
+        &mut self,
+        state: S,
+    ) -> Result<(), StateError>;
+}

@@ -1,0 +1,166 @@
+//! What can go wrong with state: using it, writing a snapshot, restoring one.
+
+use alluvium_core::{KeyGroup, KeyGroupRange};
+use alluvium_format::codec::CodecSnapshot;
+use alluvium_format::{CodecError, FormatError};
+use alluvium_storage::StorageError;
+
+/// A state was used in a way that it does not allow.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The key belongs to another subtask.
+    #[error("key group {key_group} of the key is outside {range}, the range of this subtask")]
+    ForeignKeyGroup {
+        /// The key group of the key.
+        key_group: KeyGroup,
+        /// The key groups of the backend.
+        range: KeyGroupRange,
+    },
+    /// The handle was made by another backend.
+    #[error("the state handle does not belong to this backend")]
+    ForeignHandle,
+    /// The name is taken.
+    #[error(
+        "state {name:?} is registered as {registered} already, and was asked for as {requested}"
+    )]
+    NameReused {
+        /// The name.
+        name: String,
+        /// What it is registered as.
+        registered: String,
+        /// What it was asked for as.
+        requested: String,
+    },
+    /// The name cannot be stored.
+    #[error("state name of {len_bytes} bytes: names have 1 to 1,024 bytes")]
+    InvalidName {
+        /// Length of the name in bytes.
+        len_bytes: usize,
+    },
+    /// More states than a backend can hold.
+    #[error("state {name:?} is one too many: a backend holds at most 65,535 states")]
+    TooManyStates {
+        /// The name of the refused state.
+        name: String,
+    },
+    /// The restored values cannot be read with the codec of the descriptor.
+    #[error(
+        "restored state {state:?} has {part} codec {stored}, which cannot be read as {current}"
+    )]
+    IncompatibleSchema {
+        /// The state.
+        state: String,
+        /// Which of its codecs: key, namespace, value or item.
+        part: &'static str,
+        /// What the values were written with.
+        stored: Box<CodecSnapshot>,
+        /// What they should be read with.
+        current: Box<CodecSnapshot>,
+    },
+    /// The restored state is of another type.
+    #[error("restored state {state:?} is {stored}, and was asked for as {requested}")]
+    KindChanged {
+        /// The state.
+        state: String,
+        /// What it was stored as.
+        stored: String,
+        /// What it was asked for as.
+        requested: String,
+    },
+    /// A restored entry cannot be decoded although its checksum is right.
+    #[error("restored state {state:?} cannot be decoded: {source}")]
+    Decode {
+        /// The state.
+        state: String,
+        /// What the codec said.
+        #[source]
+        source: CodecError,
+    },
+    /// A restored key is in a block of a key group that is not its own.
+    #[error(
+        "restored state {state:?} holds a key of key group {found} in a block of key group {expected}"
+    )]
+    MisplacedKey {
+        /// The state.
+        state: String,
+        /// The key group of the block.
+        expected: KeyGroup,
+        /// The key group of the key.
+        found: KeyGroup,
+    },
+    /// A key or a namespace cannot be encoded.
+    #[error("key cannot be encoded: {source}")]
+    Key {
+        /// What the codec said.
+        #[source]
+        source: CodecError,
+    },
+}
+
+/// A snapshot was not written. The job goes on; the checkpoint is declined.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// A value of a state cannot be encoded.
+    #[error("state {state:?} cannot be written: {source}")]
+    Encode {
+        /// The state.
+        state: String,
+        /// What the codec said.
+        #[source]
+        source: CodecError,
+    },
+    /// The stream cannot be written.
+    #[error("{0}")]
+    Format(FormatError),
+    /// The storage refused.
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+}
+
+/// What the storage said comes out of the writer that carried it.
+impl From<FormatError> for SnapshotError {
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::Write(error) => match error.downcast::<StorageError>() {
+                Ok(storage) => Self::Storage(storage),
+                Err(other) => Self::Format(FormatError::Write(other)),
+            },
+            other => Self::Format(other),
+        }
+    }
+}
+
+/// State was not restored. Nothing of it was used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The storage refused.
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    /// A stream is damaged or of another version.
+    #[error("{stream}: {source}")]
+    Damaged {
+        /// The file, or the subtask whose state was inlined in the metadata.
+        stream: String,
+        /// What is wrong.
+        #[source]
+        source: FormatError,
+    },
+    /// A stream is whole but is not what the metadata says.
+    #[error("{stream}: {what} {expected} expected, {found} found")]
+    Mismatch {
+        /// The file, or the subtask whose state was inlined in the metadata.
+        stream: String,
+        /// What differs.
+        what: &'static str,
+        /// What the job or the metadata says.
+        expected: String,
+        /// What the stream says.
+        found: String,
+    },
+    /// Codecs or kinds do not fit.
+    #[error("{0}")]
+    State(#[from] StateError),
+}

@@ -1,0 +1,322 @@
+//! Handles: which state of which backend, with the types in the handle's own type.
+//!
+//! Invariants: handles are `Copy` and hold no state; a handle works only with the backend that
+//! made it.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::{
+    AggregateFunction, Elements, Entries, KeyContext, Ref, StateError, StateKey, StateValue,
+};
+
+/// Which state of which backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateId {
+    /// Number of the backend, unique in the process.
+    pub backend: u32,
+    /// Position of the state in the backend.
+    pub index: u16,
+}
+
+/// A handle of any kind of keyed state.
+pub trait StateRef: Copy {
+    /// The type of its namespaces.
+    type Namespace: StateKey;
+
+    /// Which state it is.
+    fn id(self) -> StateId;
+}
+
+macro_rules! handle {
+    ($(#[$doc:meta])* $name:ident<$($param:ident),+> $(where $bound:ident: $trait:path)?) => {
+        $(#[$doc])*
+        pub struct $name<$($param,)+ N = ()> {
+            id: StateId,
+            types: PhantomData<fn() -> ($($param,)+ N)>,
+        }
+
+        impl<$($param,)+ N> $name<$($param,)+ N> {
+            /// Made by a backend when a state is registered.
+            pub const fn new(id: StateId) -> Self {
+                Self { id, types: PhantomData }
+            }
+        }
+
+        impl<$($param,)+ N> Clone for $name<$($param,)+ N> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<$($param,)+ N> Copy for $name<$($param,)+ N> {}
+
+        impl<$($param,)+ N> fmt::Debug for $name<$($param,)+ N> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({}.{})"), self.id.backend, self.id.index)
+            }
+        }
+
+        impl<$($param,)+ N: StateKey> StateRef for $name<$($param,)+ N> {
+            type Namespace = N;
+
+            fn id(self) -> StateId {
+                self.id
+            }
+        }
+    };
+}
+
+handle!(
+    /// One value per key and namespace.
+    ///
+    /// Source: Flink `ValueState`.
+    ValueState<T>
+);
+handle!(
+    /// A list of elements per key and namespace.
+    ///
+    /// Source: Flink `ListState`.
+    ListState<T>
+);
+handle!(
+    /// A map per key and namespace.
+    ///
+    /// Source: Flink `MapState`.
+    MapState<UK, UV>
+);
+handle!(
+    /// One value per key and namespace that every added value is reduced into.
+    ///
+    /// Source: Flink `ReducingState`.
+    ReducingState<T>
+);
+handle!(
+    /// An accumulator per key and namespace.
+    ///
+    /// Source: Flink `AggregatingState`.
+    AggregatingState<A>
+);
+
+impl<T: StateValue, N: StateKey> ValueState<T, N> {
+    /// The value; `None` when there is none.
+    ///
+    /// Errors: [`StateError::ForeignHandle`], as for all methods of handles.
+    pub fn get<C: KeyContext<Namespace = N>>(
+        self,
+        at: &C,
+    ) -> Result<Option<Ref<'_, T>>, StateError> {
+        at.value_get(self)
+    }
+
+    /// Replaces the value.
+    pub fn set<C: KeyContext<Namespace = N>>(self, at: &mut C, value: T) -> Result<(), StateError> {
+        at.value_set(self, value)
+    }
+
+    /// Changes the value in place, beginning with the default when there is none.
+    pub fn update<C: KeyContext<Namespace = N>, R>(
+        self,
+        at: &mut C,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, StateError>
+    where
+        T: Default,
+    {
+        at.value_update(self, T::default, change)
+    }
+
+    /// Changes the value in place, beginning with `initial` when there is none.
+    pub fn update_or_insert_with<C: KeyContext<Namespace = N>, R>(
+        self,
+        at: &mut C,
+        initial: impl FnOnce() -> T,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, StateError> {
+        at.value_update(self, initial, change)
+    }
+
+    /// Removes the value.
+    pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
+        at.clear(self)
+    }
+}
+
+impl<T: StateValue, N: StateKey> ListState<T, N> {
+    /// The elements in order; none when there is no list.
+    ///
+    /// Errors: [`StateError::ForeignHandle`], as for all methods of handles.
+    pub fn iter<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<Elements<'_, T>, StateError> {
+        at.list_iter(self)
+    }
+
+    /// Appends an element.
+    pub fn add<C: KeyContext<Namespace = N>>(
+        self,
+        at: &mut C,
+        element: T,
+    ) -> Result<(), StateError> {
+        at.list_add_all(self, std::iter::once(element))
+    }
+
+    /// Appends elements.
+    pub fn add_all<C: KeyContext<Namespace = N>>(
+        self,
+        at: &mut C,
+        elements: impl IntoIterator<Item = T>,
+    ) -> Result<(), StateError> {
+        at.list_add_all(self, elements.into_iter())
+    }
+
+    /// Replaces the list; an empty one is the same as none.
+    pub fn set<C: KeyContext<Namespace = N>>(
+        self,
+        at: &mut C,
+        elements: Vec<T>,
+    ) -> Result<(), StateError> {
+        at.list_set(self, elements)
+    }
+
+    /// Removes the list.
+    pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
+        at.clear(self)
+    }
+}
+
+impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
+    /// The value of a user key.
+    ///
+    /// Errors: [`StateError::ForeignHandle`], as for all methods of handles.
+    pub fn get<'c, C: KeyContext<Namespace = N>>(
+        self,
+        at: &'c C,
+        user_key: &UK,
+    ) -> Result<Option<Ref<'c, UV>>, StateError> {
+        at.map_get(self, user_key)
+    }
+
+    /// Sets the value of a user key.
+    pub fn put<C: KeyContext<Namespace = N>>(
+        self,
+        at: &mut C,
+        user_key: UK,
+        value: UV,
+    ) -> Result<(), StateError> {
+        at.map_put(self, user_key, value)
+    }
+
+    /// Changes the value of a user key in place, beginning with the default when there is none.
+    pub fn update<C: KeyContext<Namespace = N>, R>(
+        self,
+        at: &mut C,
+        user_key: UK,
+        change: impl FnOnce(&mut UV) -> R,
+    ) -> Result<R, StateError>
+    where
+        UV: Default,
+    {
+        at.map_update(self, user_key, UV::default, change)
+    }
+
+    /// Removes a user key.
+    pub fn remove<C: KeyContext<Namespace = N>>(
+        self,
+        at: &mut C,
+        user_key: &UK,
+    ) -> Result<(), StateError> {
+        at.map_remove(self, user_key)
+    }
+
+    /// Whether a user key is there.
+    pub fn contains<C: KeyContext<Namespace = N>>(
+        self,
+        at: &C,
+        user_key: &UK,
+    ) -> Result<bool, StateError> {
+        Ok(at.map_get(self, user_key)?.is_some())
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<bool, StateError> {
+        Ok(at.map_entries(self)?.next().transpose()?.is_none())
+    }
+
+    /// The entries, in no order.
+    pub fn entries<C: KeyContext<Namespace = N>>(
+        self,
+        at: &C,
+    ) -> Result<Entries<'_, UK, UV>, StateError> {
+        at.map_entries(self)
+    }
+
+    /// The user keys, in no order.
+    pub fn keys<'c, C: KeyContext<Namespace = N>>(
+        self,
+        at: &'c C,
+    ) -> Result<Elements<'c, UK>, StateError> {
+        let entries = at.map_entries(self)?;
+        Ok(Box::new(entries.map(|entry| entry.map(|(key, _)| key))))
+    }
+
+    /// The values, in no order.
+    pub fn values<'c, C: KeyContext<Namespace = N>>(
+        self,
+        at: &'c C,
+    ) -> Result<Elements<'c, UV>, StateError> {
+        let entries = at.map_entries(self)?;
+        Ok(Box::new(entries.map(|entry| entry.map(|(_, value)| value))))
+    }
+
+    /// Removes all entries.
+    pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
+        at.clear(self)
+    }
+}
+
+impl<T: StateValue, N: StateKey> ReducingState<T, N> {
+    /// What all added values were reduced to; `None` when none was added.
+    ///
+    /// Errors: [`StateError::ForeignHandle`], as for all methods of handles.
+    pub fn get<C: KeyContext<Namespace = N>>(
+        self,
+        at: &C,
+    ) -> Result<Option<Ref<'_, T>>, StateError> {
+        at.reducing_get(self)
+    }
+
+    /// Reduces a value into the state.
+    pub fn add<C: KeyContext<Namespace = N>>(self, at: &mut C, value: T) -> Result<(), StateError> {
+        at.reducing_add(self, value)
+    }
+
+    /// Removes the value.
+    pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
+        at.clear(self)
+    }
+}
+
+impl<A: AggregateFunction, N: StateKey> AggregatingState<A, N> {
+    /// The result of all added inputs; `None` when none was added.
+    ///
+    /// Errors: [`StateError::ForeignHandle`], as for all methods of handles.
+    pub fn get<C: KeyContext<Namespace = N>>(
+        self,
+        at: &C,
+    ) -> Result<Option<A::Output>, StateError> {
+        at.aggregating_get(self)
+    }
+
+    /// Adds an input.
+    pub fn add<C: KeyContext<Namespace = N>>(
+        self,
+        at: &mut C,
+        input: A::Input,
+    ) -> Result<(), StateError> {
+        at.aggregating_add(self, input)
+    }
+
+    /// Removes the accumulator.
+    pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
+        at.clear(self)
+    }
+}

@@ -1,0 +1,61 @@
+//! What a state backend is.
+//!
+//! *Keyed state* belongs to a key (and a namespace): a function registers its states once, by
+//! [descriptor](ValueStateDescriptor), and gets a small `Copy` handle for each; then, per record,
+//! it opens the key with [`KeyedStateBackend::at`] and reads and writes through the handles.
+//! *Operator state* belongs to a subtask and is always in memory: [`OperatorStateBackend`].
+//!
+//! Ladder of names: [`StateBackend`] (how to open one) > [`KeyedStateBackend`] (the state of one
+//! subtask) > [`KeyContext`] (one key and namespace of it) > [`ValueState`], [`ListState`],
+//! [`MapState`], [`ReducingState`], [`AggregatingState`] (one state).
+//!
+//! An engine needs four calls for a checkpoint: [`KeyedStateBackend::freeze`] when the barrier is
+//! there, [`FrozenState::write`] on any thread, then [`KeyedStateBackend::complete`] or
+//! [`KeyedStateBackend::abort`].
+//!
+//! Invariants:
+//! - no call waits for another task, and none panics on wrong use: handles of another backend,
+//!   foreign keys and names used twice are errors;
+//! - what `freeze` returned does not change, whatever is written afterwards.
+//!
+//! A function is written once for every backend (`alluvium-heap` has a runnable one):
+//!
+//! ```
+//! use alluvium_state::{KeyedStateBackend, StateError, ValueState};
+//!
+//! fn count<B: KeyedStateBackend<Key = String>>(
+//!     backend: &mut B,
+//!     counts: ValueState<u64>,
+//!     word: &String,
+//! ) -> Result<u64, StateError> {
+//!     let mut at = backend.at(word)?;
+//!     counts.update(&mut at, |n| {
+//!         *n += 1;
+//!         *n
+//!     })
+//! }
+//! ```
+
+mod backend;
+mod context;
+mod descriptor;
+mod error;
+mod handles;
+mod operator;
+mod snapshot;
+
+pub use backend::{KeyedBackendSpec, KeyedStateBackend, StateBackend, StateKey, StateValue};
+pub use context::{Elements, Entries, KeyContext, Ref};
+pub use descriptor::{
+    AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
+    ReduceFunction, ReducingStateDescriptor, ValueStateDescriptor,
+};
+pub use error::{RestoreError, SnapshotError, StateError};
+pub use handles::{
+    AggregatingState, ListState, MapState, ReducingState, StateId, StateRef, ValueState,
+};
+pub use operator::{
+    BroadcastState, BroadcastStateDescriptor, FrozenOperatorState, OperatorListState,
+    OperatorStateBackend, restore_operator_states,
+};
+pub use snapshot::{FrozenState, SnapshotTarget};

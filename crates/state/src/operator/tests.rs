@@ -1,0 +1,144 @@
+use std::sync::Arc;
+
+use alluvium_core::{
+    AttemptId, CheckpointId, MaxParallelism, OperatorState, Parallelism, SubtaskState,
+};
+use alluvium_storage::{CheckpointStreams, HandleReader, ReadAccess, StreamPolicy};
+
+use super::*;
+
+fn parallelism(n: u32) -> Parallelism {
+    Parallelism::new(n, MaxParallelism::new(128).unwrap()).unwrap()
+}
+
+/// Lets old subtasks fill their state, writes it, and restores it at another parallelism.
+fn rescale(
+    old: u32,
+    new: u32,
+    fill: impl Fn(u32, &mut OperatorStateBackend),
+) -> Vec<OperatorStateBackend> {
+    let storage = alluvium_storage::open(&format!("memory:rescale-{old}-{new}")).unwrap();
+    let streams = CheckpointStreams::new(Arc::clone(&storage), StreamPolicy::files());
+    let attempt = AttemptId::new(1);
+    let target = SnapshotTarget { streams, checkpoint: CheckpointId::FIRST, attempt };
+    let uid = OperatorUid::new("op").unwrap();
+    let subtasks = parallelism(old)
+        .subtasks()
+        .map(|index| {
+            let mut backend = OperatorStateBackend::new(Vec::new());
+            fill(u32::from(index.get()), &mut backend);
+            let operator = backend.freeze().unwrap().write(&target, &uid, index).unwrap();
+            SubtaskState { index, keyed: None, operator }
+        })
+        .collect();
+    let operator = OperatorState { uid, parallelism: parallelism(old), subtasks };
+    let reader = HandleReader::new(storage, ReadAccess::Copy);
+    restore_operator_states(&operator, parallelism(new), &reader)
+        .unwrap()
+        .into_iter()
+        .map(OperatorStateBackend::new)
+        .collect()
+}
+
+fn list(name: &str) -> ListStateDescriptor<u32> {
+    ListStateDescriptor::new(name)
+}
+
+fn split_items(backends: &mut [OperatorStateBackend], name: &str) -> Vec<Vec<u32>> {
+    let items = |backend: &mut OperatorStateBackend| {
+        let handle = backend.list_state(list(name)).unwrap();
+        backend.items(handle).unwrap().to_vec()
+    };
+    backends.iter_mut().map(items).collect()
+}
+
+#[test]
+fn split_state_is_cut_into_runs_and_remainders_rotate() {
+    let fill = |i: u32, backend: &mut OperatorStateBackend| {
+        for name in ["a", "b"] {
+            let handle = backend.list_state(list(name)).unwrap();
+            backend.update(handle, vec![i * 10, i * 10 + 1]).unwrap();
+        }
+    };
+    let mut up = rescale(2, 3, fill);
+    assert_eq!(split_items(&mut up, "a"), [vec![0, 1], vec![10], vec![11]]);
+    assert_eq!(split_items(&mut up, "b"), [vec![11], vec![0, 1], vec![10]]);
+    let mut down = rescale(2, 1, fill);
+    assert_eq!(split_items(&mut down, "a"), [vec![0, 1, 10, 11]]);
+    let mut same = rescale(2, 2, fill);
+    assert_eq!(split_items(&mut same, "a"), [vec![0, 1], vec![10, 11]]);
+}
+
+#[test]
+fn union_state_goes_to_everyone_and_broadcast_state_follows_the_old_index() {
+    let fill = |i: u32, backend: &mut OperatorStateBackend| {
+        let union = backend.union_list_state(list("union")).unwrap();
+        backend.add(union, i).unwrap();
+        let descriptor = BroadcastStateDescriptor::<String, u32>::new("rules");
+        let rules = backend.broadcast_state(descriptor).unwrap();
+        backend.broadcast_put(rules, "limit".to_owned(), 7).unwrap();
+        backend.broadcast_put(rules, "gone".to_owned(), 7).unwrap();
+        backend.broadcast_put(rules, "limit".to_owned(), 8).unwrap();
+        backend.broadcast_remove(rules, &"gone".to_owned()).unwrap();
+    };
+    for new in [1, 2, 3, 5] {
+        for mut backend in rescale(3, new, fill) {
+            let union = backend.union_list_state(list("union")).unwrap();
+            assert_eq!(backend.items(union).unwrap(), [0, 1, 2]);
+            let descriptor = BroadcastStateDescriptor::<String, u32>::new("rules");
+            let rules = backend.broadcast_state(descriptor).unwrap();
+            assert_eq!(backend.broadcast_get(rules, &"limit".to_owned()).unwrap(), Some(&8));
+            assert_eq!(backend.broadcast_entries(rules).unwrap().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn state_that_nobody_registers_is_kept() {
+    let mut backends = rescale(1, 1, |_, backend| {
+        let handle = backend.list_state(list("later")).unwrap();
+        backend.add(handle, 5).unwrap();
+    });
+    let frozen = backends[0].freeze().unwrap();
+    assert_eq!(frozen.states()[0].name, "later");
+    let mut again = OperatorStateBackend::new(frozen.states().to_vec());
+    let handle = again.list_state(list("later")).unwrap();
+    assert_eq!(again.items(handle).unwrap(), [5]);
+    assert!(!again.has_restored("later"));
+    assert!(backends[0].has_restored("later"));
+}
+
+#[test]
+fn wrong_use_is_an_error() {
+    let mut backend = OperatorStateBackend::new(Vec::new());
+    let handle = backend.list_state(list("x")).unwrap();
+    let again = backend.list_state(list("x")).unwrap();
+    backend.add(again, 1).unwrap();
+    assert_eq!(backend.items(handle).unwrap(), [1]);
+    let reused = backend.union_list_state(list("x")).unwrap_err();
+    assert!(matches!(reused, StateError::NameReused { .. }), "{reused}");
+    let reused = backend.list_state(ListStateDescriptor::<String>::new("x")).unwrap_err();
+    assert!(matches!(reused, StateError::NameReused { .. }), "{reused}");
+    let empty = backend.list_state(list("")).unwrap_err();
+    assert!(matches!(empty, StateError::InvalidName { len_bytes: 0 }));
+    let other = OperatorStateBackend::new(Vec::new());
+    assert!(matches!(other.items(handle), Err(StateError::ForeignHandle)));
+}
+
+#[test]
+fn a_changed_codec_or_mode_is_refused_by_name() {
+    let fill = |_: u32, backend: &mut OperatorStateBackend| {
+        let handle = backend.list_state(list("x")).unwrap();
+        backend.add(handle, 7).unwrap();
+    };
+    let mut backend = rescale(1, 1, fill).remove(0);
+    let error = backend.list_state(ListStateDescriptor::<String>::new("x")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "restored state \"x\" has item codec u32, which cannot be read as string"
+    );
+    let error = backend.union_list_state(list("x")).unwrap_err();
+    assert!(matches!(error, StateError::KindChanged { .. }), "{error}");
+    let wide = backend.list_state(ListStateDescriptor::<u64>::new("x")).unwrap();
+    assert_eq!(backend.items(wide).unwrap(), [7_u64]);
+}
