@@ -46,9 +46,12 @@ pub(super) fn read_handles<K: StateKey, C: Codec<K>>(
     reader: &HandleReader,
 ) -> Result<BTreeMap<String, RestoredState>, RestoreError> {
     let mut states = BTreeMap::new();
+    let mut taken = Vec::new();
     for handle in handles {
         let Some(wanted) = handle.key_groups.intersection(key_groups) else { continue };
         let stream = name_of(handle);
+        check_apart(&taken, wanted, &stream)?;
+        taken.push(wanted);
         let bytes = reader.open(&handle.stream)?;
         let keyed = KeyedReader::open(bytes).map_err(damaged(&stream))?;
         check_header(spec, handle, &stream, &keyed)?;
@@ -56,6 +59,23 @@ pub(super) fn read_handles<K: StateKey, C: Codec<K>>(
         keep_blocks(&stream, &keyed, key_groups, wanted, &mut states)?;
     }
     Ok(states)
+}
+
+/// The key groups of a stream must not be those of another one.
+fn check_apart(
+    taken: &[KeyGroupRange],
+    wanted: KeyGroupRange,
+    stream: &str,
+) -> Result<(), RestoreError> {
+    let Some(overlap) = taken.iter().find_map(|other| other.intersection(wanted)) else {
+        return Ok(());
+    };
+    Err(RestoreError::Mismatch {
+        stream: stream.to_owned(),
+        what: "key groups",
+        expected: format!("none of {overlap}, which another stream has,"),
+        found: wanted.to_string(),
+    })
 }
 
 fn damaged(stream: &str) -> impl Fn(FormatError) -> RestoreError + '_ {

@@ -1,0 +1,197 @@
+//! What every state backend must do, one public function per case.
+//!
+//! Each case is generic over the backend and panics when it finds something else.
+//! [`run_all`] runs them one after the other; [`conformance_tests!`](crate::conformance_tests)
+//! makes a named test of each.
+//!
+//! - [`basics`]: the five kinds of state, clearing, namespaces, keys;
+//! - [`refusals`]: wrong use is an error;
+//! - [`snapshots`]: freezing, writing, restoring;
+//! - [`rescaling`]: restoring at another parallelism;
+//! - [`schema`]: codecs and kinds that changed between writing and restoring;
+//! - [`damage`]: streams that are not what they should be.
+//!
+//! Invariants: no case depends on another; the list in `conformance_tests!` names every case.
+
+pub mod basics;
+pub mod damage;
+pub mod refusals;
+pub mod rescaling;
+pub mod schema;
+pub mod snapshots;
+
+use std::collections::BTreeMap;
+
+use alluvium_state::{Elements, Entries, Ref, StateBackend, StateError};
+
+/// Makes one `#[test]` per conformance case. The argument is an expression that gives the
+/// backend; each test evaluates it anew.
+///
+/// ```
+/// # use alluvium_heap::HeapStateBackend;
+/// mod heap {
+///     use alluvium_heap::HeapStateBackend;
+///
+///     alluvium_testkit::conformance_tests!(HeapStateBackend::default());
+/// }
+/// ```
+#[macro_export]
+macro_rules! conformance_tests {
+    ($backend:expr) => {
+        $crate::conformance_tests! { @list @tests {$backend} }
+    };
+    (@list @$into:ident {$($argument:tt)*}) => {
+        $crate::conformance_tests! { @$into {$($argument)*}
+            basics::a_value_is_set_changed_and_cleared,
+            basics::a_list_keeps_its_order,
+            basics::a_map_holds_what_was_put,
+            basics::a_reducing_state_reduces_in_order,
+            basics::an_aggregating_state_adds_every_input,
+            basics::clearing_removes_one_entry_of_one_state,
+            basics::namespaces_are_apart,
+            basics::keys_are_apart,
+            basics::states_of_the_same_types_are_apart,
+            basics::an_empty_list_is_no_list,
+            basics::a_map_without_its_last_entry_is_no_map,
+            basics::keys_lists_exactly_the_keys_of_the_namespace,
+            basics::reading_makes_no_entry,
+            basics::entries_are_counted_once_per_key_and_namespace,
+            refusals::a_key_of_another_subtask_is_refused,
+            refusals::a_handle_of_another_backend_is_refused,
+            refusals::a_name_stands_for_one_kind_and_one_set_of_types,
+            refusals::the_same_descriptor_gives_the_same_handle,
+            refusals::names_have_1_to_1024_bytes,
+            snapshots::all_five_kinds_come_back,
+            snapshots::a_frozen_state_does_not_see_later_writes,
+            snapshots::overlapping_frozen_states_keep_their_own_moment,
+            snapshots::a_frozen_state_dropped_unwritten_changes_nothing,
+            snapshots::a_frozen_state_outlives_its_backend_on_another_thread,
+            snapshots::a_backend_without_states_has_no_handle,
+            snapshots::a_cleared_backend_comes_back_empty,
+            snapshots::state_that_nobody_registers_survives_two_rounds,
+            snapshots::states_are_found_by_name_in_any_order,
+            snapshots::many_keys_grow_under_frozen_states,
+            snapshots::a_long_list_grows_under_a_frozen_state,
+            snapshots::a_failed_write_leaves_no_file_and_the_state_goes_on,
+            snapshots::snapshots_in_files_come_back,
+            rescaling::every_entry_comes_back_once_with_the_stable_assigner,
+            rescaling::every_entry_comes_back_once_with_the_flink_assigner,
+            rescaling::state_that_nobody_registers_is_rescaled,
+            rescaling::a_subtask_without_any_entry_is_restored_empty,
+            schema::another_value_codec_is_refused_by_name,
+            schema::another_namespace_codec_is_refused_by_name,
+            schema::another_key_codec_is_refused,
+            schema::another_kind_is_refused_by_name,
+            schema::a_refused_registration_loses_nothing,
+            schema::numbers_are_widened,
+            schema::widened_state_is_written_with_its_wide_codec,
+            schema::serde_types_come_back_and_are_migrated,
+            damage::another_max_parallelism_is_refused_by_name,
+            damage::another_assigner_is_refused_by_name,
+            damage::another_operator_is_refused_by_name,
+            damage::another_key_group_range_is_refused_by_name,
+            damage::overlapping_handles_are_refused,
+            damage::a_missing_file_is_refused,
+            damage::a_stream_cut_anywhere_is_refused,
+            damage::a_stream_with_a_flipped_bit_is_refused,
+            damage::a_longer_stream_is_refused,
+        }
+    };
+    (@tests {$backend:expr} $($group:ident::$case:ident,)+) => {
+        $(
+            #[test]
+            fn $case() {
+                $crate::conformance::$group::$case(&$backend);
+            }
+        )+
+    };
+    (@run {$backend:ident} $($group:ident::$case:ident,)+) => {
+        $( $crate::conformance::$group::$case($backend); )+
+    };
+    (@names {} $($group:ident::$case:ident,)+) => {
+        &[$( concat!(stringify!($group), "::", stringify!($case)) ),+]
+    };
+}
+
+/// The names of all cases, in the order in which [`run_all`] runs them.
+pub const CASES: &[&str] = conformance_tests! { @list @names {} };
+
+/// Runs every case.
+///
+/// Panics: in the first case that finds something else.
+pub fn run_all<B: StateBackend>(backend: &B) {
+    conformance_tests! { @list @run {backend} }
+}
+
+/// A value out of its borrow.
+#[track_caller]
+fn owned<T: Clone>(found: Result<Option<Ref<'_, T>>, StateError>) -> Option<T> {
+    found.unwrap().map(Ref::into_owned)
+}
+
+/// All elements, in order.
+#[track_caller]
+fn list_of<T: Clone>(found: Result<Elements<'_, T>, StateError>) -> Vec<T> {
+    found.unwrap().map(|element| element.unwrap().into_owned()).collect()
+}
+
+/// All entries, each once.
+#[track_caller]
+fn map_of<K: Clone + Ord, V: Clone>(
+    found: Result<Entries<'_, K, V>, StateError>,
+) -> BTreeMap<K, V> {
+    let mut map = BTreeMap::new();
+    for entry in found.unwrap() {
+        let (key, value) = entry.unwrap();
+        assert!(map.insert(key.into_owned(), value.into_owned()).is_none(), "a key comes twice");
+    }
+    map
+}
+
+/// All elements in the order of their values; each is there once.
+#[track_caller]
+fn sorted<T: Ord>(elements: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut sorted: Vec<_> = elements.into_iter().collect();
+    sorted.sort();
+    sorted
+}
+
+/// The error of something that must be refused.
+#[track_caller]
+fn refused<T, E>(outcome: Result<T, E>) -> E {
+    match outcome {
+        Ok(_) => panic!("this should have been refused"),
+        Err(error) => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_public_case_is_in_the_list_once() {
+        let sources = [
+            ("basics", include_str!("conformance/basics.rs")),
+            ("refusals", include_str!("conformance/refusals.rs")),
+            ("snapshots", include_str!("conformance/snapshots.rs")),
+            ("rescaling", include_str!("conformance/rescaling.rs")),
+            ("schema", include_str!("conformance/schema.rs")),
+            ("damage", include_str!("conformance/damage.rs")),
+        ];
+        let mut written = Vec::new();
+        for (group, source) in sources {
+            let names = source.lines().filter_map(|line| line.strip_prefix("pub fn "));
+            let names = names.filter_map(|rest| rest.split_once('<')).map(|(name, _)| name);
+            written.extend(names.map(|name| format!("{group}::{name}")));
+        }
+        assert_eq!(sorted(written), sorted(CASES.iter().map(|name| (*name).to_owned())));
+    }
+
+    #[test]
+    fn what_should_be_refused_and_is_not_is_a_failure() {
+        let accepted: Result<(), ()> = Ok(());
+        assert!(std::panic::catch_unwind(|| refused(accepted)).is_err());
+        assert_eq!(refused::<(), _>(Err(7)), 7);
+    }
+}

@@ -1,0 +1,135 @@
+//! Reading everything that subtasks hold.
+//!
+//! Invariants: an entry that two subtasks have, or that a subtask has outside its key groups, is a
+//! failure and not a difference.
+
+use alluvium_state::{KeyedStateBackend, StateBackend};
+
+use super::change::{aggregating_state, list_state, map_state, reducing_state, value_state};
+use super::{Address, Content, Contents, Kind, Model};
+use crate::job::{KeyedOf, TestJob};
+
+/// What one subtask holds at an address.
+///
+/// Panics: when the key belongs to another subtask.
+pub fn content_at<S: KeyedStateBackend<Key = String>>(
+    backend: &mut S,
+    address: &Address,
+) -> Option<Content> {
+    let Address { kind, key, namespace } = address;
+    match kind {
+        Kind::Value => {
+            let state = value_state(backend);
+            let at = backend.at_namespace(key, namespace).unwrap();
+            state.get(&at).unwrap().map(|value| Content::Value(*value))
+        }
+        Kind::List => {
+            let state = list_state(backend);
+            let at = backend.at_namespace(key, namespace).unwrap();
+            let elements = state.iter(&at).unwrap().map(|element| element.unwrap().into_owned());
+            let elements: Vec<_> = elements.collect();
+            (!elements.is_empty()).then_some(Content::List(elements))
+        }
+        Kind::Map => {
+            let state = map_state(backend);
+            let at = backend.at_namespace(key, namespace).unwrap();
+            let mut map = std::collections::BTreeMap::new();
+            for entry in state.entries(&at).unwrap() {
+                let (user_key, value) = entry.unwrap();
+                let before = map.insert(*user_key, value.into_owned());
+                assert_eq!(before, None, "user key {} comes twice", *user_key);
+            }
+            assert_eq!(state.is_empty(&at).unwrap(), map.is_empty());
+            (!map.is_empty()).then_some(Content::Map(map))
+        }
+        Kind::Reducing => {
+            let state = reducing_state(backend);
+            let at = backend.at_namespace(key, namespace).unwrap();
+            state.get(&at).unwrap().map(|value| Content::Reducing(*value))
+        }
+        Kind::Aggregating => {
+            let state = aggregating_state(backend);
+            let at = backend.at_namespace(key, namespace).unwrap();
+            state.get(&at).unwrap().map(Content::Aggregating)
+        }
+    }
+}
+
+/// The keys of one state of a subtask under a namespace.
+fn keys_of<S: KeyedStateBackend<Key = String>>(
+    backend: &mut S,
+    kind: Kind,
+    namespace: u32,
+) -> Vec<String> {
+    let keys = match kind {
+        Kind::Value => {
+            let state = value_state(backend);
+            backend.keys(state, &namespace)
+        }
+        Kind::List => {
+            let state = list_state(backend);
+            backend.keys(state, &namespace)
+        }
+        Kind::Map => {
+            let state = map_state(backend);
+            backend.keys(state, &namespace)
+        }
+        Kind::Reducing => {
+            let state = reducing_state(backend);
+            backend.keys(state, &namespace)
+        }
+        Kind::Aggregating => {
+            let state = aggregating_state(backend);
+            backend.keys(state, &namespace)
+        }
+    };
+    keys.unwrap()
+}
+
+/// Everything that the subtasks of a job hold under some namespaces. Registers all states.
+///
+/// Panics: when a key is held twice or by a subtask that does not own it, when `keys` lists a key
+/// that has nothing, or when the number of entries is not what `entry_count` says.
+pub fn contents_of<B: StateBackend>(
+    job: &TestJob<'_, B, String>,
+    subtasks: &mut [KeyedOf<B, String>],
+    namespaces: &[u32],
+) -> Contents {
+    let mut contents = Contents::new();
+    for (index, backend) in subtasks.iter_mut().enumerate() {
+        let before = contents.len();
+        for (kind, namespace) in
+            Kind::ALL.iter().flat_map(|kind| namespaces.iter().map(move |n| (*kind, *n)))
+        {
+            for key in keys_of(backend, kind, namespace) {
+                let group = job.key_group_of(&key);
+                let range = backend.key_groups();
+                assert!(range.contains(group), "subtask {index} ({range}) holds {key:?} ({group})");
+                let address = Address { kind, key, namespace };
+                let found = content_at(backend, &address);
+                let content = found.unwrap_or_else(|| panic!("{address:?} is listed and empty"));
+                let twice = contents.insert(address.clone(), content);
+                assert!(twice.is_none(), "{address:?} comes twice");
+            }
+        }
+        let added = contents.len() - before;
+        assert_eq!(backend.entry_count(), added, "number of entries of subtask {index}");
+    }
+    contents
+}
+
+/// Compares everything that the subtasks of a job hold with a model.
+///
+/// Panics: at the first difference, and as [`contents_of`].
+#[track_caller]
+pub fn check_contents<B: StateBackend>(
+    job: &TestJob<'_, B, String>,
+    subtasks: &mut [KeyedOf<B, String>],
+    namespaces: &[u32],
+    model: &Model,
+) {
+    let found = contents_of(job, subtasks, namespaces);
+    if let Some(difference) = model.difference(&found) {
+        panic!("{difference}");
+    }
+}

@@ -1,0 +1,226 @@
+//! Random programs: changes, freezes that are held, restores, rescales.
+//!
+//! Invariants: a program depends on its seed and its number of steps alone; the model is copied at
+//! every freeze, and what is written from the freeze is compared with that copy.
+
+use alluvium_core::{KeyGroupAssigner, KeyedStateHandle, MaxParallelism};
+use alluvium_state::StateBackend;
+use alluvium_storage::StreamPolicy;
+
+use super::change::Change;
+use super::{Address, Contents, Model, check_contents, content_at, contents_of};
+use crate::job::{FrozenCheckpoint, KeyedOf, TestJob, abort_all, complete_all};
+use crate::random::Random;
+
+/// Namespaces of all programs.
+const NAMESPACES: [u32; 3] = [0, 7, u32::MAX];
+/// Most freezes that are held at a time.
+const MAX_HELD: usize = 3;
+/// A freeze is written after fewer steps than this.
+const MAX_HELD_STEPS: u64 = 60;
+
+/// Runs a random program and compares the backend with the model throughout; gives the contents
+/// at its end.
+///
+/// Keys, number of key groups, assigner, parallelism and the size from which snapshots become
+/// files are drawn from the seed as well.
+/// Panics: at the first difference; the seed is printed.
+pub fn run_program<B: StateBackend>(backend: &B, seed: u64, operations: usize) -> Contents {
+    let mut running = PrintedOnPanic { seed, operations, step: 0 };
+    let mut program = Program::new(backend, seed);
+    for step in 0..operations {
+        running.step = step;
+        program.step(step as u64);
+    }
+    running.step = operations;
+    program.finish()
+}
+
+/// Says how to repeat a program that fails.
+struct PrintedOnPanic {
+    seed: u64,
+    operations: usize,
+    step: usize,
+}
+
+impl Drop for PrintedOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Self { seed, operations, step } = self;
+            eprintln!("failed at step {step} of run_program(backend, {seed}, {operations})");
+        }
+    }
+}
+
+/// A freeze that is not written yet.
+struct Held {
+    frozen: FrozenCheckpoint,
+    model: Model,
+    until_step: u64,
+}
+
+/// A checkpoint that was written.
+struct Written {
+    handles: Vec<KeyedStateHandle>,
+    model: Model,
+}
+
+struct Program<'b, B: StateBackend> {
+    random: Random,
+    job: TestJob<'b, B, String>,
+    subtasks: Vec<KeyedOf<B, String>>,
+    model: Model,
+    held: Vec<Held>,
+    last: Written,
+    key_count: u64,
+    /// The longer this is, the rarer snapshots and restores are.
+    steps_per_event: u64,
+}
+
+impl<'b, B: StateBackend> Program<'b, B> {
+    fn new(backend: &'b B, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let mut job = TestJob::new(backend);
+        job.max_parallelism = MaxParallelism::new(*random.pick(&[1, 2, 5, 16, 128])).unwrap();
+        if random.one_in(3) {
+            job.assigner = KeyGroupAssigner::flink();
+        }
+        if random.one_in(4) {
+            job.policy = StreamPolicy { inline_below_bytes: 600, ..StreamPolicy::files() };
+        }
+        let subtasks = job.open(draw_parallelism(&mut random, job.max_parallelism), &[]);
+        Self {
+            key_count: *random.pick(&[1, 8, 40, 300]),
+            steps_per_event: *random.pick(&[5, 25, 100]),
+            random,
+            job,
+            subtasks,
+            model: Model::default(),
+            held: Vec::new(),
+            last: Written { handles: Vec::new(), model: Model::default() },
+        }
+    }
+
+    fn step(&mut self, step: u64) {
+        if self.random.one_in(self.steps_per_event) {
+            match self.random.below(8) {
+                0..4 if self.held.len() < MAX_HELD => self.freeze(step),
+                4 => self.restore(),
+                5 => self.rescale(),
+                6 => self.compare(),
+                _ => self.drop_held(),
+            }
+        }
+        self.write_due(step);
+        self.change();
+    }
+
+    fn draw_key(&mut self) -> String {
+        format!("key-{}", self.random.below(self.key_count))
+    }
+
+    fn change(&mut self) {
+        let key = self.draw_key();
+        let namespace = *self.random.pick(&NAMESPACES);
+        let change = Change::draw(&mut self.random);
+        self.model.apply(&key, namespace, &change);
+        change.apply(self.owner_of(&key), &key, namespace);
+
+        let changed = Address { kind: change.kind(), key, namespace };
+        let other = Address { key: self.draw_key(), ..changed.clone() };
+        for address in [changed, other] {
+            let found = content_at(self.owner_of(&address.key), &address);
+            let expected = self.model.get(&address);
+            assert_eq!(found.as_ref(), expected, "{address:?} after {change:?}");
+        }
+    }
+
+    fn owner_of(&mut self, key: &String) -> &mut KeyedOf<B, String> {
+        let parallelism = u32::try_from(self.subtasks.len()).unwrap();
+        let owner = self.job.owner_of(key, parallelism);
+        self.subtasks.get_mut(owner).unwrap()
+    }
+
+    fn compare(&mut self) {
+        check_contents(&self.job, &mut self.subtasks, &NAMESPACES, &self.model);
+    }
+
+    fn freeze(&mut self, step: u64) {
+        let frozen = self.job.freeze(&mut self.subtasks);
+        let until_step = step + self.random.below(MAX_HELD_STEPS);
+        self.held.push(Held { frozen, model: self.model.clone(), until_step });
+    }
+
+    fn write_due(&mut self, step: u64) {
+        while let Some(due) = self.held.iter().position(|held| held.until_step <= step) {
+            let Held { frozen, model, .. } = self.held.swap_remove(due);
+            let checkpoint = frozen.checkpoint();
+            self.last = self.write(frozen, model);
+            complete_all(&mut self.subtasks, checkpoint);
+        }
+    }
+
+    /// Writes a freeze, restores it aside, and compares that with the model of the freeze.
+    fn write(&mut self, frozen: FrozenCheckpoint, model: Model) -> Written {
+        let handles = frozen.write();
+        let written = Written { handles, model };
+        let mut restored = self.open(&written);
+        check_contents(&self.job, &mut restored, &NAMESPACES, &written.model);
+        written
+    }
+
+    fn open(&mut self, written: &Written) -> Vec<KeyedOf<B, String>> {
+        let parallelism = draw_parallelism(&mut self.random, self.job.max_parallelism);
+        self.job.open(parallelism, &written.handles)
+    }
+
+    fn drop_held(&mut self) {
+        if let Some(Held { frozen, .. }) = self.held.pop() {
+            let checkpoint = frozen.checkpoint();
+            drop(frozen);
+            abort_all(&mut self.subtasks, checkpoint);
+        }
+    }
+
+    /// Goes back to the last checkpoint, as after a failure. What is held outlives its backend.
+    fn restore(&mut self) {
+        let last = Written { handles: self.last.handles.clone(), model: self.last.model.clone() };
+        self.subtasks = self.open(&last);
+        self.model = last.model;
+        for Held { frozen, model, .. } in std::mem::take(&mut self.held) {
+            if self.random.one_in(2) {
+                self.write(frozen, model);
+            }
+        }
+        self.compare_sometimes();
+    }
+
+    /// Takes a checkpoint and goes on from it at another parallelism.
+    fn rescale(&mut self) {
+        let handles = self.job.snapshot(&mut self.subtasks);
+        self.last = Written { handles, model: self.model.clone() };
+        self.held.clear();
+        let parallelism = draw_parallelism(&mut self.random, self.job.max_parallelism);
+        self.subtasks = self.job.open(parallelism, &self.last.handles);
+        self.compare_sometimes();
+    }
+
+    /// Comparing registers every state; without it some stay as they were restored.
+    fn compare_sometimes(&mut self) {
+        if self.random.one_in(3) {
+            self.compare();
+        }
+    }
+
+    fn finish(mut self) -> Contents {
+        self.write_due(u64::MAX);
+        self.rescale();
+        self.compare();
+        contents_of(&self.job, &mut self.subtasks, &NAMESPACES)
+    }
+}
+
+fn draw_parallelism(random: &mut Random, max: MaxParallelism) -> u32 {
+    let most = u64::from(max.get()).min(5);
+    u32::try_from(1 + random.below(most)).unwrap()
+}

@@ -1,0 +1,769 @@
+#!/usr/bin/env python3
+"""Reads Alluvium checkpoints, written from SPEC.md alone and with the standard library only.
+
+    read_checkpoint.py CHECKPOINT_DIR           print the checkpoint as JSON lines
+    read_checkpoint.py --verify CHECKPOINT_DIR  check everything, print what was checked
+    read_checkpoint.py --latest JOB_DIR         print the path of the latest checkpoint (2.6)
+
+CHECKPOINT_DIR is a folder JOB/chk-N. Nothing is printed before the whole checkpoint is checked.
+The counts of --verify are those of the state streams, keyed and operator ones together; the
+metadata stream is not counted. Errors are one sentence, which begins with the name that section 10
+of the specification gives them. Exit codes: 0 fine, 1 refused, 2 wrong use.
+
+JSON has no number for NaN and the infinities: they are the strings NaN, Infinity, -Infinity.
+Numbers in parentheses in the comments are sections of SPEC.md.
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import stat
+import struct
+import sys
+from collections import namedtuple
+from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Tuple
+from zlib import crc32
+
+METADATA, KEYED, OPERATOR = 1, 2, 3
+KIND_NAMES = {METADATA: "metadata", KEYED: "keyed state", OPERATOR: "operator state"}
+STATE_KINDS = {1: "value", 2: "list", 3: "map", 4: "reducing", 5: "aggregating"}
+MODES = {0: "split", 1: "union", 2: "broadcast"}
+STABLE, FLINK = 1, 2
+ASSIGNERS = {STABLE: "stable", FLINK: "flink"}
+NO_SUBTASK = 0xFFFFFFFF
+MAX_NESTING = 16
+MAX_EMPTY_ITEMS = 65_536
+MASK32, MASK64 = 2**32 - 1, 2**64 - 1
+
+
+class Refused(Exception):
+    """Bytes that a reader must not use; `name` is the error of section 10."""
+
+    def __init__(self, name: str, message: str):
+        super().__init__(f"{name}: {message}.")
+        self.name = name
+
+
+def malformed(message: str) -> NoReturn:
+    raise Refused("FormatError::Malformed", message)
+
+
+def mismatch(message: str) -> NoReturn:
+    raise Refused("RestoreError::Mismatch", message)
+
+
+# Reading fields (1.2)
+
+
+class Cursor:
+    """Takes fields from `data[pos:end]`. Nothing is taken before it is known to be there."""
+
+    def __init__(self, data: bytes, pos: int, end: int, where: str, index: bool = False):
+        self.data, self.pos, self.end, self.where, self.index = data, pos, end, where, index
+
+    def fail(self, name: str, message: str) -> NoReturn:
+        error = "FormatError::Codec" if self.index else f"CodecError::{name}"
+        raise Refused(error, f"{message} at offset {self.pos} of {self.where}")
+
+    def take(self, length: int) -> bytes:
+        start, left = self.pos, self.end - self.pos
+        if length > left:
+            self.fail("Truncated", f"{length} bytes are needed but {left} are left")
+        self.pos = start + length
+        return self.data[start : self.pos]
+
+    def uint(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "little")
+
+    def varint(self) -> int:
+        value = 0
+        for shift in range(0, 70, 7):
+            byte = self.uint(1)
+            value |= (byte & 127) << shift
+            if byte < 128:
+                if (byte == 0 and shift > 0) or value > MASK64:
+                    self.fail("Invalid", "a varint is not in its shortest form or above 64 bits")
+                return value
+        return self.fail("Invalid", "a varint has more than ten bytes")
+
+    def framed(self) -> bytes:
+        return self.take(self.varint())
+
+    def utf8(self, raw: bytes) -> str:
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return self.fail("Invalid", "a text before is not UTF-8")
+
+    def text(self) -> str:
+        return self.utf8(self.take(self.uint(2)))
+
+    def finish(self) -> None:
+        """The index ends at its last field."""
+        if self.pos != self.end:
+            malformed(f"{self.end - self.pos} bytes follow the last field of the index of {self.where}")
+
+    def name(self) -> str:
+        """A job id or an operator uid (2.1)."""
+        text = self.text()
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", text):
+            malformed(f"{text!r} in {self.where} is neither a job id nor an operator uid")
+        return text
+
+
+# Key groups (3)
+
+
+def key_group_range(subtask: int, max_parallelism: int, parallelism: int) -> Tuple[int, int]:
+    first = -(-subtask * max_parallelism // parallelism)
+    return first, ((subtask + 1) * max_parallelism - 1) // parallelism
+
+
+P1, P2, P3 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
+P4, P5 = 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
+
+
+def rotl(x: int, bits: int, width: int = 64) -> int:
+    x &= (1 << width) - 1
+    return ((x << bits) | (x >> (width - bits))) & ((1 << width) - 1)
+
+
+def xxh64(data: bytes) -> int:
+    """XXH64 with seed 0. Python's integers do not wrap, so every step is cut to 64 bits."""
+
+    def word(pos: int, size: int = 8) -> int:
+        return int.from_bytes(data[pos : pos + size], "little")
+
+    def round_(acc: int, value: int) -> int:
+        return rotl(acc + value * P2, 31) * P1 & MASK64
+
+    pos, end, h = 0, len(data), P5
+    if end >= 32:
+        lanes = [P1 + P2 & MASK64, P2, 0, -P1 & MASK64]
+        while end - pos >= 32:
+            lanes = [round_(lane, word(pos + 8 * i)) for i, lane in enumerate(lanes)]
+            pos += 32
+        h = sum(rotl(lane, bits) for lane, bits in zip(lanes, (1, 7, 12, 18)))
+        for lane in lanes:
+            h = ((h ^ round_(0, lane)) * P1 + P4) & MASK64
+    h = h + end & MASK64
+    while end - pos >= 8:
+        h = rotl(h ^ round_(0, word(pos)), 27) * P1 + P4 & MASK64
+        pos += 8
+    if end - pos >= 4:
+        h = rotl(h ^ (word(pos, 4) * P1 & MASK64), 23) * P2 + P3 & MASK64
+        pos += 4
+    for byte in data[pos:]:
+        h = rotl(h ^ (byte * P5 & MASK64), 11) * P1 & MASK64
+    h = (h ^ (h >> 33)) * P2 & MASK64
+    h = (h ^ (h >> 29)) * P3 & MASK64
+    return h ^ (h >> 32)
+
+
+def java_hash(codec: Codec, value: Any) -> Optional[int]:
+    """The Java hash code as u32, or None for a key whose code only the job knows."""
+    name = codec.name
+    if name in ("i8", "i16", "i32", "u16"):
+        return value & MASK32
+    if name in ("i64", "f64"):
+        # Python's own NaN has the bits that Java uses for all of them.
+        bits = value & MASK64 if name == "i64" else struct.unpack("<Q", struct.pack("<d", float(value)))[0]
+        return (bits ^ (bits >> 32)) & MASK32
+    if name == "bool":
+        return 1231 if value else 1237
+    if name == "f32":
+        return struct.unpack("<I", struct.pack("<f", float(value)))[0]
+    if name == "string":
+        units: List[Optional[int]] = [unit for (unit,) in struct.iter_unpack("<H", value.encode("utf-16-le"))]
+        h = 0
+    elif name == "tuple" and codec.parts:
+        units = [java_hash(part, field) for part, field in zip(codec.parts, value)]
+        h = 0
+    else:
+        return None
+    for unit in units:
+        if unit is None:
+            return None
+        h = (31 * h + unit) & MASK32
+    return h
+
+
+def murmur(code: int) -> int:
+    h = rotl(code * 0xCC9E2D51, 15, 32) * 0x1B873593
+    h = (rotl(rotl(h, 0, 32), 13, 32) * 5 + 0xE6546B64) & MASK32 ^ 4
+    h = (h ^ (h >> 16)) * 0x85EBCA6B & MASK32
+    h = (h ^ (h >> 13)) * 0xC2B2AE35 & MASK32
+    h ^= h >> 16
+    if h < 2**31:
+        return h
+    return 0 if h == 2**31 else 2**32 - h
+
+
+def key_group(assigner: int, max_parallelism: int, codec: Codec, key: Any, encoded: bytes) -> Optional[int]:
+    """The key group of a key, or None if it cannot be computed from the stored bytes."""
+    if assigner == STABLE:
+        return xxh64(encoded) % max_parallelism
+    code = java_hash(codec, key)
+    return None if code is None else murmur(code) % max_parallelism
+
+
+# Codecs (5)
+
+
+Codec = namedtuple("Codec", "name version parameters parts")
+
+
+Decode = Callable[[Cursor], Any]
+INTEGERS = {f"{sign}{8 * size}": (size, sign == "i") for sign in "ui" for size in (1, 2, 4, 8, 16)}
+FLOATS = {"f32": (4, "<f"), "f64": (8, "<d")}
+PART_COUNTS = {"option": 1, "vec": 1, "map": 2, "tuple": None}
+
+
+# `count` equal items without bytes. A few bytes can claim many, so they are only made for print.
+Repeated = namedtuple("Repeated", "item count")
+
+
+def read_codec(cursor: Cursor, level: int = 1) -> Codec:
+    if level > MAX_NESTING:
+        raise Refused("CodecError::Invalid", f"a codec in {cursor.where} nests deeper than {MAX_NESTING} levels")
+    name, version, parameters = cursor.text(), cursor.uint(2), cursor.framed()
+    if name in ("postcard", "user"):
+        inner = Cursor(parameters, 0, len(parameters), f"the codec parameters in {cursor.where}", index=True)
+        inner.text(), inner.uint(4)
+        if inner.pos != inner.end:
+            inner.fail("Invalid", "there are bytes after the type version")
+    return Codec(name, version, parameters, tuple(read_codec(cursor, level + 1) for _ in range(cursor.uint(1))))
+
+
+def has_no_bytes(codec: Codec) -> bool:
+    return codec.name == "unit" or (codec.name == "tuple" and all(map(has_no_bytes, codec.parts)))
+
+
+def decoder(codec: Codec) -> Decode:
+    """Makes the function that takes one value from a cursor. Codecs outside 5.2 are refused."""
+    name = codec.name
+    framed = name in ("postcard", "user")
+    parts_fit = len(codec.parts) == PART_COUNTS.get(name, 0) or name == "tuple"
+    if codec.version != 1 or not parts_fit or (codec.parameters and not framed):
+        raise Refused("StateError::IncompatibleSchema", f"codec {codec} is not one of version 1 of the format")
+    if name in INTEGERS:
+        size, signed = INTEGERS[name]
+        return lambda c: int.from_bytes(c.take(size), "little", signed=signed)
+    if name in FLOATS:
+        width, layout = FLOATS[name]
+        return lambda c: json_float(struct.unpack(layout, c.take(width))[0])
+    if name in ("bool", "option"):
+        inner = decoder(codec.parts[0]) if codec.parts else None
+        return lambda c: decode_flag(c, inner)
+    if name == "string":
+        return lambda c: c.utf8(c.framed())
+    if name == "bytes" or framed:
+        return lambda c: c.framed().hex()
+    if name == "unit":
+        return lambda c: None
+    if name in ("vec", "map"):
+        parts = [decoder(part) for part in codec.parts]
+        empty = all(map(has_no_bytes, codec.parts))
+        return (lambda c: decode_vec(c, parts[0], empty)) if name == "vec" else (lambda c: decode_map(c, *parts))
+    if name == "tuple":
+        fields = [decoder(part) for part in codec.parts]
+        return lambda c: [field(c) for field in fields]
+    raise Refused("StateError::IncompatibleSchema", f"codec {name!r} is unknown")
+
+
+def json_float(value: float) -> Any:
+    if value != value:
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def decode_flag(cursor: Cursor, inner: Optional[Decode]) -> Any:
+    flag = cursor.uint(1)
+    if flag > 1:
+        cursor.fail("Invalid", f"a flag is {flag}, neither 0 nor 1,")
+    if inner is None:
+        return flag == 1
+    return inner(cursor) if flag else None
+
+
+def read_count(cursor: Cursor) -> int:
+    count = cursor.varint()
+    if count > MAX_EMPTY_ITEMS and count > cursor.end - cursor.pos:
+        cursor.fail("Truncated", f"a count is {count} but {cursor.end - cursor.pos} bytes are left")
+    return count
+
+
+def decode_vec(cursor: Cursor, item: Decode, empty: bool) -> Any:
+    count = read_count(cursor)
+    if empty:
+        return Repeated(item(cursor), count)
+    return [item(cursor) for _ in range(count)]
+
+
+def decode_map(cursor: Cursor, key: Decode, value: Decode) -> List[List[Any]]:
+    entries, seen = [], set()
+    for _ in range(read_count(cursor)):
+        start = cursor.pos
+        decoded = key(cursor)
+        encoded = cursor.data[start : cursor.pos]
+        if encoded in seen:
+            cursor.fail("Invalid", "a map has a key twice")
+        seen.add(encoded)
+        entries.append([decoded, value(cursor)])
+    return entries
+
+
+# Envelope (4)
+
+
+Header = namedtuple("Header", "subtask checkpoint attempt")
+
+
+def open_stream(data: bytes, kind: int, where: str) -> Tuple[Header, Cursor]:
+    """Steps 1 to 11 of 4.4, in their order. The cursor stands at the first field of the index."""
+    size = len(data)
+    if size < 40:
+        raise Refused("FormatError::Truncated", f"{where} has {size} bytes, fewer than a header")
+    magic, actual, version, _, features, *rest, checksum = struct.unpack("<8sHHIIIQII", data[:40])
+    header = Header(*rest)
+    if magic != b"ALLUVIUM":
+        raise Refused("FormatError::Magic", f"{where} does not begin with ALLUVIUM")
+    if version != 1:
+        raise Refused("FormatError::UnsupportedVersion", f"{where} has version {version}, not 1")
+    if features:
+        raise Refused("FormatError::UnsupportedFeatures", f"{where} needs features {features:#010x}")
+    compare_checksum(data[:36], checksum, "header", where)
+    if actual != kind:
+        raise Refused("FormatError::Kind", f"{where} has kind {actual}, not {kind} ({KIND_NAMES[kind]})")
+    if header.subtask > 65_535 and header.subtask != NO_SUBTASK:
+        malformed(f"the subtask of {where} is {header.subtask}")
+    if header.checkpoint == 0:
+        malformed(f"the checkpoint of {where} is 0")
+    if size < 64:
+        raise Refused("FormatError::Truncated", f"{where} has {size} bytes, fewer than header and footer")
+    offset, length, index_checksum, seal = struct.unpack("<QQII", data[-24:])
+    compare_checksum(data[-24:-4], seal, "seal", where)
+    if offset < 40 or offset + length != size - 24:
+        malformed(f"the index of {where}, {length} bytes at {offset}, does not end at the footer")
+    compare_checksum(data[:36] + data[offset:-24], index_checksum, "index", where)
+    return header, Cursor(data, offset, size - 24, where, index=True)
+
+
+def compare_checksum(data: bytes, stored: int, part: str, where: str) -> None:
+    if crc32(data) != stored:
+        raise Refused(
+            "FormatError::Checksum", f"the {part} checksum of {where} is {crc32(data):08x}, not {stored:08x} as stored"
+        )
+
+
+def check_tiling(blocks: List[Tuple[int, int]], index: int, where: str) -> None:
+    """Step 13 of 4.4: blocks of (offset, length) fill the bytes from 40 to the index."""
+    expected = 40
+    for offset, length in blocks:
+        if offset != expected:
+            malformed(f"a block of {where} begins at {offset}, not at {expected}")
+        expected += length
+    if expected != index:
+        malformed(f"the blocks of {where} end at {expected}, the index begins at {index}")
+
+
+# Keyed state stream (6)
+
+
+# A state stream whose index is checked. `states` and `blocks` are those of its kind; `scope` of a
+# keyed one is max parallelism, assigner, first and last key group; `key` is its key codec.
+Stream = namedtuple("Stream", "header data where uid scope key states blocks")
+KeyedState = namedtuple("KeyedState", "name kind namespace value")
+Block = namedtuple(
+    "Block", "state group file kind compression segment count offset stored raw checksum reserved"
+)
+
+
+def known(code: int, names: Dict[int, str], what: str, where: str) -> int:
+    if code not in names:
+        malformed(f"{code} in {where} is no {what}")
+    return code
+
+
+def open_keyed(data: bytes, where: str) -> Stream:
+    header, index = open_stream(data, KEYED, where)
+    start, uid = index.pos, index.name()
+    scope = parallelism, _, first, last = index.uint(2), index.uint(1), index.uint(2), index.uint(2)
+    known(scope[1], ASSIGNERS, "assigner", where)
+    if not (1 <= parallelism <= 32_768 and first <= last < parallelism):
+        malformed(f"{where} has the key groups {first} to {last} of {parallelism}")
+    key = read_codec(index)
+    states = [read_keyed_state(index) for _ in range(index.uint(2))]
+    different_names([state.name for state in states], "state", where)
+    others, count, width = index.uint(2), index.uint(4), index.uint(2)
+    if others or width != 40:
+        malformed(f"{where} has {others} other files and block entries of {width} bytes, not 0 and 40")
+    entries = Cursor(index.take(40 * count), 0, 40 * count, where)  # compared with the bytes left
+    blocks = [Block(*struct.unpack("<HHHBBIIQIIII", entries.take(40))) for _ in range(count)]
+    index.finish()
+    check_blocks(blocks, len(states), first, last, where)
+    check_tiling([(block.offset, block.stored) for block in blocks], start, where)
+    return Stream(header, data, where, uid, scope, key, states, blocks)
+
+
+def read_keyed_state(index: Cursor) -> KeyedState:
+    name, kind = index.text(), known(index.uint(1), STATE_KINDS, "state kind", index.where)
+    state = KeyedState(name, kind, read_codec(index), read_codec(index))
+    needed = {2: "vec", 3: "map"}.get(kind, state.value.name)
+    if state.value.name != needed:
+        malformed(f"{STATE_KINDS[kind]} state {name!r} of {index.where} has codec {state.value.name!r}, not {needed!r}")
+    return state
+
+
+def different_names(names: List[str], what: str, where: str) -> None:
+    for before, name in zip(sorted(names), sorted(names)[1:]):
+        if before == name:
+            malformed(f"{what} {name!r} comes twice in {where}")
+
+
+def check_blocks(blocks: List[Block], states: int, first: int, last: int, where: str) -> None:
+    previous = (-1, -1, -1)
+    for number, block in enumerate(blocks):
+        what = f"block entry {number} of {where}"
+        if (block.file, block.kind, block.compression, block.reserved) != (0, 1, 0, 0) or block.raw != block.stored:
+            malformed(f"{what} uses what version 1 does not know: {block}")
+        if block.state >= states or not first <= block.group <= last:
+            malformed(f"{what} has state {block.state} of {states} and key group {block.group} of {first} to {last}")
+        order = (block.group, block.state, block.segment)
+        if order <= previous:
+            malformed(f"{what} is out of order")
+        previous = order
+
+
+def keyed_entries(stream: Stream) -> Iterator[Tuple[int, KeyedState, Any, Any, Any]]:
+    """Checks every block and every entry on the way (6.4)."""
+    max_parallelism, assigner, _, _ = stream.scope
+    assert stream.key is not None
+    key_codec, read_key = stream.key, decoder(stream.key)
+    decoders = [(decoder(state.namespace), decoder(state.value)) for state in stream.states]
+    for block in stream.blocks:  # no block may hide behind a damaged one
+        end = block.offset + block.stored
+        compare_checksum(stream.data[block.offset : end], block.checksum, f"block at {block.offset}", stream.where)
+    seen, seen_in = set(), None
+    for block in stream.blocks:
+        cursor = Cursor(stream.data, block.offset, block.offset + block.stored, stream.where)
+        read_namespace, read_value = decoders[block.state]
+        if seen_in != (block.group, block.state):
+            seen, seen_in = set(), (block.group, block.state)
+        for _ in range(block.count):
+            start = cursor.pos
+            key = read_key(cursor)
+            group = key_group(assigner, max_parallelism, key_codec, key, stream.data[start : cursor.pos])
+            if group not in (block.group, None):
+                message = f"the key at {start} of {stream.where} belongs to key group {group}, not {block.group}"
+                raise Refused("StateError::MisplacedKey", message)
+            namespace = read_namespace(cursor)
+            address = stream.data[start : cursor.pos]
+            if address in seen:
+                cursor.fail("Invalid", "key and namespace come twice in a state")
+            seen.add(address)
+            yield block.group, stream.states[block.state], key, namespace, read_value(cursor)
+        trailing_bytes(cursor, "last entry of a block")
+
+
+def trailing_bytes(cursor: Cursor, what: str) -> None:
+    if cursor.pos != cursor.end:
+        cursor.fail("TrailingBytes", f"{cursor.end - cursor.pos} bytes follow the {what}")
+
+
+# Operator state stream (7)
+
+
+OperatorState = namedtuple("OperatorState", "name mode item count offset length checksum")
+
+
+def open_operator(data: bytes, where: str) -> Stream:
+    header, index = open_stream(data, OPERATOR, where)
+    start, uid = index.pos, index.name()
+    states = [read_operator_state(index) for _ in range(index.uint(2))]
+    index.finish()
+    different_names([state.name for state in states], "state", where)
+    check_tiling([(state.offset, state.length) for state in states], start, where)
+    return Stream(header, data, where, uid, (), None, states, states)
+
+
+def read_operator_state(index: Cursor) -> OperatorState:
+    name, mode, codec = index.text(), known(index.uint(1), MODES, "mode", index.where), read_codec(index)
+    if mode == 2 and (codec.name != "tuple" or len(codec.parts) != 2):
+        malformed(f"broadcast state {name!r} of {index.where} does not hold tuples of two")
+    return OperatorState(name, mode, codec, index.uint(4), index.uint(8), index.uint(4), index.uint(4))
+
+
+def operator_items(stream: Stream) -> Iterator[Tuple[OperatorState, Any]]:
+    for state in stream.states:
+        end = state.offset + state.length
+        compare_checksum(stream.data[state.offset : end], state.checksum, f"block at {state.offset}", stream.where)
+    for state in stream.states:
+        end = state.offset + state.length
+        read, block = decoder(state.item), Cursor(stream.data, state.offset, end, stream.where)
+        count = 0
+        while block.pos < block.end:
+            length = block.varint()
+            item = Cursor(stream.data, block.pos, block.pos + length, stream.where)
+            block.take(length)
+            yield state, read(item)
+            trailing_bytes(item, "value of an item")
+            count += 1
+        if count != state.count:
+            malformed(f"state {state.name!r} of {stream.where} has {count} items, not {state.count}")
+
+
+# Metadata (8)
+
+
+Handle = namedtuple("Handle", "length seal inline path")  # inline: bytes, or None for a file
+Subtask = namedtuple("Subtask", "groups keyed operator")  # handles, or None
+Operator = namedtuple("Operator", "uid parallelism subtasks")
+Metadata = namedtuple(
+    "Metadata", "header job triggered completed max_parallelism assigner operators"
+)
+
+
+def read_file(path: str, length: Optional[int] = None) -> bytes:
+    """Reads a regular file, of exactly `length` bytes if that is given."""
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise Refused("StorageError::NotFound", f"{path} is not a file")
+        if length not in (None, status.st_size):
+            message = f"{path} has {status.st_size} bytes, not {length} as in the metadata"
+            raise Refused("StorageError::Truncated", message)
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise Refused("StorageError::NotFound", f"{path} cannot be read, {error.strerror}") from error
+
+
+def check_path(path: str, where: str) -> str:
+    parts = path.split("/")
+    bad = not 1 <= len(path.encode()) <= 1024 or any(part in ("", ".", "..") for part in parts)
+    bad = bad or any(len(part.encode()) > 255 for part in parts)
+    if bad or re.search("[\\\\\x00-\x1f\x7f-\x9f]", path):
+        malformed(f"{path!r} in {where} is not a path that may be stored")
+    return path
+
+
+def read_handle(index: Cursor) -> Handle:
+    location, length, seal = index.uint(1), index.uint(8), index.uint(4)
+    if location == 1:
+        return Handle(length, seal, index.take(length), "")
+    if location != 2:
+        malformed(f"{location} in {index.where} is no location")
+    return Handle(length, seal, None, check_path(index.text(), index.where))
+
+
+def read_operator(index: Cursor, max_parallelism: int) -> Operator:
+    uid, parallelism, subtasks = index.name(), index.uint(2), []
+    if not 1 <= parallelism <= max_parallelism:
+        malformed(f"operator {uid!r} of {index.where} has parallelism {parallelism} of {max_parallelism}")
+    for number in range(parallelism):
+        flags = index.uint(1)
+        if flags > 3:
+            malformed(f"subtask {number} of {uid!r} in {index.where} has the flags {flags:#04x}")
+        groups = expected = key_group_range(number, max_parallelism, parallelism)
+        if flags & 1:
+            groups = index.uint(2), index.uint(2)
+        if groups != expected:
+            malformed(f"subtask {number} of {uid!r} in {index.where} has key groups {groups}, not {expected}")
+        keyed = read_handle(index) if flags & 1 else None
+        subtasks.append(Subtask(groups, keyed, read_handle(index) if flags & 2 else None))
+    return Operator(uid, parallelism, subtasks)
+
+
+def read_metadata(directory: str) -> Metadata:
+    """Reads `_metadata` of a folder `chk-N`; N must be the checkpoint of the header (2.6)."""
+    where = os.path.join(directory, "_metadata")
+    header, index = open_stream(read_file(where), METADATA, where)
+    if header.subtask != NO_SUBTASK:
+        malformed(f"{where} is metadata but has subtask {header.subtask}")
+    if index.pos != 40:
+        malformed(f"{where} is metadata but has blocks")
+    job, triggered, completed = index.name(), index.uint(8), index.uint(8)
+    max_parallelism, assigner = index.uint(2), known(index.uint(1), ASSIGNERS, "assigner", where)
+    if not 1 <= max_parallelism <= 32_768:
+        malformed(f"{where} has max parallelism {max_parallelism}")
+    operators = [read_operator(index, max_parallelism) for _ in range(index.uint(2))]
+    index.finish()
+    different_names([operator.uid for operator in operators], "operator", where)
+    if header.checkpoint != checkpoint_number(directory):
+        mismatch(f"{where} is of checkpoint {header.checkpoint}, not of that of its folder")
+    return Metadata(header, job, triggered, completed, max_parallelism, assigner, operators)
+
+
+def checkpoint_number(directory: str) -> Optional[int]:
+    """The N of a folder `chk-N`, or None if the name is not exactly of this form."""
+    match = re.fullmatch(r"chk-([1-9][0-9]{0,19})", os.path.basename(directory))
+    return int(match[1]) if match and int(match[1]) <= MASK64 else None
+
+
+# Checkpoint (2.6, 8.3)
+
+
+Loaded = namedtuple("Loaded", "uid subtask stream")
+
+
+def load_stream(directory: str, handle: Handle, open_: Callable[[bytes, str], Stream], what: str) -> Stream:
+    """Steps 2 and 3 of a restore, without the comparison with the metadata."""
+    if handle.inline is None:
+        where = os.path.join(os.path.dirname(directory), handle.path)
+        data = read_file(where, handle.length)
+    else:
+        where, data = f"{what}, inlined in {os.path.join(directory, '_metadata')}", handle.inline
+    if int.from_bytes(data[-4:], "little") != handle.seal:
+        message = f"{where} has the seal {int.from_bytes(data[-4:], 'little'):08x}, not {handle.seal:08x}"
+        raise Refused("StorageError::SealMismatch", message)
+    return open_(data, where)
+
+
+def load(directory: str) -> Tuple[Metadata, List[Loaded]]:
+    """Reads metadata and all streams of a checkpoint and compares them (8.3)."""
+    meta, loaded = read_metadata(directory), []
+    for operator in meta.operators:
+        seen: Dict[Any, Any] = {}
+        for number, subtask in enumerate(operator.subtasks):
+            what = f"of subtask {number} of {operator.uid!r}"
+            if subtask.keyed:
+                stream = load_stream(directory, subtask.keyed, open_keyed, f"the keyed stream {what}")
+                if stream.scope != (meta.max_parallelism, meta.assigner, *subtask.groups):
+                    mismatch(f"{stream.where} has other key groups or another assigner than the metadata")
+                loaded.append(agreed(meta, operator, number, stream, seen))
+            if subtask.operator:
+                stream = load_stream(directory, subtask.operator, open_operator, f"the operator stream {what}")
+                if stream.header.subtask != number:
+                    mismatch(f"{stream.where} is of subtask {stream.header.subtask}, not {number}")
+                loaded.append(agreed(meta, operator, number, stream, seen))
+    return meta, loaded
+
+
+def agreed(meta: Metadata, operator: Operator, number: int, stream: Stream, seen: Dict[Any, Any]) -> Loaded:
+    """Compares what both kinds of streams share; `seen` holds the codecs of the operator so far."""
+    if stream.uid != operator.uid:
+        mismatch(f"{stream.where} is of operator {stream.uid!r}, not {operator.uid!r}")
+    if stream.header.checkpoint > meta.header.checkpoint or stream.header.attempt > meta.header.attempt:
+        mismatch(f"{stream.where} is of a later checkpoint or attempt than the metadata")
+    keyed = stream.key is not None
+    if keyed and seen.setdefault("key", stream.key) != stream.key:
+        mismatch(f"{stream.where} has another key codec than the streams of other subtasks")
+    for state in stream.states:
+        schema = state[1:4] if keyed else state[1:3]
+        if seen.setdefault((keyed, state.name), schema) != schema:
+            mismatch(f"state {state.name!r} of {stream.where} differs from that of other subtasks")
+    return Loaded(operator.uid, number, stream)
+
+
+def verify(directory: str) -> Tuple[Metadata, List[Loaded], str]:
+    """Checks everything and counts it."""
+    meta, loaded = load(directory)
+    blocks = sum(len(item.stream.blocks) for item in loaded)
+    entries = sum(1 for item in loaded for _ in rows(item))
+    return meta, loaded, f"ok: {len(loaded)} streams, {blocks} blocks, {entries} entries"
+
+
+def rows(loaded: Loaded) -> Iterator[Dict[str, Any]]:
+    origin = {"uid": loaded.uid, "subtask": loaded.subtask}
+    if loaded.stream.key is None:
+        for item_of, item in operator_items(loaded.stream):
+            mode = MODES[item_of.mode]
+            yield {"type": "operator_state", **origin, "state": item_of.name, "mode": mode, "item": item}
+        return
+    for group, state, key, namespace, value in keyed_entries(loaded.stream):
+        kind = STATE_KINDS[state.kind]
+        entry = {"key_group": group, "state": state.name, "kind": kind, "key": key}
+        yield {"type": "keyed", **origin, **entry, "namespace": namespace, "value": value}
+
+
+def checkpoint_rows(meta: Metadata, loaded: List[Loaded]) -> Iterator[Dict[str, Any]]:
+    first = {"type": "checkpoint", "job": meta.job, "checkpoint": meta.header.checkpoint}
+    first.update(attempt=meta.header.attempt, triggered_at_ms=meta.triggered, completed_at_ms=meta.completed)
+    yield {**first, "max_parallelism": meta.max_parallelism, "assigner": ASSIGNERS[meta.assigner]}
+    for operator in meta.operators:
+        yield {"type": "operator", "uid": operator.uid, "parallelism": operator.parallelism}
+    for item in loaded:
+        yield from rows(item)
+
+
+def plain(value: Any) -> Any:
+    """Makes the items of every `Repeated`; all else is JSON already."""
+    if isinstance(value, Repeated):
+        return [plain(value.item)] * value.count
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def latest(job: str) -> str:
+    """The latest checkpoint of a job. It never falls back to an older one (2.6)."""
+    try:
+        names = os.listdir(job)
+    except OSError as error:
+        raise Refused("StorageError::NotFound", f"{job} cannot be listed, {error.strerror}") from error
+    whole, damaged = [], []
+    for directory in (os.path.join(job, name) for name in names):
+        number = checkpoint_number(directory)
+        if number is None or not os.path.lexists(os.path.join(directory, "_metadata")):
+            continue
+        try:
+            whole.append((read_metadata(directory).header.attempt, number, directory))
+        except Refused as error:
+            damaged.append((number, error))
+    whole.sort(reverse=True)
+    newest = whole[0][1] if whole else 0
+    errors = [error for number, error in sorted(damaged, key=lambda d: d[0], reverse=True) if number > newest]
+    for _, _, directory in whole:
+        try:
+            verify(directory)
+        except Refused as error:
+            errors.append(error)
+            continue
+        if not errors:
+            return directory
+        raise Refused(errors[0].name, f"{sentence(errors[0])}; the newest whole checkpoint is {directory}")
+    if errors:
+        raise Refused(errors[0].name, f"{sentence(errors[0])}; no checkpoint of {job} is whole")
+    raise Refused("StorageError::NotFound", f"{job} has no checkpoint")
+
+
+def sentence(error: Refused) -> str:
+    return str(error)[len(error.name) + 2 : -1]
+
+
+def main(arguments: List[str]) -> int:
+    option, paths = "", arguments
+    if arguments[:1] in (["--verify"], ["--latest"]):
+        option, paths = arguments[0], arguments[1:]
+    if len(paths) != 1 or paths[0].startswith("-"):
+        print("Usage: read_checkpoint.py [--verify] CHECKPOINT_DIR, or --latest JOB_DIR.", file=sys.stderr)
+        return 2
+    directory = os.path.abspath(paths[0])
+    if option != "--latest" and checkpoint_number(directory) is None:
+        print(f"{paths[0]} is not a checkpoint folder, whose name is chk- and a number.", file=sys.stderr)
+        return 2
+    try:
+        if option == "--latest":
+            print(latest(directory))
+            return 0
+        meta, loaded, summary = verify(directory)
+        if option == "--verify":
+            print(summary)
+            return 0
+        for row in checkpoint_rows(meta, loaded):
+            print(json.dumps({field: plain(value) for field, value in row.items()}))
+    except Refused as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.exit(main(sys.argv[1:]))

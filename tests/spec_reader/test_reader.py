@@ -1,0 +1,545 @@
+#!/usr/bin/env python3
+"""Tests of read_checkpoint.py. All expected values are those of SPEC.md, section by section."""
+import contextlib
+import io
+import json
+import os
+import struct
+import sys
+import tempfile
+import unittest
+from zlib import crc32
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import read_checkpoint as reader  # noqa: E402
+
+# The file wordcount/chk-3/_metadata of section 11.
+EXAMPLE = bytes.fromhex(
+    """
+    414c4c555649554d010001000000000000000000ffffffff0300000000000000020000004b3deb420900776f7264636f
+    756e740068e5cf8b010000fa68e5cf8b01000004000101000500636f756e740100010000030001e000000000000000a1
+    8414ac414c4c555649554d02000100000000000000000000000000030000000000000002000000c68e71530161010000
+    00000000000262652c010000000000000500636f756e74040001000003000600737472696e6701000000010001006e01
+    0400756e6974010000000300753634010000000000020000002800000000000000010000000000010000002800000000
+    0000000a0000000a0000003196fa8b000000000000020000000100000000000100000032000000000000000b0000000b
+    0000002664a3f8000000003d000000000000008b0000000000000072c07ed3a18414ac28000000000000001b01000000
+    0000004fc9b0146714e097
+    """
+)
+
+
+# A small writer, so that damage can be dressed in right checksums
+
+
+def text(value):
+    return struct.pack("<H", len(value.encode())) + value.encode()
+
+
+def codec(name, *parts, version=1, parameters=b""):
+    head = text(name) + struct.pack("<H", version) + bytes([len(parameters)]) + parameters
+    return head + bytes([len(parts)]) + b"".join(parts)
+
+
+def stream(kind, blocks, index, subtask=0, checkpoint=1, attempt=1):
+    header = struct.pack("<8sHHIIIQI", b"ALLUVIUM", kind, 1, 0, 0, subtask, checkpoint, attempt)
+    footer = struct.pack("<QQI", 40 + len(blocks), len(index), crc32(header + index))
+    return header + struct.pack("<I", crc32(header)) + blocks + index + footer + struct.pack("<I", crc32(footer))
+
+
+def keyed(blocks, key="string", states=None, groups=(0, 3), max_parallelism=4, assigner=1, **fields):
+    """A keyed stream of blocks (state, group, segment, count, bytes)."""
+    states = states or [("n", 1, codec("unit"), codec("u64"))]
+    index = text("op") + struct.pack("<HBHH", max_parallelism, assigner, *groups)
+    index += key if isinstance(key, bytes) else codec(key)
+    index += struct.pack("<H", len(states))
+    index += b"".join(text(name) + bytes([kind]) + namespace + value for name, kind, namespace, value in states)
+    index += struct.pack("<HIH", fields.pop("others", 0), len(blocks), 40)
+    change, offset = fields.pop("change", {}), 40
+    for state, group, segment, count, data in blocks:
+        values = dict(file=0, kind=1, compression=0, offset=offset, raw=len(data), reserved=0)
+        values.update(change)
+        index += struct.pack("<HHHBB", state, group, values["file"], values["kind"], values["compression"])
+        index += struct.pack("<IIQI", segment, count, values["offset"], len(data))
+        index += struct.pack("<III", values["raw"], crc32(data), values["reserved"])
+        offset += len(data)
+    return stream(2, b"".join(block[4] for block in blocks), index + fields.pop("extra", b""), **fields)
+
+
+def operator(states, uid="op", **fields):
+    """An operator stream of states (name, mode, codec, count, bytes)."""
+    index, offset = text(uid) + struct.pack("<H", len(states)), 40
+    for name, mode, item, count, data in states:
+        index += text(name) + bytes([mode]) + item + struct.pack("<IQII", count, offset, len(data), crc32(data))
+        offset += len(data)
+    return stream(3, b"".join(state[4] for state in states), index, **fields)
+
+
+def inline(data):
+    return b"\x01" + struct.pack("<Q", len(data)) + data[-4:] + data
+
+
+def in_file(path, data):
+    return b"\x02" + struct.pack("<Q", len(data)) + data[-4:] + text(path)
+
+
+def metadata(handle=None, flags=1, operators=None, max_parallelism=4, groups=(0, 3), extra=b"", **fields):
+    index = text("job") + struct.pack("<QQHB", 1, 2, max_parallelism, 1)
+    one = text("op") + struct.pack("<HB", 1, flags)
+    one += (struct.pack("<HH", *groups) if flags & 1 else b"") + (handle or b"")
+    operators = [one] if operators is None else operators
+    index += struct.pack("<H", len(operators)) + b"".join(operators) + extra
+    fields.setdefault("subtask", reader.NO_SUBTASK)
+    return stream(1, fields.pop("blocks", b""), index, **fields)
+
+
+ENTRY_A, ENTRY_BE = b"\x01a" + struct.pack("<Q", 1), b"\x02be" + struct.pack("<Q", 300)
+GOOD = keyed([(0, 0, 0, 1, ENTRY_A), (0, 2, 0, 1, ENTRY_BE)])
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.job = folder.name
+
+    def write(self, data, number=1, name="_metadata"):
+        folder = os.path.join(self.job, f"chk-{number}")
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(data)
+        return folder
+
+    def rows(self, folder):
+        return list(reader.checkpoint_rows(*reader.verify(folder)[:2]))
+
+    def refuses(self, name, data, number=1):
+        with self.assertRaises(reader.Refused) as caught:
+            reader.verify(self.write(data, number))
+        self.assertEqual(caught.exception.name, name, str(caught.exception))
+        return str(caught.exception)
+
+    def refuses_stream(self, name, data, flags=1):
+        return self.refuses(name, metadata(inline(data), flags))
+
+
+class WorkedExample(Case):
+    def run_main(self, *arguments):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = reader.main(list(arguments))
+        return code, out.getvalue(), err.getvalue()
+
+    def test_lines(self):
+        code, out, err = self.run_main(self.write(EXAMPLE, 3))
+        self.assertEqual((code, err), (0, ""))
+        first, second, *entries = map(json.loads, out.splitlines())
+        times = {"triggered_at_ms": 1_700_000_000_000, "completed_at_ms": 1_700_000_000_250}
+        numbers = {"checkpoint": 3, "attempt": 2, "max_parallelism": 4, "assigner": "stable"}
+        self.assertEqual(first, {"type": "checkpoint", "job": "wordcount", **numbers, **times})
+        self.assertEqual(second, {"type": "operator", "uid": "count", "parallelism": 1})
+        same = {"type": "keyed", "uid": "count", "subtask": 0, "state": "n", "kind": "value", "namespace": None}
+        self.assertEqual(
+            entries,
+            [{**same, "key_group": 0, "key": "a", "value": 1}, {**same, "key_group": 2, "key": "be", "value": 300}],
+        )
+
+    def test_verify_and_latest(self):
+        folder = self.write(EXAMPLE, 3)
+        self.assertEqual(self.run_main("--verify", folder + "/"), (0, "ok: 1 streams, 2 blocks, 2 entries\n", ""))
+        self.assertEqual(self.run_main("--latest", self.job), (0, folder + "\n", ""))
+
+    def test_exit_codes(self):
+        for wrong in ([], ["--verify"], ["--nonsense", "chk-1"], ["a", "b"], [self.job], ["chk-01"]):
+            self.assertEqual(self.run_main(*wrong)[0], 2, wrong)
+        code, out, err = self.run_main(self.write(EXAMPLE[:-1], 3))
+        self.assertEqual((code, out, err.count("\n")), (1, "", 1))
+        self.assertEqual(self.run_main(os.path.join(self.job, "chk-9"))[0], 1)
+
+    def test_every_flipped_bit_is_refused(self):
+        path = os.path.join(self.write(EXAMPLE, 3), "_metadata")
+        for bit in range(8 * len(EXAMPLE)):
+            damaged = bytearray(EXAMPLE)
+            damaged[bit // 8] ^= 1 << bit % 8
+            with open(path, "wb") as file:
+                file.write(damaged)
+            with self.assertRaises(reader.Refused, msg=f"bit {bit}"):
+                reader.verify(os.path.dirname(path))
+
+    def test_every_other_length_is_refused(self):
+        for length in range(len(EXAMPLE)):
+            with self.assertRaises(reader.Refused, msg=f"length {length}"):
+                reader.verify(self.write(EXAMPLE[:length], 3))
+        with self.assertRaises(reader.Refused):
+            reader.verify(self.write(EXAMPLE + b"\0", 3))
+
+    def test_every_flipped_bit_of_the_inlined_stream_alone(self):
+        """The index checksum of the metadata is made right again, so the stream has to defend itself."""
+        start, end, operator_at = 0x63, 0x143, 0x46
+        for bit in range(8 * start, 8 * end):
+            damaged = bytearray(EXAMPLE)
+            damaged[bit // 8] ^= 1 << bit % 8
+            index = bytes(damaged[0x28:-24])
+            self.assertEqual(index[operator_at - 0x28 :][:2], b"\x01\x00")
+            again = stream(1, b"", index, subtask=reader.NO_SUBTASK, checkpoint=3, attempt=2)
+            with self.assertRaises(reader.Refused, msg=f"bit {bit}"):
+                reader.verify(self.write(again, 3))
+
+
+class Numbers(unittest.TestCase):
+    def varint(self, data):
+        return reader.Cursor(bytes.fromhex(data), 0, len(data) // 2, "test").varint()
+
+    def test_varints(self):
+        vectors = {"00": 0, "7f": 127, "8001": 128, "ac02": 300, "ff" * 9 + "01": 2**64 - 1}
+        self.assertEqual({data: self.varint(data) for data in vectors}, vectors)
+        for bad in ("", "80", "8000", "ff" * 9 + "02", "ff" * 9 + "00", "ff" * 9 + "8100", "80" * 11):
+            with self.assertRaises(reader.Refused, msg=bad):
+                self.varint(bad)
+
+    def test_checksum(self):
+        self.assertEqual(crc32(b"123456789"), 0xCBF43926)
+
+    def test_paths(self):
+        for good in ("a", "chk-1/op-0-keyed-1", "a b/ü", "...", "x" * 255):
+            self.assertEqual(reader.check_path(good, "test"), good)
+        bad = ["", "/a", "a/", "a//b", ".", "a/../b", "a\\b", "a\0", "a\x9f", "x" * 256, "é" * 128, "a/" * 512 + "a"]
+        for path in bad:
+            with self.assertRaises(reader.Refused, msg=path):
+                reader.check_path(path, "test")
+
+
+class KeyGroups(unittest.TestCase):
+    def test_ranges(self):
+        self.assertEqual([reader.key_group_range(i, 128, 3) for i in range(3)], [(0, 42), (43, 85), (86, 127)])
+        for parallelism in range(1, 65):
+            ranges = [reader.key_group_range(i, 64, parallelism) for i in range(parallelism)]
+            groups = [group for first, last in ranges for group in range(first, last + 1)]
+            self.assertEqual(groups, list(range(64)))
+            owners = [i for i, (first, last) in enumerate(ranges) for _ in range(first, last + 1)]
+            self.assertEqual(owners, [group * parallelism // 64 for group in range(64)])
+
+    def test_xxh64(self):
+        vectors = [
+            (b"", 0xEF46DB3751D8E999, 25, 27033),
+            (b"a", 0xD24EC4F1A98C6E5B, 91, 28251),
+            (b"abc", 0x44BC2CF5AD770999, 25, 2457),
+            (b"\x01a", 0x429252DB8B152FE0, 96, 12256),
+            (b"\x02be", 0xB3DED81DA9BC1B86, 6, 7046),
+            (bytes([1, 0, 0, 0]), 0xF42F94001FCB5351, 81, 21329),
+            (bytes([1, 0, 0, 0, 0, 0, 0, 0]), 0x9F29CB17A2A49995, 21, 6549),
+            (bytes(32), 0xF6E9BE5D70632CF5, 117, 11509),
+            (b"The quick brown fox jumps over the lazy dog", 0x0B242D361FDA71BC, 60, 29116),
+            (bytes(range(45)), 0x10FDD84D6409ABDF, 95, 11231),
+        ]
+        for data, expected, small, large in vectors:
+            digest = reader.xxh64(data)
+            self.assertEqual((digest, digest % 128, digest % 32768), (expected, small, large), data)
+
+    def test_flink(self):
+        pair = reader.Codec("tuple", 1, b"", (self.plain("i64"), self.plain("string")))
+        vectors = [
+            ("i32", 0, 0, 593689054, 94, 2526),
+            ("i32", -1, -1, 1982413648, 80, 2896),
+            ("i64", -1, 0, 593689054, 94, 2526),
+            ("i64", 4294967296, 1, 68075478, 86, 4054),
+            ("i64", -400971699391263, 2142529456, 79198853, 5, 2693),
+            ("string", "hello", 99162322, 1715862179, 35, 2723),
+            ("string", "straße", -891990090, 1007518530, 66, 834),
+            ("string", "日本語", 25921943, 1333041691, 27, 2587),
+            ("string", "a😀b", 57849694, 1898100721, 113, 2033),
+            ("bool", True, 1231, 1090530765, 77, 3533),
+            ("i8", -128, -128, 1319572171, 75, 715),
+            ("i16", 32767, 32767, 1389705724, 124, 2556),
+            ("u16", 97, 97, 1455541201, 81, 3025),
+            ("f64", 3.141592653589793, 340593891, 552755147, 75, 4043),
+            ("f32", 1.0, 1065353216, 443043632, 48, 3888),
+            (pair, [3, "t158380"], 1324706088, 1383762672, 112, 2800),
+        ]
+        for kind, key, code, digest, small, large in vectors:
+            kind = self.plain(kind) if isinstance(kind, str) else kind
+            self.assertEqual(reader.java_hash(kind, key), code % 2**32, key)
+            self.assertEqual(reader.murmur(code), digest, key)
+            self.assertEqual(reader.key_group(2, 128, kind, key, b""), small)
+            self.assertEqual(reader.key_group(2, 4096, kind, key, b""), large)
+        self.assertEqual(reader.java_hash(self.plain("f32"), "NaN"), 0x7FC00000)
+        self.assertEqual(reader.java_hash(self.plain("f64"), "NaN"), 0x7FF80000)
+        self.assertIsNone(reader.key_group(2, 128, self.plain("bytes"), "00", b"\x01\0"))
+
+    @staticmethod
+    def plain(name):
+        return reader.Codec(name, 1, b"", ())
+
+
+class Codecs(unittest.TestCase):
+    def value(self, snapshot, data):
+        cursor = reader.Cursor(bytes.fromhex(data), 0, len(data) // 2, "test")
+        value = reader.decoder(reader.read_codec(self.cursor(snapshot)))(cursor)
+        self.assertEqual(cursor.pos, cursor.end)
+        return reader.plain(value)
+
+    def refuses(self, name, snapshot, data):
+        with self.assertRaises(reader.Refused) as caught:
+            self.value(snapshot, data)
+        self.assertEqual(caught.exception.name, name, str(caught.exception))
+
+    @staticmethod
+    def cursor(data):
+        return reader.Cursor(data, 0, len(data), "test", index=True)
+
+    def test_snapshots(self):
+        number, string, boolean = codec("u8"), codec("string"), codec("bool")
+        named = text("visit")
+        vectors = {
+            "030075363401000000": codec("u64"),
+            "0600737472696e6701000000": string,
+            "0500627974657301000000": codec("bytes"),
+            "03006d6170010000020600737472696e67010000000300766563010000010200753801000000": codec(
+                "map", string, codec("vec", number)
+            ),
+            "05007475706c6501000002020075380100000006006f7074696f6e010000010400626f6f6c01000000": codec(
+                "tuple", number, codec("option", boolean)
+            ),
+            "0800706f73746361726401000b050076697369740100000000": codec("postcard", parameters=named + b"\1\0\0\0"),
+            "04007573657201000b050076697369740200000000": codec("user", parameters=named + b"\2\0\0\0"),
+        }
+        for snapshot, written in vectors.items():
+            cursor = self.cursor(bytes.fromhex(snapshot))
+            self.assertEqual(snapshot, written.hex())
+            self.assertEqual(reader.read_codec(cursor).name, written[2 : 2 + written[0]].decode())
+            self.assertEqual(cursor.pos, cursor.end)
+
+    def test_values(self):
+        u8, string = codec("u8"), codec("string")
+        vectors = [
+            (codec("u16"), "0201", 258),
+            (codec("i64"), "feffffffffffffff", -2),
+            (codec("f64"), "000000000000f83f", 1.5),
+            (codec("bool"), "01", True),
+            (string, "075ac3bc72696368", "Zürich"),
+            (codec("bytes"), "0200ff", "00ff"),
+            (codec("unit"), "", None),
+            (codec("option", u8), "0107", 7),
+            (codec("option", u8), "00", None),
+            (codec("vec", codec("u16")), "0201000200", [1, 2]),
+            (codec("map", u8, codec("bool")), "010101", [[1, True]]),
+            (codec("tuple", u8, string), "010161", [1, "a"]),
+            (codec("u128"), "ff" * 16, 2**128 - 1),
+            (codec("i128"), "ff" * 16, -1),
+            (codec("f32"), "0000c07f", "NaN"),
+            (codec("f64"), "000000000000f0ff", "-Infinity"),
+            (codec("vec", codec("unit")), "03", [None] * 3),
+            (codec("user", parameters=text("t") + bytes(4)), "02beef", "beef"),
+        ]
+        for snapshot, data, expected in vectors:
+            self.assertEqual(self.value(snapshot, data), expected, snapshot)
+
+    def test_refused_values(self):
+        u8, unit = codec("u8"), codec("unit")
+        self.refuses("CodecError::Invalid", codec("bool"), "02")
+        self.refuses("CodecError::Invalid", codec("option", u8), "0207")
+        self.refuses("CodecError::Invalid", codec("string"), "02c328")
+        self.refuses("CodecError::Invalid", codec("map", u8, u8), "0201020103")
+        self.refuses("CodecError::Invalid", codec("map", unit, unit), "02")
+        self.refuses("CodecError::Truncated", codec("vec", unit), "818004")
+        self.refuses("CodecError::Truncated", codec("vec", u8), "ff" * 9 + "01")
+        self.refuses("CodecError::Truncated", codec("bytes"), "ff" * 9 + "01")
+        self.refuses("CodecError::Truncated", codec("u32"), "000000")
+        self.assertEqual(len(self.value(codec("vec", unit), "808004")), 65_536)
+
+    def test_codecs_without_bytes_cost_nothing(self):
+        many = codec("vec", codec("vec", codec("unit")))
+        cursor = reader.Cursor(b"\xe8\x07" + b"\x80\x80\x04" * 1000, 0, 3002, "test")
+        value = reader.decoder(reader.read_codec(self.cursor(many)))(cursor)
+        self.assertEqual([inner.count for inner in value], [65_536] * 1000)
+
+    def test_refused_codecs(self):
+        for bad in (codec("u65"), codec("u8", version=2), codec("u8", codec("u8")), codec("option")):
+            self.refuses("StateError::IncompatibleSchema", bad, "00")
+        self.refuses("FormatError::Codec", codec("user", parameters=text("t") + bytes(5)), "00")
+        deep = codec("u8")
+        for _ in range(15):
+            deep = codec("option", deep)
+        self.assertEqual(self.value(deep, "00"), None)
+        self.refuses("CodecError::Invalid", codec("option", deep), "00")
+
+
+class Rules(Case):
+    def test_good(self):
+        self.assertEqual(len(self.rows(self.write(metadata(inline(GOOD))))), 4)
+
+    def test_envelope(self):
+        data = metadata(inline(GOOD))
+        footer = struct.pack("<QQ", 41, len(data) - 64)
+        cases = {
+            "FormatError::Magic": b"alluvium" + data[8:],
+            "FormatError::UnsupportedVersion": data[:10] + b"\2" + data[11:],
+            "FormatError::UnsupportedFeatures": data[:16] + b"\1" + data[17:],
+            "FormatError::Truncated": data[:50],
+            "FormatError::Kind": GOOD,
+            "FormatError::Checksum": data[:-24] + footer + data[-8:],
+        }
+        for name, damaged in cases.items():
+            self.refuses(name, damaged)
+        for fields in ({"subtask": 65_536}, {"subtask": 0}, {"checkpoint": 0}, {"blocks": b"x"}, {"extra": b"x"}):
+            self.refuses("FormatError::Malformed", metadata(inline(GOOD), **fields))
+        footer = struct.pack("<QQI", 2**64 - 1, len(data) - 23, 0)
+        self.refuses("FormatError::Malformed", data[:-24] + footer + struct.pack("<I", crc32(footer)))
+
+    def test_metadata(self):
+        one = text("op") + struct.pack("<HB", 1, 0)
+        cases = [
+            {"operators": [one, one]},
+            {"operators": [text(".op") + one[4:]]},
+            {"operators": [text("op") + struct.pack("<H", 0)]},
+            {"operators": [text("op") + struct.pack("<HBBBBB", 5, 0, 0, 0, 0, 0)]},
+            {"operators": [text("op") + struct.pack("<HB", 1, 4)]},
+            {"max_parallelism": 0},
+            {"max_parallelism": 32_769},
+            {"groups": (0, 2)},
+            {"handle": b"\3" + bytes(12)},
+        ]
+        for fields in cases:
+            self.refuses("FormatError::Malformed", metadata(**{"handle": inline(GOOD), **fields}))
+        self.refuses("FormatError::Codec", metadata(b"\1" + struct.pack("<QI", 2**63, 0)))
+        self.refuses("RestoreError::Mismatch", metadata(inline(GOOD)), number=2)
+
+    def test_files(self):
+        folder = self.write(metadata(in_file("chk-1/s", GOOD)))
+        self.refuses("StorageError::NotFound", metadata(in_file("chk-1/s", GOOD)))
+        self.write(GOOD, name="s")
+        self.assertEqual(len(self.rows(folder)), 4)
+        self.write(GOOD + b"x", name="s")
+        self.refuses("StorageError::Truncated", metadata(in_file("chk-1/s", GOOD)))
+        self.write(GOOD[:-1] + b"x", name="s")
+        self.refuses("StorageError::SealMismatch", metadata(in_file("chk-1/s", GOOD)))
+        for path in ("../job/chk-1/s", "/etc/hosts", "chk-1//s"):
+            self.refuses("FormatError::Malformed", metadata(in_file(path, GOOD)))
+
+    def test_keyed_index(self):
+        block = (0, 0, 0, 1, ENTRY_A)
+        changes = ("file", 1), ("kind", 2), ("compression", 1), ("reserved", 1), ("raw", 9), ("offset", 41)
+        bad = [keyed([block], change={field: value}) for field, value in changes]
+        bad += [keyed([block], others=1), keyed([block], extra=b"x"), keyed([block], assigner=3)]
+        bad += [keyed([(1, *block[1:])]), keyed([(0, 4, *block[2:])]), keyed([block, block])]
+        bad += [keyed([block, (0, 0, 0, 1, ENTRY_BE)]), keyed([(0, 2, 0, 1, ENTRY_BE), block])]
+        unit, number = codec("unit"), codec("u64")
+        bad += [keyed([], states=[("n", 6, unit, number)]), keyed([], states=[("n", 1, unit, number)] * 2)]
+        bad += [keyed([], states=[("n", 2, unit, number)]), keyed([], groups=(3, 2)), keyed([], groups=(0, 4))]
+        for data in bad:
+            self.refuses_stream("FormatError::Malformed", data)
+        damaged = GOOD[:41] + b"b" + GOOD[42:]
+        self.refuses_stream("FormatError::Checksum", damaged)
+
+    def test_keyed_entries(self):
+        self.refuses_stream("StateError::MisplacedKey", keyed([(0, 1, 0, 1, ENTRY_A)]))
+        self.refuses_stream("CodecError::Invalid", keyed([(0, 0, 0, 2, ENTRY_A * 2)]))
+        twice = [(0, 0, segment, 1, ENTRY_A) for segment in (3, 7)]
+        self.refuses_stream("CodecError::Invalid", keyed(twice))
+        self.refuses_stream("CodecError::TrailingBytes", keyed([(0, 0, 0, 1, ENTRY_A + b"x")]))
+        self.refuses_stream("CodecError::Truncated", keyed([(0, 0, 0, 2**32 - 1, ENTRY_A)]))
+        states = [("empty", 1, codec("unit"), codec("unit"))]
+        group = reader.xxh64(b"") % 4
+        good = keyed([(0, group, 0, 1, b"")], key="unit", states=states)
+        self.assertEqual(self.rows(self.write(metadata(inline(good))))[-1]["key"], None)
+        self.refuses_stream("CodecError::Invalid", keyed([(0, group, 0, 2**32 - 1, b"")], key="unit", states=states))
+
+    def test_namespaces_and_states(self):
+        states = [("x", 1, codec("u8"), codec("unit")), ("y", 1, codec("u8"), codec("unit"))]
+        data = keyed([(0, 0, 0, 2, b"\x01a\x01\x01a\x02"), (1, 0, 0, 1, b"\x01a\x01")], states=states)
+        found = [(row["state"], row["namespace"]) for row in self.rows(self.write(metadata(inline(data))))[2:]]
+        self.assertEqual(found, [("x", 1), ("x", 2), ("y", 1)])
+
+    def test_streams_agree_with_the_metadata(self):
+        block = (0, 0, 0, 1, ENTRY_A)
+        for fields in ({"groups": (0, 2)}, {"max_parallelism": 5}, {"assigner": 2}, {"checkpoint": 2}, {"attempt": 2}):
+            self.refuses_stream("RestoreError::Mismatch", keyed([block] if "assigner" not in fields else [], **fields))
+        state = ("s", 0, codec("u8"), 1, b"\x01\x07")
+        self.refuses_stream("RestoreError::Mismatch", operator([state], subtask=1), flags=2)
+        self.refuses_stream("RestoreError::Mismatch", operator([state], uid="other"), flags=2)
+        self.refuses_stream("FormatError::Kind", operator([state]))
+
+    def test_subtasks_agree(self):
+        def two(left, right):
+            handles = struct.pack("<BHH", 1, 0, 1) + inline(left) + struct.pack("<BHH", 1, 2, 3) + inline(right)
+            return metadata(operators=[text("op") + struct.pack("<H", 2) + handles])
+
+        left, right = keyed([(0, 0, 0, 1, ENTRY_A)], groups=(0, 1)), keyed([(0, 2, 0, 1, ENTRY_BE)], groups=(2, 3))
+        self.assertEqual(len(self.rows(self.write(two(left, right)))), 4)
+        self.refuses("RestoreError::Mismatch", two(left, keyed([], key="u8", groups=(2, 3))))
+        other = [("n", 1, codec("unit"), codec("u32"))]
+        self.refuses("RestoreError::Mismatch", two(left, keyed([], states=other, groups=(2, 3))))
+
+    def test_operator_state(self):
+        u8 = codec("u8")
+        pair = codec("tuple", u8, u8)
+        states = [("a", 0, u8, 2, b"\x01\x07\x01\x08"), ("b", 1, u8, 0, b""), ("c", 2, pair, 1, b"\x02\x01\x02")]
+        found = self.rows(self.write(metadata(inline(operator(states)), flags=2)))[2:]
+        listed = [(row["state"], row["mode"], row["item"]) for row in found]
+        self.assertEqual(listed, [("a", "split", 7), ("a", "split", 8), ("c", "broadcast", [1, 2])])
+        cases = [
+            ("FormatError::Malformed", ("a", 3, u8, 0, b"")),
+            ("FormatError::Malformed", ("a", 2, u8, 0, b"")),
+            ("FormatError::Malformed", ("a", 0, u8, 2, b"\x01\x07")),
+            ("FormatError::Malformed", ("a", 0, u8, 0, b"\x01\x07")),
+            ("CodecError::TrailingBytes", ("a", 0, u8, 1, b"\x02\x07\x08")),
+            ("CodecError::Truncated", ("a", 0, u8, 1, b"\x02\x07")),
+            ("CodecError::Truncated", ("a", 0, codec("u16"), 2, b"\x01\x07\x01\x08")),
+        ]
+        for name, state in cases:
+            self.refuses_stream(name, operator([state]), flags=2)
+        self.refuses_stream("FormatError::Malformed", operator([("a", 0, u8, 0, b"")] * 2), flags=2)
+
+
+class Latest(Case):
+    def checkpoint(self, number, attempt, handle=None):
+        return self.write(metadata(handle or inline(GOOD), checkpoint=number, attempt=attempt), number)
+
+    def refusal(self):
+        with self.assertRaises(reader.Refused) as caught:
+            reader.latest(self.job)
+        return str(caught.exception)
+
+    def test_attempts_are_compared_first(self):
+        self.checkpoint(9, 1)
+        newest = self.checkpoint(8, 2)
+        self.checkpoint(7, 2)
+        self.assertEqual(reader.latest(self.job), newest)
+
+    def test_what_is_no_candidate(self):
+        newest = self.checkpoint(2, 1)
+        os.mkdir(os.path.join(self.job, "chk-3"))
+        for name in ("chk-07", "chk-0", "chk-٣", "chk-99999999999999999999", ".tmp-chk-9-1-1"):
+            os.mkdir(os.path.join(self.job, name))
+            with open(os.path.join(self.job, name, "_metadata"), "wb"):
+                pass
+        self.assertEqual(reader.latest(self.job), newest)
+
+    def test_damaged_metadata(self):
+        newest = self.checkpoint(2, 1)
+        self.write(b"damaged", 1)
+        self.assertEqual(reader.latest(self.job), newest)
+        damaged = self.write(b"damaged", 3)
+        message = self.refusal()
+        self.assertIn(os.path.join(damaged, "_metadata"), message)
+        self.assertIn(f"the newest whole checkpoint is {newest}", message)
+
+    def test_metadata_of_another_folder(self):
+        self.checkpoint(1, 1)
+        self.write(metadata(inline(GOOD), checkpoint=1), 2)
+        self.assertIn("RestoreError::Mismatch", self.refusal())
+
+    def test_missing_stream(self):
+        older = self.checkpoint(1, 1)
+        self.checkpoint(2, 1, in_file("chk-2/gone", GOOD))
+        message = self.refusal()
+        self.assertIn("chk-2/gone", message)
+        self.assertIn(f"the newest whole checkpoint is {older}", message)
+
+    def test_nothing_to_restore(self):
+        self.assertIn("has no checkpoint", self.refusal())
+        self.write(b"damaged", 1)
+        self.assertIn("is whole", self.refusal())
+
+
+if __name__ == "__main__":
+    unittest.main()

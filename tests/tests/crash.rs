@@ -1,0 +1,137 @@
+//! A crash at every operation of the storage in turn: the next run restores the last completed
+//! checkpoint and ends in exactly the right result. And a disk that is full at every operation.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use alluvium::coordinator::{CoordinatorConfig, RestartStrategy};
+use alluvium::core::{JobId, OperatorUid, StoragePath};
+use alluvium::heap::HeapStateBackend;
+use alluvium::runtime::{
+    CheckpointMode, CheckpointStore, JobConfig, JobError, OperatorUids, RestoreFrom, SystemClock,
+};
+use alluvium::storage::{Storage, StreamPolicy};
+use alluvium_cli::jobs::wordcount::Wordcount;
+use alluvium_cli::jobs::Job;
+use alluvium_testkit::faulty::{Fault, FaultyStorage};
+
+const WORDS: u64 = 4_000;
+
+fn text() -> String {
+    (0..WORDS).map(|i| format!("word{}\n", i % 97)).collect()
+}
+
+fn expected() -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for i in 0..WORDS {
+        *counts.entry(format!("word{}", i % 97)).or_default() += 1;
+    }
+    counts
+}
+
+fn config() -> JobConfig {
+    let uid = |name: &str| OperatorUid::new(name).unwrap();
+    JobConfig {
+        uids: OperatorUids { source: uid("source"), operator: uid("operator"), sink: uid("sink") },
+        parallelism: 2,
+        max_parallelism: None,
+        mode: CheckpointMode::ExactlyOnce,
+        checkpoints: CoordinatorConfig::new().interval_ms(Some(8)).retained(2),
+        restart: RestartStrategy::None,
+        restore: RestoreFrom::Latest,
+        // Everything is a file, so that everything is an operation.
+        streams: StreamPolicy { inline_below_bytes: 0, ..StreamPolicy::files() },
+        records_per_s: Some(60_000.0),
+        hash_seed: 7,
+        clock: Arc::new(SystemClock),
+        records: Arc::new(AtomicU64::new(0)),
+        listener: Arc::new(|_| {}),
+    }
+}
+
+/// Runs the job once; the table it comes to.
+fn run(
+    storage: &Arc<dyn Storage>,
+    input: &[PathBuf],
+    config: JobConfig,
+) -> Result<BTreeMap<String, u64>, JobError> {
+    let below = |name: &str| storage.below(&StoragePath::new(name).unwrap()).unwrap();
+    let job = Arc::new(Wordcount::open(input, below("output")).unwrap());
+    let id = JobId::new("crash").unwrap();
+    let store = Arc::new(CheckpointStore::open_exclusive(&*below("checkpoints"), id)?);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    let run = alluvium::runtime::run::<String, _, _>(job, HeapStateBackend::default(), store, config);
+    let outcome = runtime.block_on(run)?;
+    let rows = outcome.results.into_iter().flatten();
+    let count = |line: String| line.rsplit_once(',').unwrap().1.parse().unwrap();
+    Ok(rows.map(|(word, line)| (word, count(line))).collect())
+}
+
+/// How many times each line was committed, and how many lines.
+fn committed(storage: &Arc<dyn Storage>) -> usize {
+    let updates = StoragePath::new("output/updates").unwrap();
+    let mut lines = std::collections::BTreeSet::new();
+    let mut count = 0;
+    for entry in storage.list(Some(&updates)).unwrap() {
+        if entry.name.starts_with("part-") {
+            let bytes = storage.read_all(&updates.join(&entry.name).unwrap()).unwrap();
+            for line in std::str::from_utf8(&bytes).unwrap().lines() {
+                assert!(lines.insert(line.to_owned()), "{line} was committed twice");
+                count += 1;
+            }
+        }
+    }
+    count
+}
+
+fn every_fault(name: &str, fault: impl Fn(u64) -> Fault) {
+    let dir = tempfile::tempdir().unwrap();
+    let input = vec![dir.path().join("text")];
+    std::fs::write(&input[0], text()).unwrap();
+    let fresh = |n: u64| {
+        let inner = alluvium::storage::open(&format!("memory:{name}-{n}")).unwrap();
+        FaultyStorage::new(inner)
+    };
+    let calm = fresh(0);
+    let storage: Arc<dyn Storage> = Arc::new(calm.clone());
+    assert_eq!(run(&storage, &input, config()).unwrap(), expected());
+    let operations = calm.operation_count();
+    let (mut failed, mut ended) = (0, 0);
+    for n in 1..=operations {
+        let faulty = fresh(n);
+        faulty.set_fault(Some(fault(n)));
+        let storage: Arc<dyn Storage> = Arc::new(faulty.clone());
+        match run(&storage, &input, config()) {
+            Ok(table) => {
+                ended += 1;
+                assert_eq!(table, expected(), "operation {n}");
+            }
+            Err(error) => {
+                failed += 1;
+                assert_eq!(error.to_string().lines().count(), 1, "{error}");
+            }
+        }
+        // The next process sees the storage as the crash left it.
+        let after = faulty.inner();
+        let again = JobConfig { parallelism: 3, records_per_s: None, ..config() };
+        let table = run(after, &input, again).unwrap_or_else(|error| panic!("operation {n}: {error}"));
+        assert_eq!(table, expected(), "operation {n}");
+        assert_eq!(committed(after) as u64, WORDS, "operation {n}");
+    }
+    println!("{name}: {operations} operations, {failed} runs failed, {ended} ended all the same");
+    assert!(failed * 2 > operations, "most faults must be noticed: {failed} of {operations}");
+}
+
+#[test]
+fn a_crash_at_every_operation() {
+    every_fault("crash", Fault::crash);
+}
+
+#[test]
+fn a_full_disk_from_every_operation_on() {
+    every_fault("full", |n| Fault::from(n, io::ErrorKind::StorageFull));
+}
