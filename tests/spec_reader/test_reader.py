@@ -261,6 +261,7 @@ class KeyGroups(unittest.TestCase):
             self.assertEqual(reader.murmur(code), digest, key)
             self.assertEqual(reader.key_group(2, 128, kind, key, b""), small)
             self.assertEqual(reader.key_group(2, 4096, kind, key, b""), large)
+        self.assertEqual(reader.murmur(2205091669), 0)  # the one code whose murmur is -2^31
         self.assertEqual(reader.java_hash(self.plain("f32"), "NaN"), 0x7FC00000)
         self.assertEqual(reader.java_hash(self.plain("f64"), "NaN"), 0x7FF80000)
         self.assertIsNone(reader.key_group(2, 128, self.plain("bytes"), "00", b"\x01\0"))
@@ -382,8 +383,10 @@ class Rules(Case):
             self.refuses(name, damaged)
         for fields in ({"subtask": 65_536}, {"subtask": 0}, {"checkpoint": 0}, {"blocks": b"x"}, {"extra": b"x"}):
             self.refuses("FormatError::Malformed", metadata(inline(GOOD), **fields))
-        footer = struct.pack("<QQI", 2**64 - 1, len(data) - 23, 0)
-        self.refuses("FormatError::Malformed", data[:-24] + footer + struct.pack("<I", crc32(footer)))
+        for offset in (0, 39, 2**64 - 1):
+            footer = struct.pack("<QQI", offset, (len(data) - 24 - offset) % 2**64, 0)
+            message = self.refuses("FormatError::Malformed", data[:-24] + footer + struct.pack("<I", crc32(footer)))
+            self.assertIn("does not end at the footer", message)
 
     def test_metadata(self):
         one = text("op") + struct.pack("<HB", 1, 0)
@@ -427,6 +430,9 @@ class Rules(Case):
         bad += [keyed([], states=[("n", 2, unit, number)]), keyed([], groups=(3, 2)), keyed([], groups=(0, 4))]
         for data in bad:
             self.refuses_stream("FormatError::Malformed", data)
+        gap = keyed([block])
+        bad_ends = stream(2, gap[40:50] + b"gap", gap[50:-24])
+        self.assertIn("the blocks", self.refuses_stream("FormatError::Malformed", bad_ends))
         damaged = GOOD[:41] + b"b" + GOOD[42:]
         self.refuses_stream("FormatError::Checksum", damaged)
 

@@ -17,8 +17,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let world = Self { dir: tempfile::tempdir().unwrap() };
-        let text: String =
-            (0..4_000).map(|i| format!("word{} the {}\n", i % 997, i % 7)).collect();
+        let text: String = (0..4_000).map(|i| format!("word{} the {}\n", i % 997, i % 7)).collect();
         std::fs::write(world.path("text"), text).unwrap();
         world
     }
@@ -135,7 +134,11 @@ fn flights_that_are_no_flights() {
     };
     refused("other.csv", "a,b\n1,2\n", "has no column \"year\"");
     let header = "year,month,day,sched_dep_time,tailnum,dest,distance,dep_delay\n";
-    refused("word.csv", &format!("{header}2013,1,1,600,N1,IAH,far,2\n"), "\"far\" as distance on line 2");
+    refused(
+        "word.csv",
+        &format!("{header}2013,1,1,600,N1,IAH,far,2\n"),
+        "\"far\" as distance on line 2",
+    );
     refused("short.csv", &format!("{header}2013,1\n"), "line 2");
 }
 

@@ -14,8 +14,8 @@ use alluvium::runtime::{
     CheckpointMode, CheckpointStore, JobConfig, JobError, OperatorUids, RestoreFrom, SystemClock,
 };
 use alluvium::storage::{Storage, StreamPolicy};
-use alluvium_cli::jobs::wordcount::Wordcount;
 use alluvium_cli::jobs::Job;
+use alluvium_cli::jobs::wordcount::Wordcount;
 use alluvium_testkit::faulty::{Fault, FaultyStorage};
 
 const WORDS: u64 = 4_000;
@@ -62,9 +62,13 @@ fn run(
     let job = Arc::new(Wordcount::open(input, below("output")).unwrap());
     let id = JobId::new("crash").unwrap();
     let store = Arc::new(CheckpointStore::open_exclusive(&*below("checkpoints"), id)?);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
-    let run = alluvium::runtime::run::<String, _, _>(job, HeapStateBackend::default(), store, config);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .unwrap();
+    let run =
+        alluvium::runtime::run::<String, _, _>(job, HeapStateBackend::default(), store, config);
     let outcome = runtime.block_on(run)?;
     let rows = outcome.results.into_iter().flatten();
     let count = |line: String| line.rsplit_once(',').unwrap().1.parse().unwrap();
@@ -118,7 +122,8 @@ fn every_fault(name: &str, fault: impl Fn(u64) -> Fault) {
         // The next process sees the storage as the crash left it.
         let after = faulty.inner();
         let again = JobConfig { parallelism: 3, records_per_s: None, ..config() };
-        let table = run(after, &input, again).unwrap_or_else(|error| panic!("operation {n}: {error}"));
+        let table =
+            run(after, &input, again).unwrap_or_else(|error| panic!("operation {n}: {error}"));
         assert_eq!(table, expected(), "operation {n}");
         assert_eq!(committed(after) as u64, WORDS, "operation {n}");
     }

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use alluvium::core::{KeyGroup, KeyGroupAssigner};
 use alluvium::coordinator::RestartStrategy;
+use alluvium::core::{KeyGroup, KeyGroupAssigner};
 use alluvium::runtime::{KeyedOperator, OperatorContext, Pipeline, TaskError};
 use alluvium::state::{KeyedStateBackend, OperatorStateBackend};
 use alluvium::storage::Storage;
@@ -215,11 +215,8 @@ fn failures_beyond_the_strategy_end_the_job_and_name_the_cause() {
         plan: Plan::new(u64::MAX - 1, 7),
     };
     let mut options = options("too-many", dir.path(), 2, Mode::ExactlyOnce);
-    options.restart = RestartStrategy::FailureRate {
-        max_failures: 3,
-        interval_ms: 60_000,
-        delay_ms: 1,
-    };
+    options.restart =
+        RestartStrategy::FailureRate { max_failures: 3, interval_ms: 60_000, delay_ms: 1 };
     let backend = ChosenBackend::from(BackendName::Memory);
     let error = alluvium_cli::run_job(Arc::new(job), backend, &options, &output).unwrap_err();
     let text = error.to_string();

@@ -4,7 +4,9 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use alluvium_tests::{Killed, alluvium, committed_lines, expected_table, expected_updates, run, stderr};
+use alluvium_tests::{
+    Killed, alluvium, committed_lines, expected_table, expected_updates, run, stderr,
+};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_alluvium-under-test");
 
@@ -12,7 +14,9 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_alluvium-under-test");
 fn root(name: &str) -> String {
     let endpoint = std::env::var("ALLUVIUM_S3_ENDPOINT").expect("the server's address");
     let unique = std::process::id();
-    format!("s3://alluvium-test/{name}-{unique}?endpoint={endpoint}&region=us-east-1&path_style=true")
+    format!(
+        "s3://alluvium-test/{name}-{unique}?endpoint={endpoint}&region=us-east-1&path_style=true"
+    )
 }
 
 fn job<'a>(input: &'a str, output: &'a str, root: &'a str, more: &[&'a str]) -> Vec<&'a str> {

@@ -11,6 +11,7 @@ pub(crate) use keyed::KeyedTask;
 pub(crate) use sink::SinkTask;
 pub(crate) use source::SourceTask;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use alluvium_coordinator::TaskId;
@@ -73,9 +74,14 @@ impl Participant {
         let this = self.clone();
         tokio::task::spawn_blocking(move || {
             let task = this.task.clone();
-            let report = match this.write(checkpoint, keyed, operator) {
+            // A codec of the user may panic; without a report the checkpoint would never end.
+            let written = panic::catch_unwind(AssertUnwindSafe(|| {
+                this.write(checkpoint, keyed, operator).map_err(|error| error.to_string())
+            }));
+            let panicked = Err("writing the state panicked".to_owned());
+            let report = match written.unwrap_or(panicked) {
                 Ok(state) => Report::Acknowledged { checkpoint, task, state },
-                Err(error) => Report::Declined { checkpoint, task, reason: error.to_string() },
+                Err(reason) => Report::Declined { checkpoint, task, reason },
             };
             // Without a driver the attempt is over, and the next one removes what was written.
             let _ = this.reports.send(report);

@@ -167,7 +167,7 @@ where
             keyed,
             state: OperatorStateBackend::new(states),
             aligner: Aligner::new(config.mode, inputs.len()),
-            inputs,
+            inputs: inputs.into_iter().map(Some).collect(),
             output: sender,
             commands,
             participant: builder.participant(&uids.operator, subtask),

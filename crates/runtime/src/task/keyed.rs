@@ -18,7 +18,8 @@ pub(crate) struct KeyedTask<B: KeyedStateBackend, O: KeyedOperator<B>> {
     pub(crate) operator: O,
     pub(crate) keyed: B,
     pub(crate) state: OperatorStateBackend,
-    pub(crate) inputs: Vec<mpsc::Receiver<Element<Routed<O::Input>>>>,
+    /// `None` once the sender is gone.
+    pub(crate) inputs: Vec<Option<mpsc::Receiver<Element<Routed<O::Input>>>>>,
     pub(crate) aligner: Aligner,
     pub(crate) output: mpsc::Sender<Element<O::Output>>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
@@ -64,8 +65,16 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
                         self.end_of_input().await?;
                     }
                 }
-                // An input or the driver is gone: its own failure ends the attempt.
-                Event::Command(None) | Event::Input(_, None) => match wait_for_the_end().await {},
+                // 1. The last checkpoint completes, and a source hears of it first;
+                // 2. it ends, and its channel closes;
+                // 3. this task sees that before its own command: it must go on waiting for it.
+                Event::Input(input, None) => {
+                    if let Some(receiver) = self.inputs.get_mut(input) {
+                        *receiver = None;
+                    }
+                }
+                // The driver is gone: it ends all tasks.
+                Event::Command(None) => match wait_for_the_end().await {},
             }
         }
     }
@@ -85,7 +94,7 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
             if self.aligner.is_held(input) {
                 continue;
             }
-            let Some(receiver) = self.inputs.get_mut(input) else { continue };
+            let Some(Some(receiver)) = self.inputs.get_mut(input) else { continue };
             if let Poll::Ready(element) = receiver.poll_recv(context) {
                 *turn = input + 1;
                 return Poll::Ready(Event::Input(input, element));

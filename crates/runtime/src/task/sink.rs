@@ -21,6 +21,7 @@ pub(crate) struct SinkTask<S: Sink> {
 impl<S: Sink> SinkTask<S> {
     pub(crate) async fn run(mut self) -> Result<(), TaskError> {
         self.sink.open(&mut self.state)?;
+        let mut is_open = true;
         loop {
             let element = tokio::select! {
                 biased;
@@ -38,7 +39,7 @@ impl<S: Sink> SinkTask<S> {
                     }
                     continue;
                 }
-                element = self.input.recv() => element,
+                element = self.input.recv(), if is_open => element,
             };
             match element {
                 Some(Element::Batch(records)) => self.sink.write(records)?,
@@ -52,8 +53,8 @@ impl<S: Sink> SinkTask<S> {
                     }
                 }
                 Some(Element::EndOfInput) => {}
-                // The operator is gone: its own failure ends the attempt.
-                None => match wait_for_the_end().await {},
+                // The operator has ended before this task heard that it may.
+                None => is_open = false,
             }
         }
     }
