@@ -8,7 +8,10 @@ BACKEND ?= fs
 # Sets CARGO_TARGET_DIR to a folder outside the checkout, unless the caller set it.
 ENV := source scripts/setup.sh;
 
-.PHONY: help setup demo test fmt clippy doc clean
+# How often `make kills` kills for each backend and mode.
+KILLS ?= 50
+
+.PHONY: help setup demo test kills fmt clippy doc clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-8s %s\n' "$$name" "$$text"; done
@@ -23,6 +26,10 @@ demo: ## build the program and run its demo (BACKEND=fs by default)
 
 test: ## run every check: format, lints, documentation, all tests
 	@scripts/test.sh
+
+kills: ## kill jobs at random moments, KILLS=50 for each backend and mode
+	@scripts/setup.sh build
+	$(ENV) ALLUVIUM_KILLS=$(KILLS) cargo test -p alluvium-tests --test kills --test failures -- --nocapture
 
 fmt: ## format the code
 	$(ENV) cargo fmt --all

@@ -43,10 +43,12 @@ times_before_last_result() {
 
 step "setup" scripts/setup.sh
 step "format" cargo fmt --all --check
-step "lints" cargo clippy --workspace --all-targets --locked -- -D warnings
+step "lints" cargo clippy --workspace --all-targets --locked \
+    --features alluvium-storage/s3-server-tests,alluvium-tests/s3-server-tests -- -D warnings
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 step "S3 server" scripts/s3_server.sh --install
-step "S3 tests" scripts/s3_server.sh \
-    cargo test -p alluvium-storage --locked --features s3-server-tests
 echo "== all tests"
-cargo test --workspace --locked 2>&1 | times_before_last_result "all tests" "$SECONDS"
+# One call for all of them: other features would build the dependencies once more.
+scripts/s3_server.sh cargo test --workspace --locked \
+    --features alluvium-storage/s3-server-tests,alluvium-tests/s3-server-tests 2>&1 |
+    times_before_last_result "all tests" "$SECONDS"
