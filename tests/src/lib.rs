@@ -1,6 +1,5 @@
 //! What the tests of the whole share: the command as a process, the flights data, a seeded
 //! generator.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -5,8 +5,8 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`core`] | ids, key groups, state handles |
-//! | [`format`] | codecs and byte formats (`SPEC.md`) |
+//! | [`core`](mod@core) | ids, key groups, state handles |
+//! | [`format`](mod@format) | codecs and byte formats (`SPEC.md`) |
 //! | [`storage`] | where bytes live: local files, memory, S3 |
 //! | [`state`] | what a backend is: keyed and operator state |
 //! | [`heap`], [`fs`] | backends |

@@ -76,7 +76,13 @@ where
     let output = storage::open(&options.output)?;
     let _lock = lock_output(&*output)?;
     let job = Arc::new(J::open(&options.input, Arc::clone(&output))?);
-    run_job(job, B::from(options.backend), options, &output)
+    run_job(&job, B::from(options.backend), options, &output)
+}
+
+/// The standard library draws the keys of its hasher at random once per process.
+#[expect(clippy::disallowed_methods, reason = "the one place that draws a seed")]
+fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn check_rate(options: &RunOptions) -> Result<(), CliError> {
@@ -160,8 +166,7 @@ fn config(options: &RunOptions, job: &JobId, progress: &Progress) -> Result<JobC
         restore,
         streams: StreamPolicy::files(),
         records_per_s: options.rate,
-        // The standard library draws the keys of its hasher at random once per process.
-        hash_seed: RandomState::new().build_hasher().finish(),
+        hash_seed: random_seed(),
         clock: Arc::new(SystemClock),
         records: Arc::new(AtomicU64::new(0)),
         listener: progress.listener(),
@@ -172,7 +177,7 @@ fn config(options: &RunOptions, job: &JobId, progress: &Progress) -> Result<JobC
 ///
 /// Errors: [`CliError`].
 pub fn run_job<B, J>(
-    job: Arc<J>,
+    job: &Arc<J>,
     backend: B,
     options: &RunOptions,
     output: &Arc<dyn Storage>,
@@ -193,7 +198,7 @@ where
         .build()
         .map_err(|source| CliError::System { what: "start the runtime".to_owned(), source })?;
     let outcome = runtime.block_on(async {
-        let run = alluvium::runtime::run::<J::Key, B, J>(Arc::clone(&job), backend, store, config);
+        let run = alluvium::runtime::run::<J::Key, B, J>(Arc::clone(job), backend, store, config);
         tokio::select! {
             outcome = run => outcome,
             () = progress.follow(Arc::clone(&records)) => Err(JobError::Lost),

@@ -39,7 +39,7 @@ fn restored_state_outlives_its_deleted_file() {
         let handle = frozen.write(&SnapshotTarget { streams, checkpoint, attempt }).unwrap();
         let handle = handle.expect("there is state");
 
-        let mut second = backend.open(spec(), &[handle.clone()], &reader).unwrap();
+        let mut second = backend.open(spec(), std::slice::from_ref(&handle), &reader).unwrap();
         storage.delete(handle.stream.file().expect("more than 20 KiB")).unwrap();
         let state = second.value_state(ValueStateDescriptor::<u64>::new("n")).unwrap();
         for key in 0..10_000_u64 {

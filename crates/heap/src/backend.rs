@@ -100,7 +100,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         reader: &HandleReader,
     ) -> Result<Self, RestoreError> {
         let key_groups = KeyGroupRange::of_subtask(spec.subtask, spec.parallelism)
-            .map_err(restore::subtask_error)?;
+            .map_err(|error| restore::subtask_error(&error))?;
         let restored = restore::read_handles(&spec, key_groups, handles, reader)?;
         Ok(Self {
             number: NEXT_BACKEND.fetch_add(1, Ordering::Relaxed),
@@ -255,6 +255,3 @@ impl<K, C> std::fmt::Debug for HeapKeyedStateBackend<K, C> {
         write!(f, "HeapKeyedStateBackend({uid}, key groups {groups}, {} states)", self.tables.len())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -62,10 +62,11 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
     ) -> Self {
         let maps = match kind {
             StateMapKind::CopyOnWrite => {
-                Maps::CopyOnWrite((0..key_group_count).map(|_| Default::default()).collect())
+                let maps = (0..key_group_count).map(|_| CopyOnWriteStateMap::default());
+                Maps::CopyOnWrite(maps.collect())
             }
             StateMapKind::Nested => {
-                Maps::Nested((0..key_group_count).map(|_| Default::default()).collect())
+                Maps::Nested((0..key_group_count).map(|_| NestedStateMap::default()).collect())
             }
         };
         Self { meta, maps, codec, function }
@@ -141,19 +142,21 @@ impl<K: StateKey, N: StateKey, S: StateValue> NamespacedTable<K, N> for StateTab
     }
 
     fn keys_of(&self, namespace: &N, keys: &mut Vec<K>) {
-        let visit = |key: &K, n: &N, _: &S| {
+        let mut visit = |key: &K, n: &N, _: &S| {
             if n == namespace {
                 keys.push(key.clone());
             }
         };
         match &self.maps {
             Maps::CopyOnWrite(maps) => {
-                let mut visit = visit;
-                maps.iter().for_each(|map| map.for_each(&mut visit));
+                for map in maps {
+                    map.for_each(&mut visit);
+                }
             }
             Maps::Nested(maps) => {
-                let mut visit = visit;
-                maps.iter().for_each(|map| map.for_each(&mut visit));
+                for map in maps {
+                    map.for_each(&mut visit);
+                }
             }
         }
     }

@@ -105,7 +105,7 @@ where
         Err(error) => return failed(error.into()),
     };
     (config.listener)(&JobEvent::Started { attempt: id, restored });
-    let built = tokio::task::spawn_blocking(move || graph::build::<K, B, P>(attempt)).await;
+    let built = tokio::task::spawn_blocking(move || graph::build::<K, B, P>(&attempt)).await;
     let tasks = match built {
         Ok(Ok(graph)) => graph.spawn(),
         Ok(Err(error)) => return failed(error),

@@ -14,6 +14,124 @@
 //!   may be (at-least-once);
 //! - nothing outside the checkpoint storage changes because of a checkpoint that is not committed;
 //! - a task that fails or panics ends its attempt, never the process.
+//!
+//! A whole job: a source of three words, an operator that counts, a sink that prints nothing.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use alluvium_coordinator::{CoordinatorConfig, RestartStrategy};
+//! use alluvium_core::{CheckpointId, JobId, KeyGroup, OperatorUid};
+//! use alluvium_heap::HeapStateBackend;
+//! use alluvium_runtime::{
+//!     CheckpointMode, CheckpointStore, JobConfig, KeyedOperator, KeyedRecord, OperatorContext,
+//!     OperatorUids, Pipeline, RestoreFrom, Sink, Source, SourceStatus, SystemClock, TaskError, run,
+//! };
+//! use alluvium_state::{
+//!     KeyedStateBackend, OperatorStateBackend, ValueState, ValueStateDescriptor,
+//! };
+//! use alluvium_storage::StreamPolicy;
+//!
+//! struct Word(String);
+//! impl KeyedRecord for Word {
+//!     type Key = String;
+//!     fn key(&self) -> &String { &self.0 }
+//! }
+//!
+//! struct Words(Vec<&'static str>);
+//! impl Source for Words {
+//!     type Record = Word;
+//!     fn open(&mut self, _: &mut OperatorStateBackend) -> Result<(), TaskError> { Ok(()) }
+//!     fn poll(&mut self, words: &mut Vec<Word>, _: usize) -> Result<SourceStatus, TaskError> {
+//!         words.extend(self.0.drain(..).map(|word| Word(word.to_owned())));
+//!         Ok(SourceStatus::Ended)
+//!     }
+//!     fn snapshot(&mut self, _: &mut OperatorStateBackend) -> Result<(), TaskError> { Ok(()) }
+//! }
+//!
+//! #[derive(Default)]
+//! struct Count(Option<ValueState<u64>>);
+//! impl<B: KeyedStateBackend<Key = String>> KeyedOperator<B> for Count {
+//!     type Input = Word;
+//!     type Output = ();
+//!     type Result = Vec<(String, u64)>;
+//!     fn open(&mut self, keyed: &mut B, _: &mut OperatorStateBackend) -> Result<(), TaskError> {
+//!         self.0 = Some(keyed.value_state(ValueStateDescriptor::new("count"))?);
+//!         Ok(())
+//!     }
+//!     fn process(
+//!         &mut self, group: KeyGroup, Word(word): Word, keyed: &mut B, _: &mut Vec<()>,
+//!     ) -> Result<(), TaskError> {
+//!         let counts = self.0.ok_or("not open")?;
+//!         Ok(counts.update(&mut keyed.at_key_group(group, &word, &())?, |n| *n += 1)?)
+//!     }
+//!     fn result(&mut self, keyed: &mut B) -> Result<Self::Result, TaskError> {
+//!         let counts = self.0.ok_or("not open")?;
+//!         let mut rows = Vec::new();
+//!         for word in keyed.keys(counts, &())? {
+//!             let count = counts.get(&keyed.at(&word)?)?.map_or(0, |n| *n);
+//!             rows.push((word, count));
+//!         }
+//!         Ok(rows)
+//!     }
+//! }
+//!
+//! struct Nowhere;
+//! impl Sink for Nowhere {
+//!     type Input = ();
+//!     fn open(&mut self, _: &mut OperatorStateBackend) -> Result<(), TaskError> { Ok(()) }
+//!     fn write(&mut self, _: Vec<()>) -> Result<(), TaskError> { Ok(()) }
+//!     fn pre_commit(
+//!         &mut self, _: CheckpointId, _: &mut OperatorStateBackend,
+//!     ) -> Result<(), TaskError> { Ok(()) }
+//!     fn commit(&mut self, _: CheckpointId) -> Result<(), TaskError> { Ok(()) }
+//! }
+//!
+//! struct Wordcount;
+//! impl<B: KeyedStateBackend<Key = String>> Pipeline<B> for Wordcount {
+//!     type Source = Words;
+//!     type Operator = Count;
+//!     type Sink = Nowhere;
+//!     fn source(&self, context: &OperatorContext) -> Result<Words, TaskError> {
+//!         let is_first = context.subtask.get() == 0;
+//!         Ok(Words(if is_first { vec!["sand", "silt", "sand"] } else { Vec::new() }))
+//!     }
+//!     fn operator(&self, _: &OperatorContext) -> Result<Count, TaskError> { Ok(Count::default()) }
+//!     fn sink(&self, _: &OperatorContext) -> Result<Nowhere, TaskError> { Ok(Nowhere) }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = JobConfig {
+//!     uids: OperatorUids {
+//!         source: OperatorUid::new("words")?,
+//!         operator: OperatorUid::new("count")?,
+//!         sink: OperatorUid::new("nowhere")?,
+//!     },
+//!     parallelism: 2,
+//!     max_parallelism: None,
+//!     mode: CheckpointMode::ExactlyOnce,
+//!     checkpoints: CoordinatorConfig::new().interval_ms(Some(1_000)),
+//!     restart: RestartStrategy::None,
+//!     restore: RestoreFrom::Latest,
+//!     streams: StreamPolicy::files(),
+//!     records_per_s: None,
+//!     hash_seed: 42,
+//!     clock: Arc::new(SystemClock),
+//!     records: Arc::default(),
+//!     listener: Arc::new(|event| println!("{event:?}")),
+//! };
+//! let root = alluvium_storage::open("memory:runtime-doc")?;
+//! let store = CheckpointStore::open_exclusive(&*root, JobId::new("wordcount")?)?;
+//! let job = run::<String, _, _>(
+//!     Arc::new(Wordcount), HeapStateBackend::default(), Arc::new(store), config,
+//! );
+//! let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
+//! let mut counts: Vec<_> = runtime.block_on(job)?.results.concat();
+//! counts.sort();
+//! assert_eq!(counts, [("sand".to_owned(), 2), ("silt".to_owned(), 1)]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod alignment;
 mod clock;

@@ -77,7 +77,7 @@ pub trait KeyContext {
         change: impl FnOnce(&mut T) -> R,
     ) -> Result<R, StateError>;
 
-    /// See [`ListState::iter`].
+    /// See [`ListState::elements`].
     fn list_iter<T: StateValue>(
         &self,
         state: ListState<T, Self::Namespace>,

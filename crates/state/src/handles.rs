@@ -146,7 +146,10 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
     /// The elements in order; none when there is no list.
     ///
     /// Errors: [`StateError::ForeignHandle`], as for all methods of handles.
-    pub fn iter<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<Elements<'_, T>, StateError> {
+    pub fn elements<C: KeyContext<Namespace = N>>(
+        self,
+        at: &C,
+    ) -> Result<Elements<'_, T>, StateError> {
         at.list_iter(self)
     }
 
@@ -250,19 +253,19 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     }
 
     /// The user keys, in no order.
-    pub fn keys<'c, C: KeyContext<Namespace = N>>(
+    pub fn keys<C: KeyContext<Namespace = N>>(
         self,
-        at: &'c C,
-    ) -> Result<Elements<'c, UK>, StateError> {
+        at: &C,
+    ) -> Result<Elements<'_, UK>, StateError> {
         let entries = at.map_entries(self)?;
         Ok(Box::new(entries.map(|entry| entry.map(|(key, _)| key))))
     }
 
     /// The values, in no order.
-    pub fn values<'c, C: KeyContext<Namespace = N>>(
+    pub fn values<C: KeyContext<Namespace = N>>(
         self,
-        at: &'c C,
-    ) -> Result<Elements<'c, UV>, StateError> {
+        at: &C,
+    ) -> Result<Elements<'_, UV>, StateError> {
         let entries = at.map_entries(self)?;
         Ok(Box::new(entries.map(|entry| entry.map(|(_, value)| value))))
     }

@@ -159,11 +159,11 @@ impl OperatorStateBackend {
         }
         let known = self.states.iter().position(|state| state.name() == name);
         let index = if let Some(index) = known {
-            let same = |state: &Box<dyn AnyItems>| {
-                state.mode() == mode && state.as_any().is::<Items<T, C>>()
-            };
-            if !self.states.get(index).is_some_and(same) {
-                let registered = self.states.get(index).map_or_else(String::new, |s| s.describe());
+            let known = self.states.get(index).map(|state| &**state);
+            let same =
+                |state: &dyn AnyItems| state.mode() == mode && state.as_any().is::<Items<T, C>>();
+            if !known.is_some_and(same) {
+                let registered = known.map_or_else(String::new, AnyItems::describe);
                 let requested = format!("{mode} of {}", codec.snapshot());
                 return Err(StateError::NameReused { name, registered, requested });
             }

@@ -111,7 +111,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         if let Some(index) = known {
             let found = self.tables.get(index).map(|registered| &*registered.table);
             check_same::<K, N, S>(found, &meta, function.as_deref())?;
-            return Ok(self.id_of(index, &meta.name)?);
+            return self.id_of(index, &meta.name);
         }
         let id = self.id_of(self.tables.len(), &meta.name)?;
         let codec = TypedEntryCodec { key: self.spec.key.clone(), namespace, slot };

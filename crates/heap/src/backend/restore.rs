@@ -21,7 +21,7 @@ pub(super) struct RestoredState {
     pub(super) raw: RawTable,
 }
 
-pub(super) fn subtask_error(error: KeyGroupError) -> RestoreError {
+pub(super) fn subtask_error(error: &KeyGroupError) -> RestoreError {
     RestoreError::Mismatch {
         stream: "backend".to_owned(),
         what: "subtask",

@@ -102,14 +102,14 @@ fn task_error(uid: &OperatorUid, subtask: SubtaskIndex) -> impl Fn(TaskError) ->
 }
 
 /// Builds everything; blocks on the storage while state is restored.
-pub(super) fn build<K, B, P>(attempt: Attempt<B, P>) -> Result<Graph<ResultOf<B, K, P>>, JobError>
+pub(super) fn build<K, B, P>(attempt: &Attempt<B, P>) -> Result<Graph<ResultOf<B, K, P>>, JobError>
 where
     K: StateKey + HasCodec,
     B: StateBackend,
     P: Pipeline<Backend<B, K>>,
 {
     let (reports, receiver) = mpsc::unbounded_channel();
-    let builder = Builder { attempt: &attempt, reports };
+    let builder = Builder { attempt, reports };
     let (config, parallelism) = (&attempt.config, attempt.parallelism);
     let uids = &config.uids;
     let count = usize::from(parallelism.get());

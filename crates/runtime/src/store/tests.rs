@@ -1,1 +1,170 @@
+use alluvium_core::{
+    AssignerName, CheckpointProperties, KeyedStateHandle, MaxParallelism, OperatorState,
+    OperatorUid, Parallelism, StateLocation, SubtaskIndex,
+};
+use alluvium_storage::open;
 
+use super::*;
+
+fn job() -> JobId {
+    JobId::new("job").unwrap()
+}
+
+fn id(n: u64) -> CheckpointId {
+    CheckpointId::new(n).unwrap()
+}
+
+fn store(name: &str) -> CheckpointStore {
+    CheckpointStore::open(&*open(&format!("memory:store-{name}")).unwrap(), job()).unwrap()
+}
+
+/// A checkpoint with one file, which is written when there is content.
+fn checkpoint(
+    store: &CheckpointStore,
+    n: u64,
+    attempt: AttemptId,
+    content: Option<&[u8]>,
+) -> CheckpointMetadata {
+    let max_parallelism = MaxParallelism::new(4).unwrap();
+    let parallelism = Parallelism::new(1, max_parallelism).unwrap();
+    let (index, uid) = (SubtaskIndex::new(0), OperatorUid::new("op").unwrap());
+    let kind = alluvium_storage::StreamKind::Keyed;
+    let path = JobLayout::state_file(id(n), &uid, index, kind, attempt);
+    let len_bytes = content.map_or(0, |content| content.len() as u64);
+    if let Some(content) = content {
+        store.storage().create(&path, content).unwrap();
+    }
+    let stream = StateHandle { location: StateLocation::File(path), len_bytes, seal: 0 };
+    let keyed = KeyedStateHandle { key_groups: max_parallelism.all_key_groups(), stream };
+    let subtasks = vec![SubtaskState { index, keyed: Some(keyed), operator: None }];
+    CheckpointMetadata {
+        properties: CheckpointProperties {
+            job: job(),
+            checkpoint: id(n),
+            attempt,
+            triggered_at_ms: 1,
+            completed_at_ms: 2,
+            max_parallelism,
+            assigner: AssignerName::Stable,
+        },
+        operators: vec![OperatorState { uid, parallelism, subtasks }],
+    }
+}
+
+/// A checkpoint without state: whole whatever the files are.
+fn empty(store: &CheckpointStore, n: u64, attempt: AttemptId) -> CheckpointMetadata {
+    let mut metadata = checkpoint(store, n, attempt, None);
+    metadata.operators[0].subtasks[0].keyed = None;
+    metadata
+}
+
+#[test]
+fn a_committed_checkpoint_is_found_and_an_unfinished_one_is_not() {
+    let store = store("commit");
+    let attempt = store.claim_attempt().unwrap();
+    assert!(store.latest().unwrap().is_none());
+    let first = empty(&store, 1, attempt);
+    store.commit(&first).unwrap();
+    checkpoint(&store, 2, attempt, Some(b"state without metadata"));
+    assert_eq!(store.latest().unwrap(), Some(first.clone()));
+    let entries = store.list().unwrap();
+    assert!(matches!(entries[0].status, CheckpointStatus::Complete(_)));
+    assert!(matches!(entries[1].status, CheckpointStatus::Unfinished));
+    assert_eq!(CheckpointStore::next_id(&entries), id(3));
+    store.commit(&first).unwrap();
+    let other = CheckpointMetadata {
+        properties: CheckpointProperties { triggered_at_ms: 9, ..first.properties },
+        ..first
+    };
+    let taken = store.commit(&other).unwrap_err();
+    assert!(matches!(taken, StoreError::TakenBy { .. }), "{taken}");
+}
+
+#[test]
+fn a_replaced_run_neither_commits_nor_deletes() {
+    let store = store("fence");
+    let old = store.claim_attempt().unwrap();
+    let first = empty(&store, 1, old);
+    store.commit(&first).unwrap();
+    let new = store.claim_attempt().unwrap();
+    let late = store.commit(&empty(&store, 2, old)).unwrap_err();
+    assert!(late.to_string().contains("was replaced by attempt 2"), "{late}");
+    assert!(matches!(store.read(id(2)), Err(StoreError::NotACheckpoint { .. })));
+    assert!(store.delete(old, &first).is_err());
+    assert!(store.read(id(1)).is_ok(), "nothing was removed");
+    store.delete(new, &first).unwrap();
+    assert!(matches!(store.read(id(1)), Err(StoreError::NotACheckpoint { .. })));
+}
+
+#[test]
+fn deleting_spares_files_that_are_not_named() {
+    let store = store("delete");
+    let attempt = store.claim_attempt().unwrap();
+    let metadata = checkpoint(&store, 1, attempt, Some(b"state"));
+    store.commit(&metadata).unwrap();
+    let dir = JobLayout::checkpoint_dir(id(1));
+    store.storage().create(&dir.join("foreign").unwrap(), b"kept").unwrap();
+    store.delete(attempt, &metadata).unwrap();
+    let left: Vec<String> =
+        store.storage().list(Some(&dir)).unwrap().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(left, ["foreign"]);
+}
+
+#[test]
+fn a_damaged_latest_is_refused_and_the_newest_whole_one_is_named() {
+    let store = store("damage");
+    let attempt = store.claim_attempt().unwrap();
+    store.commit(&empty(&store, 1, attempt)).unwrap();
+    store.commit(&empty(&store, 2, attempt)).unwrap();
+    // State that is not what the metadata says.
+    store.commit(&checkpoint(&store, 3, attempt, Some(b"garbage"))).unwrap();
+    let text = store.latest().unwrap_err().to_string();
+    assert!(text.contains("chk-3") && text.contains("the newest whole one is"), "{text}");
+    assert!(text.contains("/chk-2"), "{text}");
+    // Metadata that is cut.
+    store.storage().create(&JobLayout::metadata(id(4)), b"ALLUVIUM").unwrap();
+    let text = store.latest().unwrap_err().to_string();
+    assert!(text.contains("chk-4/_metadata") && text.contains("/chk-2"), "{text}");
+    // Old damage stops nobody.
+    store.commit(&empty(&store, 5, attempt)).unwrap();
+    assert_eq!(store.latest().unwrap().unwrap().properties.checkpoint, id(5));
+}
+
+#[test]
+fn a_higher_attempt_wins_over_a_higher_id() {
+    let store = store("attempts");
+    let old = store.claim_attempt().unwrap();
+    store.commit(&empty(&store, 9, old)).unwrap();
+    let new = store.claim_attempt().unwrap();
+    store.commit(&empty(&store, 7, new)).unwrap();
+    assert_eq!(store.latest().unwrap().unwrap().properties.attempt, new);
+}
+
+#[test]
+fn metadata_in_the_wrong_place_is_refused() {
+    let store = store("place");
+    let attempt = store.claim_attempt().unwrap();
+    let bytes = write_metadata(&empty(&store, 1, attempt)).unwrap();
+    store.storage().create(&JobLayout::metadata(id(2)), &bytes).unwrap();
+    let error = store.read(id(2)).unwrap_err();
+    assert!(matches!(error, StoreError::Mismatch { what: "checkpoint", .. }), "{error}");
+    let other = JobId::new("other").unwrap();
+    let other = CheckpointStore::in_folder(Arc::clone(store.storage()), other);
+    store.storage().create(&JobLayout::metadata(id(1)), &bytes).unwrap();
+    let error = other.read(id(1)).unwrap_err();
+    assert!(matches!(error, StoreError::Mismatch { what: "job", .. }), "{error}");
+}
+
+#[test]
+fn one_process_at_a_time_on_local_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = open(dir.path().to_str().unwrap()).unwrap();
+    let first = CheckpointStore::open_exclusive(&*root, job()).unwrap();
+    let attempt = first.claim_attempt().unwrap();
+    checkpoint(&first, 1, attempt, Some(b"left behind"));
+    let second = CheckpointStore::open_exclusive(&*root, job()).unwrap_err();
+    assert!(matches!(second, StoreError::Storage(StorageError::Locked { .. })), "{second}");
+    drop(first);
+    let second = CheckpointStore::open_exclusive(&*root, job()).unwrap();
+    assert!(second.list().unwrap().is_empty(), "unfinished checkpoints are removed");
+}

@@ -14,12 +14,15 @@ use crate::element::Element;
 use crate::exchange::Routed;
 use crate::operator::KeyedOperator;
 
+/// The receiving side of one source.
+pub(crate) type Input<R> = mpsc::Receiver<Element<Routed<R>>>;
+
 pub(crate) struct KeyedTask<B: KeyedStateBackend, O: KeyedOperator<B>> {
     pub(crate) operator: O,
     pub(crate) keyed: B,
     pub(crate) state: OperatorStateBackend,
     /// `None` once the sender is gone.
-    pub(crate) inputs: Vec<Option<mpsc::Receiver<Element<Routed<O::Input>>>>>,
+    pub(crate) inputs: Vec<Option<Input<O::Input>>>,
     pub(crate) aligner: Aligner,
     pub(crate) output: mpsc::Sender<Element<O::Output>>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,

@@ -28,7 +28,7 @@ pub(super) struct Items<T, C> {
     name: String,
     mode: DistributionMode,
     codec: C,
-    items: Vec<T>,
+    list: Vec<T>,
 }
 
 impl<T: StateValue, C: Codec<T>> Items<T, C> {
@@ -43,7 +43,7 @@ impl<T: StateValue, C: Codec<T>> Items<T, C> {
             Some(restored) => decode_items(mode, &codec, restored)?,
             None => Vec::new(),
         };
-        Ok(Self { name, mode, codec, items })
+        Ok(Self { name, mode, codec, list: items })
     }
 }
 
@@ -98,11 +98,11 @@ impl<T: StateValue, C: Codec<T>> AnyItems for Items<T, C> {
     }
 
     fn items(&self) -> &dyn Any {
-        &self.items
+        &self.list
     }
 
     fn items_mut(&mut self) -> &mut dyn Any {
-        &mut self.items
+        &mut self.list
     }
 
     fn encode(&self) -> Result<OperatorStateItems, CodecError> {
@@ -110,7 +110,7 @@ impl<T: StateValue, C: Codec<T>> AnyItems for Items<T, C> {
             let mut bytes = Vec::new();
             self.codec.encode(item, &mut bytes).map(|()| Bytes::from(bytes))
         };
-        let items = self.items.iter().map(encode).collect::<Result<_, _>>()?;
+        let items = self.list.iter().map(encode).collect::<Result<_, _>>()?;
         let (name, mode, item) = (self.name.clone(), self.mode, self.codec.snapshot());
         Ok(OperatorStateItems { name, mode, item, items })
     }
@@ -118,7 +118,7 @@ impl<T: StateValue, C: Codec<T>> AnyItems for Items<T, C> {
 
 impl<T, C: fmt::Debug> fmt::Debug for Items<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Items({:?}, {}, {} items)", self.name, self.mode, self.items.len())
+        write!(f, "Items({:?}, {}, {} items)", self.name, self.mode, self.list.len())
     }
 }
 

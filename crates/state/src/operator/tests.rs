@@ -95,7 +95,7 @@ fn union_state_goes_to_everyone_and_broadcast_state_follows_the_old_index() {
 
 #[test]
 fn state_that_nobody_registers_is_kept() {
-    let mut backends = rescale(1, 1, |_, backend| {
+    let backends = rescale(1, 1, |_, backend| {
         let handle = backend.list_state(list("later")).unwrap();
         backend.add(handle, 5).unwrap();
     });

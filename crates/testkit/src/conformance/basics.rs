@@ -47,18 +47,18 @@ pub fn a_list_keeps_its_order<B: StateBackend>(backend: &B) {
     let list = state.list_state(ListStateDescriptor::<i32>::new("list")).unwrap();
     let key = "key".to_owned();
     let mut at = state.at(&key).unwrap();
-    assert!(list_of(list.iter(&at)).is_empty());
+    assert!(list_of(list.elements(&at)).is_empty());
     list.add(&mut at, 3).unwrap();
     list.add(&mut at, 1).unwrap();
     list.add_all(&mut at, [2, 1, 3]).unwrap();
-    assert_eq!(list_of(list.iter(&at)), [3, 1, 2, 1, 3]);
+    assert_eq!(list_of(list.elements(&at)), [3, 1, 2, 1, 3]);
     list.set(&mut at, vec![9, 8]).unwrap();
     list.add(&mut at, 7).unwrap();
-    assert_eq!(list_of(list.iter(&at)), [9, 8, 7]);
+    assert_eq!(list_of(list.elements(&at)), [9, 8, 7]);
     list.clear(&mut at).unwrap();
-    assert!(list_of(list.iter(&at)).is_empty());
+    assert!(list_of(list.elements(&at)).is_empty());
     list.add(&mut at, 5).unwrap();
-    assert_eq!(list_of(list.iter(&at)), [5]);
+    assert_eq!(list_of(list.elements(&at)), [5]);
 }
 
 /// A map gives back what was put under each user key, one by one and all together.
@@ -243,12 +243,12 @@ pub fn an_empty_list_is_no_list<B: StateBackend>(backend: &B) {
     let mut at = state.at(&emptied).unwrap();
     list.add(&mut at, 1).unwrap();
     list.set(&mut at, Vec::new()).unwrap();
-    assert!(list_of(list.iter(&at)).is_empty());
+    assert!(list_of(list.elements(&at)).is_empty());
     drop(at);
     let mut at = state.at(&untouched).unwrap();
     list.add_all(&mut at, []).unwrap();
     list.set(&mut at, Vec::new()).unwrap();
-    assert!(list_of(list.iter(&at)).is_empty());
+    assert!(list_of(list.elements(&at)).is_empty());
     drop(at);
     assert!(state.keys(list, &()).unwrap().is_empty());
     assert_eq!(state.entry_count(), 0);

@@ -69,7 +69,7 @@ pub fn a_handle_of_another_backend_is_refused<B: StateBackend>(backend: &B) {
     assert_foreign_handle(value.get(&at).map(drop));
     assert_foreign_handle(value.set(&mut at, 1));
     assert_foreign_handle(value.update(&mut at, |_| ()));
-    assert_foreign_handle(list.iter(&at).map(drop));
+    assert_foreign_handle(list.elements(&at).map(drop));
     assert_foreign_handle(list.add(&mut at, String::new()));
     assert_foreign_handle(list.add_all(&mut at, []));
     assert_foreign_handle(list.set(&mut at, Vec::new()));

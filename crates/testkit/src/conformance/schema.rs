@@ -206,7 +206,7 @@ fn check_wide<B: StateBackend>(job: &TestJob<'_, B, String>, handles: &[KeyedSta
     assert_eq!(owned(value.get(&at)), Some(max));
     value.update(&mut at, |n| *n += 1).unwrap();
     assert_eq!(owned(value.get(&at)), Some(max + 1));
-    assert_eq!(list_of(list.iter(&at)), [3, max, 1]);
+    assert_eq!(list_of(list.elements(&at)), [3, max, 1]);
     assert_eq!(map_of(map.entries(&at)), [(1, max), (max, 2)].into());
     assert_eq!(owned(map.get(&at, &max)), Some(2));
     reducing.add(&mut at, 2).unwrap();
@@ -272,7 +272,7 @@ pub fn serde_types_come_back_and_are_migrated<B: StateBackend>(backend: &B) {
     let all = state.list_state(list_descriptor()).unwrap();
     let at = state.at(&key).unwrap();
     assert_eq!(owned(last.get(&at)), Some(visits[0].clone()));
-    assert_eq!(list_of(all.iter(&at)), visits);
+    assert_eq!(list_of(all.elements(&at)), visits);
     drop(at);
 
     let mut state = job.open_one(&handles);
@@ -290,5 +290,5 @@ pub fn serde_types_come_back_and_are_migrated<B: StateBackend>(backend: &B) {
     let at = state.at(&key).unwrap();
     let expected = visits.map(widen);
     assert_eq!(owned(last.get(&at)), Some(expected[0].clone()));
-    assert_eq!(list_of(all.iter(&at)), expected);
+    assert_eq!(list_of(all.elements(&at)), expected);
 }

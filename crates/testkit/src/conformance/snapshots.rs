@@ -297,10 +297,10 @@ pub fn a_long_list_grows_under_a_frozen_state<B: StateBackend>(backend: &B) {
     for (frozen, len) in pending {
         let mut restored = job.open_one(&frozen.write());
         let list = restored.list_state(descriptor()).unwrap();
-        let found = list_of(list.iter(&restored.at(&key).unwrap()));
+        let found = list_of(list.elements(&restored.at(&key).unwrap()));
         assert!(found.iter().copied().eq(0..len), "{} of {len} elements", found.len());
     }
-    assert_eq!(list_of(list.iter(&state.at(&key).unwrap())), [1]);
+    assert_eq!(list_of(list.elements(&state.at(&key).unwrap())), [1]);
 }
 
 /// A full disk, at whichever operation, fails the snapshot with its cause, leaves no file, and

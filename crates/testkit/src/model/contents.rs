@@ -26,7 +26,8 @@ pub fn content_at<S: KeyedStateBackend<Key = String>>(
         Kind::List => {
             let state = list_state(backend);
             let at = backend.at_namespace(key, namespace).unwrap();
-            let elements = state.iter(&at).unwrap().map(|element| element.unwrap().into_owned());
+            let elements =
+                state.elements(&at).unwrap().map(|element| element.unwrap().into_owned());
             let elements: Vec<_> = elements.collect();
             (!elements.is_empty()).then_some(Content::List(elements))
         }

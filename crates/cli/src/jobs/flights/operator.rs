@@ -17,7 +17,7 @@ pub(super) const LAST_DELAYS: usize = 10;
 
 /// Sum, number and maximum of the known delays.
 #[derive(Debug, Clone, Copy)]
-pub struct DelayStatistics;
+pub(super) struct DelayStatistics;
 
 impl AggregateFunction for DelayStatistics {
     type Input = i32;
@@ -140,7 +140,7 @@ fn delays_of<C: KeyContext<Namespace = ()>>(
     state: ListState<i32>,
     at: &C,
 ) -> Result<Vec<i32>, StateError> {
-    state.iter(at)?.map(|delay| delay.map(|delay| *delay)).collect()
+    state.elements(at)?.map(|delay| delay.map(|delay| *delay)).collect()
 }
 
 fn keep_delay<C: KeyContext<Namespace = ()>>(
