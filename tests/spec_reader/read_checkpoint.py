@@ -218,7 +218,7 @@ Codec = namedtuple("Codec", "name version parameters parts")
 Decode = Callable[[Cursor], Any]
 INTEGERS = {f"{sign}{8 * size}": (size, sign == "i") for sign in "ui" for size in (1, 2, 4, 8, 16)}
 FLOATS = {"f32": (4, "<f"), "f64": (8, "<d")}
-PART_COUNTS = {"option": 1, "vec": 1, "map": 2, "tuple": None}
+PART_COUNTS = {"option": (1,), "vec": (1,), "map": (2,), "tuple": range(2, 7)}
 
 
 # `count` equal items without bytes. A few bytes can claim many, so they are only made for print.
@@ -227,13 +227,8 @@ Repeated = namedtuple("Repeated", "item count")
 
 def read_codec(cursor: Cursor, level: int = 1) -> Codec:
     if level > MAX_NESTING:
-        raise Refused("CodecError::Invalid", f"a codec in {cursor.where} nests deeper than {MAX_NESTING} levels")
+        cursor.fail("Invalid", f"a codec nests deeper than {MAX_NESTING} levels")
     name, version, parameters = cursor.text(), cursor.uint(2), cursor.framed()
-    if name in ("postcard", "user"):
-        inner = Cursor(parameters, 0, len(parameters), f"the codec parameters in {cursor.where}", index=True)
-        inner.text(), inner.uint(4)
-        if inner.pos != inner.end:
-            inner.fail("Invalid", "there are bytes after the type version")
     return Codec(name, version, parameters, tuple(read_codec(cursor, level + 1) for _ in range(cursor.uint(1))))
 
 
@@ -241,12 +236,23 @@ def has_no_bytes(codec: Codec) -> bool:
     return codec.name == "unit" or (codec.name == "tuple" and all(map(has_no_bytes, codec.parts)))
 
 
+def parameters_fit(codec: Codec) -> bool:
+    if codec.name not in ("postcard", "user"):
+        return not codec.parameters
+    inner = Cursor(codec.parameters, 0, len(codec.parameters), "codec parameters")
+    try:
+        inner.text(), inner.uint(4)
+    except Refused:
+        return False
+    return inner.pos == inner.end
+
+
 def decoder(codec: Codec) -> Decode:
     """Makes the function that takes one value from a cursor. Codecs outside 5.2 are refused."""
     name = codec.name
     framed = name in ("postcard", "user")
-    parts_fit = len(codec.parts) == PART_COUNTS.get(name, 0) or name == "tuple"
-    if codec.version != 1 or not parts_fit or (codec.parameters and not framed):
+    parts_fit = len(codec.parts) in PART_COUNTS.get(name, (0,))
+    if codec.version != 1 or not parts_fit or not parameters_fit(codec):
         raise Refused("StateError::IncompatibleSchema", f"codec {codec} is not one of version 1 of the format")
     if name in INTEGERS:
         size, signed = INTEGERS[name]
@@ -324,7 +330,7 @@ Header = namedtuple("Header", "subtask checkpoint attempt")
 
 
 def open_stream(data: bytes, kind: int, where: str) -> Tuple[Header, Cursor]:
-    """Steps 1 to 11 of 4.4, in their order. The cursor stands at the first field of the index."""
+    """Steps 1 to 11 of 4.4, in their order, and the subtask of 12. The cursor stands at the index."""
     size = len(data)
     if size < 40:
         raise Refused("FormatError::Truncated", f"{where} has {size} bytes, fewer than a header")
@@ -350,6 +356,8 @@ def open_stream(data: bytes, kind: int, where: str) -> Tuple[Header, Cursor]:
     if offset < 40 or offset + length != size - 24:
         malformed(f"the index of {where}, {length} bytes at {offset}, does not end at the footer")
     compare_checksum(data[:36] + data[offset:-24], index_checksum, "index", where)
+    if (header.subtask == NO_SUBTASK) != (kind == METADATA):
+        malformed(f"{where} is {KIND_NAMES[kind]} but has the subtask {header.subtask}")
     return header, Cursor(data, offset, size - 24, where, index=True)
 
 
@@ -415,7 +423,8 @@ def read_keyed_state(index: Cursor) -> KeyedState:
     state = KeyedState(name, kind, read_codec(index), read_codec(index))
     needed = {2: "vec", 3: "map"}.get(kind, state.value.name)
     if state.value.name != needed:
-        malformed(f"{STATE_KINDS[kind]} state {name!r} of {index.where} has codec {state.value.name!r}, not {needed!r}")
+        what = f"{STATE_KINDS[kind]} state {name!r} of {index.where}"
+        raise Refused("StateError::IncompatibleSchema", f"{what} has codec {state.value.name!r}, not {needed!r}")
     return state
 
 
@@ -494,7 +503,8 @@ def open_operator(data: bytes, where: str) -> Stream:
 def read_operator_state(index: Cursor) -> OperatorState:
     name, mode, codec = index.text(), known(index.uint(1), MODES, "mode", index.where), read_codec(index)
     if mode == 2 and (codec.name != "tuple" or len(codec.parts) != 2):
-        malformed(f"broadcast state {name!r} of {index.where} does not hold tuples of two")
+        what = f"broadcast state {name!r} of {index.where}"
+        raise Refused("StateError::IncompatibleSchema", f"{what} does not hold tuples of two")
     return OperatorState(name, mode, codec, index.uint(4), index.uint(8), index.uint(4), index.uint(4))
 
 
@@ -583,8 +593,6 @@ def read_metadata(directory: str) -> Metadata:
     """Reads `_metadata` of a folder `chk-N`; N must be the checkpoint of the header (2.6)."""
     where = os.path.join(directory, "_metadata")
     header, index = open_stream(read_file(where), METADATA, where)
-    if header.subtask != NO_SUBTASK:
-        malformed(f"{where} is metadata but has subtask {header.subtask}")
     if index.pos != 40:
         malformed(f"{where} is metadata but has blocks")
     job, triggered, completed = index.name(), index.uint(8), index.uint(8)
@@ -595,7 +603,8 @@ def read_metadata(directory: str) -> Metadata:
     index.finish()
     different_names([operator.uid for operator in operators], "operator", where)
     if header.checkpoint != checkpoint_number(directory):
-        mismatch(f"{where} is of checkpoint {header.checkpoint}, not of that of its folder")
+        message = f"{where} is of checkpoint {header.checkpoint}, not of that of its folder"
+        raise Refused("StoreError::Mismatch", message)
     return Metadata(header, job, triggered, completed, max_parallelism, assigner, operators)
 
 
@@ -633,6 +642,8 @@ def load(directory: str) -> Tuple[Metadata, List[Loaded]]:
             what = f"of subtask {number} of {operator.uid!r}"
             if subtask.keyed:
                 stream = load_stream(directory, subtask.keyed, open_keyed, f"the keyed stream {what}")
+                if stream.header.subtask != number:
+                    mismatch(f"{stream.where} is of subtask {stream.header.subtask}, not {number}")
                 if stream.scope != (meta.max_parallelism, meta.assigner, *subtask.groups):
                     mismatch(f"{stream.where} has other key groups or another assigner than the metadata")
                 loaded.append(agreed(meta, operator, number, stream, seen))
@@ -709,8 +720,8 @@ def latest(job: str) -> str:
     whole, damaged = [], []
     for directory in (os.path.join(job, name) for name in names):
         number = checkpoint_number(directory)
-        if number is None or not os.path.lexists(os.path.join(directory, "_metadata")):
-            continue
+        if number is None or not os.path.isfile(os.path.join(directory, "_metadata")):
+            continue  # what is not a regular file counts as missing (2.1)
         try:
             whole.append((read_metadata(directory).header.attempt, number, directory))
         except Refused as error:

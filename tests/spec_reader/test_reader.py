@@ -354,14 +354,19 @@ class Codecs(unittest.TestCase):
         self.assertEqual([inner.count for inner in value], [65_536] * 1000)
 
     def test_refused_codecs(self):
-        for bad in (codec("u65"), codec("u8", version=2), codec("u8", codec("u8")), codec("option")):
-            self.refuses("StateError::IncompatibleSchema", bad, "00")
-        self.refuses("FormatError::Codec", codec("user", parameters=text("t") + bytes(5)), "00")
+        u8 = codec("u8")
+        bad = [codec("u65"), codec("u8", version=2), codec("u8", u8), codec("u8", parameters=b"x")]
+        bad += [codec("option"), codec("map", u8), codec("tuple", u8), codec("tuple", *[u8] * 7)]
+        for parameters in (b"", text("t") + bytes(3), text("t") + bytes(5), b"\1\0\xff" + bytes(4)):
+            bad.append(codec("user", parameters=parameters))
+        for snapshot in bad:
+            self.refuses("StateError::IncompatibleSchema", snapshot, "00" * 9)
+        self.assertEqual(self.value(codec("tuple", *[u8] * 6), "00" * 6), [0] * 6)
         deep = codec("u8")
         for _ in range(15):
             deep = codec("option", deep)
         self.assertEqual(self.value(deep, "00"), None)
-        self.refuses("CodecError::Invalid", codec("option", deep), "00")
+        self.refuses("FormatError::Codec", codec("option", deep), "00")
 
 
 class Rules(Case):
@@ -404,7 +409,7 @@ class Rules(Case):
         for fields in cases:
             self.refuses("FormatError::Malformed", metadata(**{"handle": inline(GOOD), **fields}))
         self.refuses("FormatError::Codec", metadata(b"\1" + struct.pack("<QI", 2**63, 0)))
-        self.refuses("RestoreError::Mismatch", metadata(inline(GOOD)), number=2)
+        self.refuses("StoreError::Mismatch", metadata(inline(GOOD)), number=2)
 
     def test_files(self):
         folder = self.write(metadata(in_file("chk-1/s", GOOD)))
@@ -415,8 +420,24 @@ class Rules(Case):
         self.refuses("StorageError::Truncated", metadata(in_file("chk-1/s", GOOD)))
         self.write(GOOD[:-1] + b"x", name="s")
         self.refuses("StorageError::SealMismatch", metadata(in_file("chk-1/s", GOOD)))
+        self.refuses("StorageError::NotFound", metadata(in_file("chk-1", GOOD)))
         for path in ("../job/chk-1/s", "/etc/hosts", "chk-1//s"):
             self.refuses("FormatError::Malformed", metadata(in_file(path, GOOD)))
+
+    def test_short_streams(self):
+        for length in (0, 3, 39):
+            seal = GOOD[:length][-4:].ljust(4, b"\0")
+            handle = b"\1" + struct.pack("<Q", length) + seal + GOOD[:length]
+            self.refuses("FormatError::Truncated", metadata(handle))
+        self.refuses("FormatError::Truncated", metadata(inline(GOOD[:63])))
+
+    def test_subtask_of_the_kind(self):
+        for data, flags in ((keyed([], subtask=reader.NO_SUBTASK), 1), (operator([], subtask=reader.NO_SUBTASK), 2)):
+            self.refuses_stream("FormatError::Malformed", data, flags)
+
+    def test_blocks_without_entries(self):
+        data = keyed([(0, 0, 0, 0, b""), (0, 0, 1, 1, ENTRY_A), (0, 2, 0, 0, b"")])
+        self.assertEqual(len(self.rows(self.write(metadata(inline(data))))), 3)
 
     def test_keyed_index(self):
         block = (0, 0, 0, 1, ENTRY_A)
@@ -427,9 +448,11 @@ class Rules(Case):
         bad += [keyed([block, (0, 0, 0, 1, ENTRY_BE)]), keyed([(0, 2, 0, 1, ENTRY_BE), block])]
         unit, number = codec("unit"), codec("u64")
         bad += [keyed([], states=[("n", 6, unit, number)]), keyed([], states=[("n", 1, unit, number)] * 2)]
-        bad += [keyed([], states=[("n", 2, unit, number)]), keyed([], groups=(3, 2)), keyed([], groups=(0, 4))]
+        bad += [keyed([], groups=(3, 2)), keyed([], groups=(0, 4))]
         for data in bad:
             self.refuses_stream("FormatError::Malformed", data)
+        for kind, value in ((2, number), (3, codec("vec", number))):
+            self.refuses_stream("StateError::IncompatibleSchema", keyed([], states=[("n", kind, unit, value)]))
         gap = keyed([block])
         bad_ends = stream(2, gap[40:50] + b"gap", gap[50:-24])
         self.assertIn("the blocks", self.refuses_stream("FormatError::Malformed", bad_ends))
@@ -469,11 +492,12 @@ class Rules(Case):
             handles = struct.pack("<BHH", 1, 0, 1) + inline(left) + struct.pack("<BHH", 1, 2, 3) + inline(right)
             return metadata(operators=[text("op") + struct.pack("<H", 2) + handles])
 
-        left, right = keyed([(0, 0, 0, 1, ENTRY_A)], groups=(0, 1)), keyed([(0, 2, 0, 1, ENTRY_BE)], groups=(2, 3))
+        left, right = keyed([(0, 0, 0, 1, ENTRY_A)], groups=(0, 1)), keyed([(0, 2, 0, 1, ENTRY_BE)], groups=(2, 3), subtask=1)
         self.assertEqual(len(self.rows(self.write(two(left, right)))), 4)
-        self.refuses("RestoreError::Mismatch", two(left, keyed([], key="u8", groups=(2, 3))))
+        self.refuses("RestoreError::Mismatch", two(left, keyed([], key="u8", groups=(2, 3), subtask=1)))
         other = [("n", 1, codec("unit"), codec("u32"))]
-        self.refuses("RestoreError::Mismatch", two(left, keyed([], states=other, groups=(2, 3))))
+        self.refuses("RestoreError::Mismatch", two(left, keyed([], states=other, groups=(2, 3), subtask=1)))
+        self.refuses("RestoreError::Mismatch", two(left, keyed([(0, 2, 0, 1, ENTRY_BE)], groups=(2, 3))))
 
     def test_operator_state(self):
         u8 = codec("u8")
@@ -484,7 +508,8 @@ class Rules(Case):
         self.assertEqual(listed, [("a", "split", 7), ("a", "split", 8), ("c", "broadcast", [1, 2])])
         cases = [
             ("FormatError::Malformed", ("a", 3, u8, 0, b"")),
-            ("FormatError::Malformed", ("a", 2, u8, 0, b"")),
+            ("StateError::IncompatibleSchema", ("a", 2, u8, 0, b"")),
+            ("StateError::IncompatibleSchema", ("a", 2, codec("tuple", u8, u8, u8), 0, b"")),
             ("FormatError::Malformed", ("a", 0, u8, 2, b"\x01\x07")),
             ("FormatError::Malformed", ("a", 0, u8, 0, b"\x01\x07")),
             ("CodecError::TrailingBytes", ("a", 0, u8, 1, b"\x02\x07\x08")),
@@ -514,6 +539,7 @@ class Latest(Case):
     def test_what_is_no_candidate(self):
         newest = self.checkpoint(2, 1)
         os.mkdir(os.path.join(self.job, "chk-3"))
+        os.makedirs(os.path.join(self.job, "chk-4", "_metadata"))
         for name in ("chk-07", "chk-0", "chk-٣", "chk-99999999999999999999", ".tmp-chk-9-1-1"):
             os.mkdir(os.path.join(self.job, name))
             with open(os.path.join(self.job, name, "_metadata"), "wb"):
@@ -532,7 +558,7 @@ class Latest(Case):
     def test_metadata_of_another_folder(self):
         self.checkpoint(1, 1)
         self.write(metadata(inline(GOOD), checkpoint=1), 2)
-        self.assertIn("RestoreError::Mismatch", self.refusal())
+        self.assertIn("StoreError::Mismatch", self.refusal())
 
     def test_missing_stream(self):
         older = self.checkpoint(1, 1)

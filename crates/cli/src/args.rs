@@ -6,10 +6,9 @@ use std::time::Duration;
 use alluvium::coordinator::RestartStrategy;
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// Keeps the state of a stream job, kills nothing of it, and shows how.
+/// Runs stream jobs on real files with checkpoints.
 ///
-/// Runs a job on real files with checkpoints, so that it can be killed at any moment and resumed
-/// with exact results at another parallelism.
+/// Kill a job at any moment and resume it at another parallelism: the result is exact.
 ///
 /// Exit codes: 0 done, 1 the job failed, 2 wrong use, 3 bad data, 4 storage or system, 5 another
 /// process took over.

@@ -110,8 +110,8 @@ impl fmt::Display for AbortReason {
 pub enum JobFailure {
     /// More checkpoints in a row failed than are tolerable.
     #[error(
-        "{failed} checkpoints failed in a row where {tolerable} are tolerable, the last one, \
-         checkpoint {checkpoint}, because {reason}"
+        "checkpoint {checkpoint} failed, which makes {failed} in a row where {tolerable} are \
+         tolerable: {reason}"
     )]
     TooManyFailedCheckpoints {
         /// How many failed since the last one that completed.

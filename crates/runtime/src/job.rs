@@ -276,17 +276,22 @@ fn next_beginning(
     let next = CheckpointStore::next_id(&entries).max(previous.next);
     let known: Vec<CheckpointId> =
         previous.retained.iter().map(|metadata| metadata.properties.checkpoint).collect();
-    let retained: Vec<CheckpointMetadata> = entries
-        .into_iter()
-        .filter_map(|entry| match entry.status {
-            CheckpointStatus::Complete(metadata) => Some(*metadata),
-            _ => None,
-        })
-        .filter(|metadata| {
-            let properties = &metadata.properties;
-            properties.attempt >= first || known.contains(&properties.checkpoint)
-        })
-        .collect();
+    let mut retained: Vec<CheckpointMetadata> = Vec::new();
+    for entry in entries {
+        match entry.status {
+            CheckpointStatus::Complete(metadata) => {
+                let properties = &metadata.properties;
+                if properties.attempt >= first || known.contains(&properties.checkpoint) {
+                    retained.push(*metadata);
+                }
+            }
+            // One of this process, perhaps its newest: an older one is not what the job had.
+            CheckpointStatus::Damaged(error) if entry.checkpoint >= previous.next => {
+                return Err(error.into());
+            }
+            _ => {}
+        }
+    }
     let newest = retained.iter().rfind(|metadata| metadata.properties.attempt >= first);
     let point = match newest {
         Some(newest) => {

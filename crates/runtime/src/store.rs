@@ -115,6 +115,21 @@ impl CheckpointStore {
         Ok(check_attempt(&*self.storage, attempt)?)
     }
 
+    /// After `commit` failed: whether the checkpoint exists all the same, because only the answer
+    /// was lost. When this says so, effects outside may follow.
+    ///
+    /// Errors: as [`CheckpointStore::commit`]; then it is not known.
+    pub fn exists_all_the_same(&self, metadata: &CheckpointMetadata) -> Result<bool, StoreError> {
+        match self.read(metadata.properties.checkpoint) {
+            Ok(found) if found == *metadata => {
+                check_attempt(&*self.storage, metadata.properties.attempt)?;
+                Ok(true)
+            }
+            Ok(_) | Err(StoreError::NotACheckpoint { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The metadata of a checkpoint.
     ///
     /// Errors: [`StoreError::NotACheckpoint`], [`StoreError::Damaged`],
@@ -152,8 +167,9 @@ impl CheckpointStore {
 
     /// Removes the files of acknowledged state that no checkpoint will use.
     ///
-    /// Errors: [`StoreError::Storage`].
-    pub fn discard(&self, state: &SubtaskState) -> Result<(), StoreError> {
+    /// Errors: [`StoreError::Storage`]; with [`StorageError::Fenced`] nothing was removed.
+    pub fn discard(&self, own: AttemptId, state: &SubtaskState) -> Result<(), StoreError> {
+        check_attempt(&*self.storage, own)?;
         self.delete_files(state.streams())
     }
 
@@ -166,11 +182,7 @@ impl CheckpointStore {
         let checkpoint = metadata.properties.checkpoint;
         self.storage.delete(&JobLayout::metadata(checkpoint))?;
         self.delete_files(metadata.streams())?;
-        let dir = JobLayout::checkpoint_dir(checkpoint);
-        if self.storage.list(Some(&dir))?.is_empty() {
-            self.storage.delete_dir(&dir)?;
-        }
-        Ok(())
+        self.remove_empty_dir(checkpoint)
     }
 
     fn delete_files<'a>(
@@ -183,10 +195,14 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Removes the folder of an aborted checkpoint if nothing is left in it.
+    /// Removes the folder of a checkpoint if nothing is left in it. Only where a lock keeps others
+    /// from filling it between the look and the removal; object stores have no folders anyway.
     ///
     /// Errors: [`StoreError::Storage`].
     pub fn remove_empty_dir(&self, checkpoint: CheckpointId) -> Result<(), StoreError> {
+        if self.lock.is_none() {
+            return Ok(());
+        }
         let dir = JobLayout::checkpoint_dir(checkpoint);
         if self.storage.list(Some(&dir))?.is_empty() {
             self.storage.delete_dir(&dir)?;

@@ -76,8 +76,8 @@ impl Actions {
                 return Ok(reason != AbortReason::JobStopped);
             }
             Action::Discard { state } => {
-                let store = Arc::clone(&self.store);
-                self.clean_up(move || store.discard(&state));
+                let (store, attempt) = (Arc::clone(&self.store), self.attempt);
+                self.clean_up(move || store.discard(attempt, &state));
             }
             Action::DeleteCheckpoint { metadata } => {
                 let (store, attempt) = (Arc::clone(&self.store), self.attempt);
@@ -108,11 +108,9 @@ impl Actions {
                     Stored::Lost(error)
                 }
                 // The write may have happened although an error came back: look.
-                Err(error) => match store.read(checkpoint) {
-                    Ok(found) if found == metadata => Stored::Committed(checkpoint),
-                    Ok(_) | Err(StoreError::NotACheckpoint { .. }) => {
-                        Stored::CommitFailed(checkpoint, error.to_string())
-                    }
+                Err(error) => match store.exists_all_the_same(&metadata) {
+                    Ok(true) => Stored::Committed(checkpoint),
+                    Ok(false) => Stored::CommitFailed(checkpoint, error.to_string()),
                     Err(_) => Stored::Lost(error),
                 },
             }

@@ -1,7 +1,7 @@
 //! Verifies a checkpoint to its last byte, and that its streams belong to it.
 
 use alluvium_core::{
-    CheckpointMetadata, KeyedStateHandle, MaxParallelism, OperatorState, OperatorStateHandle,
+    CheckpointMetadata, CheckpointProperties, KeyedStateHandle, OperatorState, OperatorStateHandle,
     StateHandle, SubtaskIndex,
 };
 use alluvium_format::keyed::KeyedReader;
@@ -16,11 +16,11 @@ pub fn verify_checkpoint(
     metadata: &CheckpointMetadata,
     reader: &HandleReader,
 ) -> Result<(), RestoreError> {
-    let max = metadata.properties.max_parallelism;
+    let properties = &metadata.properties;
     for operator in &metadata.operators {
         for subtask in &operator.subtasks {
             if let Some(keyed) = &subtask.keyed {
-                verify_keyed(operator, subtask.index, keyed, max, reader)?;
+                verify_keyed(operator, subtask.index, keyed, properties, reader)?;
             }
             if let Some(state) = &subtask.operator {
                 verify_operator(operator, subtask.index, state, reader)?;
@@ -41,9 +41,10 @@ fn verify_keyed(
     operator: &OperatorState,
     subtask: SubtaskIndex,
     handle: &KeyedStateHandle,
-    max: MaxParallelism,
+    properties: &CheckpointProperties,
     reader: &HandleReader,
 ) -> Result<(), RestoreError> {
+    let max = properties.max_parallelism;
     let stream = name_of(&handle.stream, operator, subtask);
     let bytes = reader.open(&handle.stream)?;
     let damaged = |source| RestoreError::Damaged { stream: stream.clone(), source };
@@ -55,6 +56,7 @@ fn verify_keyed(
         ("operator", operator.uid.to_string(), header.uid.to_string()),
         ("subtask", subtask.to_string(), found_subtask.unwrap_or_default()),
         ("max parallelism", max.to_string(), header.max_parallelism.to_string()),
+        ("key-group assigner", properties.assigner.to_string(), header.assigner.to_string()),
         ("key-group range", handle.key_groups.to_string(), header.key_groups.to_string()),
     ];
     compare(&stream, pairs)

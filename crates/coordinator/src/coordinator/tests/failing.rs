@@ -143,8 +143,8 @@ fn with_nothing_tolerable_the_first_failure_fails_the_job() {
     let expected = [aborted(1, AbortReason::Expired), fail_job(1, 0, 1, AbortReason::Expired)];
     script.step(60, TICK, &expected);
     let Action::FailJob { reason } = &expected[1] else { panic!() };
-    let text = "1 checkpoints failed in a row where 0 are tolerable, the last one, checkpoint 1, \
-                because not all tasks acknowledged in time";
+    let text = "checkpoint 1 failed, which makes 1 in a row where 0 are tolerable: not all tasks \
+                acknowledged in time";
     assert_eq!(reason.to_string(), text);
 }
 
