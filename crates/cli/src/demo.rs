@@ -10,6 +10,7 @@ use alluvium::storage;
 
 use crate::args::{BackendName, DemoOptions};
 use crate::error::CliError;
+use crate::input;
 use crate::jobs::flights::{Departures, table_of};
 
 /// Records per second while the job is to be killed, so that it does not end first.
@@ -42,6 +43,7 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<(), CliError> {
                      fs-nested";
         return Err(CliError::Usage(usage.to_owned()));
     }
+    input::check(std::slice::from_ref(&options.input))?;
     let temporary = tempfile::tempdir().map_err(system("make a temporary folder"))?;
     let dir = options.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
     let mut demo = Demo { options: options.clone(), dir, steps: Vec::new() };

@@ -120,16 +120,6 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         }
         self.tables.get(usize::from(id.index)).ok_or(StateError::ForeignHandle)
     }
-
-    fn registered_mut(
-        &mut self,
-        id: alluvium_state::StateId,
-    ) -> Result<&mut Registered<K>, StateError> {
-        if id.backend != self.number {
-            return Err(StateError::ForeignHandle);
-        }
-        self.tables.get_mut(usize::from(id.index)).ok_or(StateError::ForeignHandle)
-    }
 }
 
 impl<K> Registered<K> {

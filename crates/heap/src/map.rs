@@ -70,7 +70,15 @@ pub trait StateMap<K, N, S> {
     fn get_mut(&mut self, probe: Probe<'_, K, N>) -> Option<&mut S>;
 
     /// Sets the state of a pair and says whether it was absent.
-    fn insert(&mut self, probe: Probe<'_, K, N>, state: S) -> bool;
+    fn insert(&mut self, probe: Probe<'_, K, N>, state: S) -> bool {
+        let before = self.len();
+        let mut state = Some(state);
+        let slot = self.get_or_insert_with(probe, || take(&mut state));
+        if let Some(state) = state {
+            *slot = state;
+        }
+        self.len() > before
+    }
 
     /// Removes the state of a pair.
     fn remove(&mut self, probe: Probe<'_, K, N>);

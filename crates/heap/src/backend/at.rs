@@ -249,10 +249,14 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
     }
 
     fn clear<S: StateRef<Namespace = N>>(&mut self, state: S) -> Result<(), StateError> {
-        let (hash, key, namespace, group) = (self.hash, self.key, self.namespace, self.group);
-        let hasher = self.backend.hasher.clone();
-        let probe = Probe { hash, key, namespace, hasher: &hasher };
-        let registered = self.backend.registered_mut(state.id())?;
-        registered.remove::<N>(group, probe).ok_or(StateError::ForeignHandle)
+        let (hash, key, namespace, id) = (self.hash, self.key, self.namespace, state.id());
+        let backend = &mut *self.backend;
+        if id.backend != backend.number {
+            return Err(StateError::ForeignHandle);
+        }
+        let registered =
+            backend.tables.get_mut(usize::from(id.index)).ok_or(StateError::ForeignHandle)?;
+        let probe = Probe { hash, key, namespace, hasher: &backend.hasher };
+        registered.remove::<N>(self.group, probe).ok_or(StateError::ForeignHandle)
     }
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::{Probe, StateMap, take};
+use super::{Probe, StateMap};
 use crate::TableHasher;
 
 /// Segments of a chunk.
@@ -228,16 +228,6 @@ impl<K: Eq + Hash + Clone, N: Eq + Hash + Clone, S: Clone> StateMap<K, N, S>
         let same =
             |(key, namespace, _): &Slot<K, N, S>| key == probe.key && namespace == probe.namespace;
         self.segment_mut(probe.hash)?.find_mut(probe.hash, same).map(|(_, _, state)| state)
-    }
-
-    fn insert(&mut self, probe: Probe<'_, K, N>, state: S) -> bool {
-        let before = self.len;
-        let mut state = Some(state);
-        let slot = self.get_or_insert_with(probe, || take(&mut state));
-        if let Some(state) = state {
-            *slot = state;
-        }
-        self.len > before
     }
 
     fn remove(&mut self, probe: Probe<'_, K, N>) {

@@ -11,7 +11,7 @@ use std::hash::Hash;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::{Probe, StateMap, take};
+use super::{Probe, StateMap};
 use crate::TableHasher;
 
 /// Nested hash tables: one inner table per namespace.
@@ -85,16 +85,6 @@ impl<K: Eq + Hash + Clone, N: Eq + Hash + Clone, S> StateMap<K, N, S> for Nested
     fn get_mut(&mut self, probe: Probe<'_, K, N>) -> Option<&mut S> {
         let inner = self.inner_mut(probe.namespace, probe.hasher)?;
         inner.find_mut(probe.hash, |(key, _)| key == probe.key).map(|(_, state)| state)
-    }
-
-    fn insert(&mut self, probe: Probe<'_, K, N>, state: S) -> bool {
-        let before = self.len;
-        let mut state = Some(state);
-        let slot = self.get_or_insert_with(probe, || take(&mut state));
-        if let Some(state) = state {
-            *slot = state;
-        }
-        self.len > before
     }
 
     fn remove(&mut self, probe: Probe<'_, K, N>) {

@@ -9,11 +9,8 @@ use alluvium::state::{
 };
 
 use super::Flight;
-use super::table::{Row, row_of};
+use super::table::{LAST_DELAYS, Row, row_of};
 use crate::jobs::Rows;
-
-/// How many of the last known delays are kept.
-pub(super) const LAST_DELAYS: usize = 10;
 
 /// Sum, number and maximum of the known delays.
 #[derive(Debug, Clone, Copy)]

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::operator::LAST_DELAYS;
 use super::{Departures, Flight};
 
 /// First line of the table.
 pub const TABLE_HEADER: &str =
     "tailnum,flights,last_dest,last_delays,dest_counts,total_distance,mean_delay,max_delay";
+
+/// How many of the last known delays are kept.
+pub(super) const LAST_DELAYS: usize = 10;
 
 /// What is known of one aircraft.
 #[derive(Debug, Default)]
