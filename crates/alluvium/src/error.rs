@@ -79,7 +79,7 @@ impl From<&JobError> for ErrorKind {
             JobError::Checkpoints(_) => Self::Unavailable,
             JobError::Store(error) => error.into(),
             JobError::Restore { source, .. } => (&**source).into(),
-            JobError::Lost => Self::Internal,
+            JobError::Internal { .. } => Self::Internal,
             _ => Self::Invalid,
         }
     }

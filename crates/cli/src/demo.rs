@@ -46,6 +46,10 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<(), CliError> {
     input::check(std::slice::from_ref(&options.input))?;
     let temporary = tempfile::tempdir().map_err(system("make a temporary folder"))?;
     let dir = options.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
+    if ["output", "checkpoints"].iter().any(|name| dir.join(name).exists()) {
+        let usage = format!("--keep {} has results of an earlier run: name another", dir.display());
+        return Err(CliError::Usage(usage));
+    }
     let mut demo = Demo { options: options.clone(), dir, steps: Vec::new() };
     println!(
         "The flights job reads the 2013 departures of New York City and keeps, for each aircraft,\n\

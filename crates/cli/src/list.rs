@@ -1,5 +1,6 @@
 //! `alluvium list`.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,16 +10,30 @@ use alluvium::storage::{self, JobLayout, Storage};
 
 use crate::error::CliError;
 
+/// Prints a line; a reader that went away is no error.
+macro_rules! say {
+    ($($line:tt)*) => {
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    };
+}
+
+/// Seconds from 1970-01-01 to 10000-01-01 UTC.
+const YEAR_10000_S: u64 = 253_402_300_800;
+
 pub(crate) fn list(uri: &str) -> Result<(), CliError> {
     let root = storage::open_existing(uri)?;
     let jobs = stores(&root)?;
     if jobs.is_empty() {
-        println!("no checkpoints under {}", root.root());
+        say!("no checkpoints under {}", root.root());
         return Ok(());
     }
-    println!(
+    say!(
         "{:<20} {:>10}  {:<20} {:>14}  {:<12} operators",
-        "job", "checkpoint", "completed", "state bytes", "status"
+        "job",
+        "checkpoint",
+        "completed",
+        "state bytes",
+        "status"
     );
     for store in jobs {
         for entry in store.list()? {
@@ -27,17 +42,17 @@ pub(crate) fn list(uri: &str) -> Result<(), CliError> {
                 CheckpointStatus::Complete(metadata) => {
                     let (time, bytes) = (time_of(&metadata), metadata.state_len_bytes());
                     let operators = operators_of(&metadata);
-                    println!(
+                    say!(
                         "{job:<20} {id:>10}  {time:<20} {bytes:>14}  {:<12} {operators}",
                         "complete"
                     );
                 }
                 CheckpointStatus::Unfinished => {
-                    println!("{job:<20} {id:>10}  {:<20} {:>14}  {:<12} -", "-", "-", "incomplete");
+                    say!("{job:<20} {id:>10}  {:<20} {:>14}  {:<12} -", "-", "-", "incomplete");
                 }
                 CheckpointStatus::Damaged(error) => {
                     let (dash, status) = ("-", "damaged");
-                    println!("{job:<20} {id:>10}  {dash:<20} {dash:>14}  {status:<12} {error}");
+                    say!("{job:<20} {id:>10}  {dash:<20} {dash:>14}  {status:<12} {error}");
                 }
             }
         }
@@ -85,8 +100,11 @@ fn job_in(folder: &Arc<dyn Storage>, name: &str) -> Result<JobId, CliError> {
 fn time_of(metadata: &CheckpointMetadata) -> String {
     let completed = Duration::from_millis(metadata.properties.completed_at_ms);
     match UNIX_EPOCH.checked_add(completed) {
-        Some(time) => humantime::format_rfc3339_seconds(time).to_string(),
-        None => "-".to_owned(),
+        // Beyond the year 9999 there is no such text.
+        Some(time) if completed.as_secs() < YEAR_10000_S => {
+            humantime::format_rfc3339_seconds(time).to_string()
+        }
+        _ => "-".to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a person sees while a job runs.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,7 +48,7 @@ impl Progress {
     }
 
     /// Shows a count until the future that this goes with is done.
-    pub(crate) async fn follow(&self, records: Arc<AtomicU64>) {
+    pub(crate) async fn follow(&self, records: Arc<AtomicU64>) -> Infallible {
         loop {
             if let Some(bar) = &self.bar {
                 bar.set_message(format!("{} records", records.load(Ordering::Relaxed)));

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::actions::{Actions, Stored};
+use crate::error::{internal, panic_text};
 use crate::operator::{KeyedOperator, Pipeline};
 use crate::restore::RestorePoint;
 use crate::task::{Command, Report};
@@ -57,7 +58,9 @@ pub(crate) struct Tasks<R> {
 
 impl<R: Send + 'static> Tasks<R> {
     fn name(&self, id: tokio::task::Id) -> Result<TaskId, JobError> {
-        self.names.get(&id).cloned().ok_or(JobError::Lost)
+        let reason = || format!("task {id} has no name");
+        let lost = || JobError::Internal { what: "a task", reason: reason() };
+        self.names.get(&id).cloned().ok_or_else(lost)
     }
 
     fn ended(
@@ -69,11 +72,10 @@ impl<R: Send + 'static> Tasks<R> {
             Ok((id, Err(source))) => Err(JobError::Task { task: self.name(id)?, source }),
             Err(error) => {
                 let task = self.name(error.id())?;
-                let Ok(panic) = error.try_into_panic() else { return Err(JobError::Lost) };
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-                let message = text.unwrap_or("without a message").to_owned();
-                Err(JobError::Panic { task, message })
+                match error.try_into_panic() {
+                    Ok(panic) => Err(JobError::Panic { task, message: panic_text(&*panic) }),
+                    Err(error) => Err(internal("a task", error)),
+                }
             }
         }
     }
@@ -109,7 +111,7 @@ where
     let tasks = match built {
         Ok(Ok(graph)) => graph.spawn(),
         Ok(Err(error)) => return failed(error),
-        Err(_) => return failed(JobError::Lost),
+        Err(error) => return failed(internal("the restore", error)),
     };
     let count = tasks.sources.len();
     let actions = Actions::new(store, id, config.clone());
@@ -178,6 +180,7 @@ impl<R: Send + 'static> Driver<R> {
                 self.tell(Event::CommitFailed { checkpoint, reason })
             }
             Stored::Lost(error) => Err(JobError::Store(error)),
+            Stored::Panicked(error) => Err(error),
             Stored::CleanUpFailed(reason) => {
                 (self.config.listener)(&JobEvent::CleanUpFailed { reason });
                 Ok(())

@@ -142,18 +142,27 @@ pub enum JobError {
     /// A number of the configuration is outside its domain.
     #[error("{0}")]
     KeyGroup(#[from] alluvium_core::KeyGroupError),
-    /// The task system lost a task, which is a bug.
-    #[error("a task ended without saying why")]
-    Lost,
+    /// Something of the runtime itself panicked or ended, which is a bug.
+    #[error("{what} ended unexpectedly: {reason}")]
+    Internal {
+        /// What ended.
+        what: &'static str,
+        /// What is known of it.
+        reason: String,
+    },
 }
 
 impl JobError {
     /// Whether starting the job again could help.
     pub(crate) fn may_restart(&self) -> bool {
         match self {
-            Self::Task { .. } | Self::Panic { .. } | Self::Checkpoints(_) | Self::Lost => true,
-            Self::Store(StoreError::Storage(error)) => {
-                !matches!(error, StorageError::Fenced { .. } | StorageError::Locked { .. })
+            Self::Task { .. }
+            | Self::Panic { .. }
+            | Self::Checkpoints(_)
+            | Self::Internal { .. } => true,
+            Self::Store(StoreError::Storage(error)) => is_passing(error),
+            Self::Restore { source, .. } => {
+                matches!(&**source, RestoreError::Storage(error) if is_passing(error))
             }
             _ => false,
         }
@@ -163,4 +172,25 @@ impl JobError {
     pub fn is_fenced(&self) -> bool {
         matches!(self, Self::Store(StoreError::Storage(StorageError::Fenced { .. })))
     }
+}
+
+/// Whether the storage may do next time what it did not do now.
+const fn is_passing(error: &StorageError) -> bool {
+    matches!(error, StorageError::Io { .. } | StorageError::Remote { .. })
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
+}
+
+/// The error for work on the blocking pool that did not come back.
+pub(crate) fn internal(what: &'static str, error: tokio::task::JoinError) -> JobError {
+    let reason = match error.try_into_panic() {
+        Ok(panic) => panic_text(&*panic),
+        Err(error) => error.to_string(),
+    };
+    JobError::Internal { what, reason }
 }

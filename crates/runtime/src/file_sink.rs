@@ -2,27 +2,31 @@
 //!
 //! Between two barriers lines go to a *pending* file that nobody sees. A barrier makes it durable
 //! and puts its name into the checkpoint; the completion of the checkpoint moves it to its final
-//! name. A restore moves what the checkpoint had pre-committed, and removes the rest.
+//! name. A restore moves what the checkpoint had pre-committed, and sets aside what was committed
+//! after it.
 //!
 //! Files below the output folder:
 //! ```text
-//! updates/part-<checkpoint>-<subtask>.csv              committed
-//! updates/pending-<attempt>/<checkpoint>-<subtask>.csv  pre-committed
-//! updates/superseded-<attempt>/part-...                 committed after the checkpoint that was
-//!                                                      restored: replaced, and kept aside
+//! updates/part-<checkpoint>-<subtask>.csv            committed
+//! updates/pending-<attempt>/<number>-<subtask>.csv   pre-committed
+//! updates/superseded-<attempt>/part-...              committed after the checkpoint that this
+//!                                                    attempt restored: replaced, kept aside
 //! ```
 //!
 //! Invariants:
 //! - a file below `updates/` that begins with `part-` belongs to a completed checkpoint;
-//! - each line of the input is in the part files once, however often the job was killed, as long as
-//!   each restore begins from the newest checkpoint or an older one is chosen by name.
+//! - each line of the input is in the part files once, however often the job was killed;
+//! - nothing that an older checkpoint may need is removed before a checkpoint of this attempt is
+//!   complete, and committed files are never removed.
+
+mod recovery;
 
 use std::io::Write;
 use std::sync::Arc;
 
 use alluvium_core::{AttemptId, CheckpointId, PathError, StoragePath, SubtaskIndex};
 use alluvium_state::{ListStateDescriptor, OperatorListState, OperatorStateBackend};
-use alluvium_storage::{Storage, StorageError, StorageWriter};
+use alluvium_storage::{Storage, StorageWriter};
 
 use crate::TaskError;
 use crate::operator::{OperatorContext, Sink};
@@ -39,13 +43,17 @@ pub struct FileSink {
     attempt: AttemptId,
     subtask: SubtaskIndex,
     restored: Option<CheckpointId>,
+    restored_attempt: Option<AttemptId>,
     pending: Option<OperatorListState<Transaction>>,
     /// Lines since the last barrier.
     open: Option<Box<dyn StorageWriter>>,
     open_name: String,
     /// Pre-committed and not yet committed, oldest first.
     waiting: Vec<Transaction>,
-    opened: u64,
+    /// The highest number of a pending file of this subtask.
+    last_number: u64,
+    /// Whether pending files of earlier attempts may still be needed.
+    keeps_older: bool,
 }
 
 impl FileSink {
@@ -56,60 +64,41 @@ impl FileSink {
             attempt: context.attempt,
             subtask: context.subtask,
             restored: context.restored,
+            restored_attempt: context.restored_attempt,
             pending: None,
             open: None,
             open_name: String::new(),
             waiting: Vec::new(),
-            opened: 0,
+            last_number: 0,
+            keeps_older: true,
         }
     }
 
-    fn pending_dir(attempt: AttemptId) -> String {
-        format!("pending-{attempt}")
+    /// One subtask does what is to be done once.
+    fn is_first(&self) -> bool {
+        self.subtask == SubtaskIndex::new(0)
     }
 
-    /// Moves a pre-committed file to its final name; fine when that was done before.
-    fn finish(&self, (pending, part, _): &Transaction) -> Result<(), TaskError> {
-        let (from, to) = (path(pending)?, path(part)?);
-        match self.output.rename(&from, &to) {
-            Ok(()) => Ok(()),
-            Err(StorageError::AlreadyExists { .. }) => Ok(self.output.delete(&from)?),
-            Err(StorageError::NotFound { .. }) => {
-                self.output.len_bytes(&to).map(drop).map_err(|_| {
-                    let root = self.output.root();
-                    format!("output {root}/{to} is lost: neither it nor {from} exists").into()
-                })
-            }
-            Err(error) => Err(error.into()),
-        }
+    fn pending_dir(&self) -> String {
+        format!("pending-{}", self.attempt)
     }
 
-    /// Sets aside parts that were committed after the restored checkpoint, and removes the pending
-    /// files of earlier attempts. Only subtask 0 does this.
-    fn recover(&self) -> Result<(), TaskError> {
-        let updates = StoragePath::new(UPDATES_DIR)?;
-        let restored = self.restored.map_or(0, CheckpointId::get);
-        for entry in self.output.list(Some(&updates))? {
-            if checkpoint_of_part(&entry.name).is_some_and(|checkpoint| checkpoint > restored) {
-                let aside = format!("superseded-{}/{}", self.attempt, entry.name);
-                self.output.rename(&updates.join(&entry.name)?, &updates.join(&aside)?)?;
-            }
-            let attempt = entry.name.strip_prefix("pending-").and_then(|it| it.parse().ok());
-            if attempt.is_some_and(|attempt: u32| attempt < self.attempt.get()) {
-                self.output.delete_dir(&updates.join(&entry.name)?)?;
-            }
-        }
-        Ok(())
+    /// The writer of the open transaction, begun if there is none.
+    fn writer(&mut self) -> Result<&mut Box<dyn StorageWriter>, TaskError> {
+        let writer = if let Some(writer) = self.open.take() {
+            writer
+        } else {
+            self.last_number += 1;
+            let (dir, number, subtask) = (self.pending_dir(), self.last_number, self.subtask);
+            self.open_name = format!("{dir}/{number}-{subtask}.csv");
+            self.output.writer(&path(&self.open_name)?)?
+        };
+        Ok(self.open.insert(writer))
     }
 }
 
 fn path(below: &str) -> Result<StoragePath, PathError> {
     StoragePath::new(&format!("{UPDATES_DIR}/{below}"))
-}
-
-/// The checkpoint in the name of a part: `part-<checkpoint>-<subtask>.csv`.
-fn checkpoint_of_part(name: &str) -> Option<u64> {
-    name.strip_prefix("part-")?.split_once('-')?.0.parse().ok()
 }
 
 impl Sink for FileSink {
@@ -119,13 +108,16 @@ impl Sink for FileSink {
         let descriptor = ListStateDescriptor::<Transaction>::new("pending-files");
         let pending = state.union_list_state(descriptor)?;
         // Union state: every subtask sees the files of all. One of them finishes the work of the
-        // last run, so that it is done once and before anything is removed.
-        if self.subtask == SubtaskIndex::new(0) {
+        // last run, so that it is done once and before anything is set aside.
+        if self.is_first() {
+            self.bring_back()?;
             for transaction in state.items(pending)? {
                 self.finish(transaction)?;
             }
-            self.recover()?;
+            self.set_aside()?;
         }
+        // Attempts are counted anew with new checkpoints: files of that number may be here.
+        self.last_number = self.highest_pending()?;
         state.update(pending, Vec::new())?;
         self.pending = Some(pending);
         Ok(())
@@ -137,16 +129,7 @@ impl Sink for FileSink {
             lines.push_str(record);
             lines.push('\n');
         }
-        if self.open.is_none() {
-            self.opened += 1;
-            self.open_name =
-                format!("{}/{}-{}.csv", Self::pending_dir(self.attempt), self.opened, self.subtask);
-            self.open = Some(self.output.writer(&path(&self.open_name)?)?);
-        }
-        if let Some(writer) = &mut self.open {
-            writer.write_all(lines.as_bytes())?;
-        }
-        Ok(())
+        Ok(self.writer()?.write_all(lines.as_bytes())?)
     }
 
     fn pre_commit(
@@ -170,7 +153,13 @@ impl Sink for FileSink {
             .into_iter()
             .partition(|(_, _, of)| *of <= checkpoint.get());
         self.waiting = later;
-        due.iter().try_for_each(|transaction| self.finish(transaction))
+        due.iter().try_for_each(|transaction| self.finish(transaction))?;
+        // A checkpoint of this attempt is complete: it is the latest from now on.
+        if self.keeps_older && self.is_first() {
+            self.remove_older_pending()?;
+            self.keeps_older = false;
+        }
+        Ok(())
     }
 }
 
@@ -179,3 +168,6 @@ impl std::fmt::Debug for FileSink {
         write!(f, "FileSink({}, subtask {})", self.output.root(), self.subtask)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,12 +8,15 @@ use std::time::Duration;
 use alluvium_coordinator::{
     CoordinatorConfig, JobPlan, RestartDecision, RestartStrategy, RestartTracker, StartPoint,
 };
-use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata, MaxParallelism, Parallelism};
+use alluvium_core::{
+    AssignerName, AttemptId, CheckpointId, CheckpointMetadata, MaxParallelism, Parallelism,
+};
 use alluvium_format::codec::{DefaultCodec, HasCodec};
 use alluvium_state::{StateBackend, StateKey};
 use alluvium_storage::{Storage, StreamPolicy};
 
 use crate::driver::{Attempt, run_attempt};
+use crate::error::internal;
 use crate::operator::{KeyedOperator, Pipeline};
 use crate::restore::RestorePoint;
 use crate::{CheckpointMode, CheckpointStatus, CheckpointStore, Clock, JobError, OperatorUids};
@@ -132,6 +135,7 @@ pub struct JobOutcome<R> {
 }
 
 /// The key-group numbers of a job and where it begins.
+#[derive(Debug, Clone)]
 struct Beginning {
     parallelism: Parallelism,
     point: Option<RestorePoint>,
@@ -157,21 +161,10 @@ where
 {
     let mut tracker = RestartTracker::new(config.restart);
     let (first, mut beginning) = blocking(&store, &config, first_beginning).await?;
-    let assigner = pipeline.assigner().name();
-    if let Some(point) = &beginning.point {
-        let (job, max) = (store.job(), beginning.parallelism.max());
-        point.check(job, max, assigner, &config.uids)?;
-    }
     let (mut attempt, mut restarts, mut checkpoints) = (first, 0, 0);
+    let assigner = pipeline.assigner().name();
     loop {
-        let plan = JobPlan {
-            job: store.job().clone(),
-            attempt,
-            max_parallelism: beginning.parallelism.max(),
-            assigner,
-            operators: config.uids.all().map(|uid| (uid.clone(), beginning.parallelism)).to_vec(),
-        };
-        let start = StartPoint { next: beginning.next, retained: beginning.retained.clone() };
+        check_point(&store, &config, &beginning, assigner)?;
         let run = Attempt {
             pipeline: Arc::clone(&pipeline),
             backend: backend.clone(),
@@ -179,27 +172,64 @@ where
             config: config.clone(),
             parallelism: beginning.parallelism,
             point: beginning.point.clone(),
-            plan,
-            start,
+            plan: plan_of(&store, &config, attempt, beginning.parallelism, assigner),
+            start: StartPoint { next: beginning.next, retained: beginning.retained.clone() },
         };
         let end = run_attempt::<K, B, P>(run).await;
         checkpoints += end.completed;
-        let error = match end.outcome {
+        let mut error = match end.outcome {
             Ok(results) => return Ok(JobOutcome { results, restarts, checkpoints }),
             Err(error) => error,
         };
-        let after_ms = match tracker.on_failure(config.clock.now_ms()) {
-            RestartDecision::Restart { after_ms } if error.may_restart() => after_ms,
-            _ => return Err(error),
+        // A storage that fails for a moment between two attempts counts like a failed attempt.
+        (attempt, beginning) = loop {
+            let after_ms = match tracker.on_failure(config.clock.now_ms()) {
+                RestartDecision::Restart { after_ms } if error.may_restart() => after_ms,
+                _ => return Err(error),
+            };
+            (config.listener)(&JobEvent::Restarting { error: &error, after_ms });
+            tokio::time::sleep(Duration::from_millis(after_ms)).await;
+            restarts += 1;
+            let previous = beginning.clone();
+            let next = move |store: &CheckpointStore, _: &JobConfig| {
+                next_beginning(store, first, attempt, previous)
+            };
+            match blocking(&store, &config, next).await {
+                Ok(next) => break next,
+                Err(next) => error = next,
+            }
         };
-        (config.listener)(&JobEvent::Restarting { error: &error, after_ms });
-        tokio::time::sleep(Duration::from_millis(after_ms)).await;
-        restarts += 1;
-        (attempt, beginning) = blocking(&store, &config, {
-            let previous = beginning;
-            move |store, config| next_beginning(store, config, first, previous)
-        })
-        .await?;
+    }
+}
+
+/// The checkpoint that an attempt begins from must fit the job.
+fn check_point(
+    store: &CheckpointStore,
+    config: &JobConfig,
+    beginning: &Beginning,
+    assigner: AssignerName,
+) -> Result<(), JobError> {
+    match &beginning.point {
+        Some(point) => {
+            point.check(store.job(), beginning.parallelism.max(), assigner, &config.uids)
+        }
+        None => Ok(()),
+    }
+}
+
+fn plan_of(
+    store: &CheckpointStore,
+    config: &JobConfig,
+    attempt: AttemptId,
+    parallelism: Parallelism,
+    assigner: AssignerName,
+) -> JobPlan {
+    JobPlan {
+        job: store.job().clone(),
+        attempt,
+        max_parallelism: parallelism.max(),
+        assigner,
+        operators: config.uids.all().map(|uid| (uid.clone(), parallelism)).to_vec(),
     }
 }
 
@@ -211,7 +241,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, JobError> {
     let (store, config) = (Arc::clone(store), config.clone());
     let done = tokio::task::spawn_blocking(move || work(&store, &config)).await;
-    done.unwrap_or(Err(JobError::Lost))
+    done.unwrap_or_else(|error| Err(internal("work for the storage", error)))
 }
 
 fn parallelism_of(
@@ -247,7 +277,11 @@ fn first_beginning(
         }
     };
     let entries = store.list()?;
-    let next = CheckpointStore::next_id(&entries);
+    // Also beyond a checkpoint of another root: what a sink has committed is named after ids.
+    let next = point
+        .as_ref()
+        .map_or(CheckpointId::FIRST, |point| point.metadata.properties.checkpoint.next());
+    let next = CheckpointStore::next_id(&entries).max(next);
     let restored = point.as_ref().filter(|point| point.storage.root() == store.storage().root());
     let restored = restored.map(|point| point.metadata.properties.checkpoint);
     // Older ones are subsumed in time; newer ones, which were passed over, are left alone.
@@ -267,10 +301,12 @@ fn first_beginning(
 /// from. The storage is asked and not memory: a commit whose answer was lost may have happened.
 fn next_beginning(
     store: &CheckpointStore,
-    _config: &JobConfig,
     first: AttemptId,
+    failed: AttemptId,
     previous: Beginning,
 ) -> Result<(AttemptId, Beginning), JobError> {
+    // A run that was replaced must not take the job back from the one that replaced it.
+    store.check_attempt(failed)?;
     let attempt = store.claim_attempt()?;
     let entries = store.list()?;
     let next = CheckpointStore::next_id(&entries).max(previous.next);

@@ -23,6 +23,8 @@ pub struct OperatorContext {
     pub attempt: AttemptId,
     /// The checkpoint that was restored; `None` at a fresh start.
     pub restored: Option<CheckpointId>,
+    /// The run of the job that wrote that checkpoint.
+    pub restored_attempt: Option<AttemptId>,
 }
 
 /// A record that belongs to a key.
@@ -87,7 +89,8 @@ pub trait KeyedOperator<B: KeyedStateBackend>: Send + 'static {
         output: &mut Vec<Self::Output>,
     ) -> Result<(), TaskError>;
 
-    /// All sources have ended; the job's last checkpoint comes next.
+    /// All sources have ended; the job's last checkpoint comes next. Called once, also when the
+    /// job is restored from a checkpoint that was taken afterwards.
     fn end_of_input(
         &mut self,
         _keyed: &mut B,

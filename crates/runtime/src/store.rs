@@ -13,11 +13,12 @@ mod verify;
 pub use listing::{CheckpointEntry, CheckpointStatus};
 pub use verify::verify_checkpoint;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use alluvium_core::{
-    AttemptId, CheckpointId, CheckpointMetadata, JobId, StateHandle, SubtaskState,
+    AttemptId, CheckpointId, CheckpointMetadata, JobId, StateHandle, StoragePath, SubtaskState,
 };
 use alluvium_format::metadata::{read_metadata, write_metadata};
 use alluvium_storage::{
@@ -85,6 +86,13 @@ impl CheckpointStore {
     /// Errors: [`StoreError::Storage`].
     pub fn claim_attempt(&self) -> Result<AttemptId, StoreError> {
         Ok(claim_attempt(&*self.storage)?)
+    }
+
+    /// Whether an attempt is still the newest.
+    ///
+    /// Errors: [`StoreError::Storage`] with [`StorageError::Fenced`] when it is not.
+    pub fn check_attempt(&self, own: AttemptId) -> Result<(), StoreError> {
+        Ok(check_attempt(&*self.storage, own)?)
     }
 
     /// Makes a checkpoint exist. When this returns, effects outside may follow.
@@ -170,7 +178,10 @@ impl CheckpointStore {
     /// Errors: [`StoreError::Storage`]; with [`StorageError::Fenced`] nothing was removed.
     pub fn discard(&self, own: AttemptId, state: &SubtaskState) -> Result<(), StoreError> {
         check_attempt(&*self.storage, own)?;
-        self.delete_files(state.streams())
+        self.delete_files(state.streams())?;
+        let files = state.streams().filter_map(StateHandle::file);
+        let dirs: BTreeSet<StoragePath> = files.filter_map(StoragePath::parent).collect();
+        dirs.iter().try_for_each(|dir| self.remove_if_empty(dir))
     }
 
     /// Removes a checkpoint: its metadata, then the files that are named in it, then its folder if
@@ -200,12 +211,12 @@ impl CheckpointStore {
     ///
     /// Errors: [`StoreError::Storage`].
     pub fn remove_empty_dir(&self, checkpoint: CheckpointId) -> Result<(), StoreError> {
-        if self.lock.is_none() {
-            return Ok(());
-        }
-        let dir = JobLayout::checkpoint_dir(checkpoint);
-        if self.storage.list(Some(&dir))?.is_empty() {
-            self.storage.delete_dir(&dir)?;
+        self.remove_if_empty(&JobLayout::checkpoint_dir(checkpoint))
+    }
+
+    fn remove_if_empty(&self, dir: &StoragePath) -> Result<(), StoreError> {
+        if self.lock.is_some() && self.storage.list(Some(dir))?.is_empty() {
+            self.storage.delete_dir(dir)?;
         }
         Ok(())
     }

@@ -98,6 +98,8 @@ pub struct OperatorStateBackend {
     number: u32,
     states: Vec<Box<dyn AnyItems>>,
     restored: BTreeMap<String, OperatorStateItems>,
+    /// Whether this subtask writes union state again that nobody registered.
+    keeps_union: bool,
 }
 
 impl OperatorStateBackend {
@@ -105,7 +107,15 @@ impl OperatorStateBackend {
     pub fn new(restored: Vec<OperatorStateItems>) -> Self {
         let number = NEXT_BACKEND.fetch_add(1, Ordering::Relaxed);
         let restored = restored.into_iter().map(|state| (state.name.clone(), state)).collect();
-        Self { number, states: Vec::new(), restored }
+        Self { number, states: Vec::new(), restored, keeps_union: true }
+    }
+
+    /// Says which subtask this is, so that union state which nobody registers is written again by
+    /// one subtask only: all of them were handed all of it.
+    #[must_use]
+    pub fn for_subtask(mut self, subtask: SubtaskIndex) -> Self {
+        self.keeps_union = subtask == SubtaskIndex::new(0);
+        self
     }
 
     /// Whether there is restored state under a name that nobody registered yet.
@@ -288,7 +298,13 @@ impl OperatorStateBackend {
                 source,
             })?);
         }
-        states.extend(self.restored.values().cloned());
+        for restored in self.restored.values() {
+            let mut kept = restored.clone();
+            if kept.mode == DistributionMode::Union && !self.keeps_union {
+                kept.items.clear();
+            }
+            states.push(kept);
+        }
         Ok(FrozenOperatorState { states })
     }
 }

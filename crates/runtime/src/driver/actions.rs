@@ -8,6 +8,7 @@ use alluvium_storage::StorageError;
 use tokio::task::JoinSet;
 
 use super::Tasks;
+use crate::error::internal;
 use crate::task::Command;
 use crate::{CheckpointStore, JobConfig, JobError, JobEvent, StoreError};
 
@@ -19,6 +20,8 @@ pub(super) enum Stored {
     CommitFailed(CheckpointId, String),
     /// Whether the checkpoint exists is not known, or another run took over.
     Lost(StoreError),
+    /// A bug: nothing is known of what was done.
+    Panicked(JobError),
     Cleaned,
     CleanUpFailed(String),
 }
@@ -45,7 +48,7 @@ impl Actions {
     pub(super) async fn next_stored(&mut self) -> Option<Stored> {
         match self.work.join_next().await? {
             Ok(stored) => Some(stored),
-            Err(error) => Some(Stored::CleanUpFailed(error.to_string())),
+            Err(error) => Some(Stored::Panicked(internal("work for the storage", error))),
         }
     }
 
@@ -107,12 +110,7 @@ impl Actions {
                 Err(error @ StoreError::Storage(StorageError::Fenced { .. })) => {
                     Stored::Lost(error)
                 }
-                // The write may have happened although an error came back: look.
-                Err(error) => match store.exists_all_the_same(&metadata) {
-                    Ok(true) => Stored::Committed(checkpoint),
-                    Ok(false) => Stored::CommitFailed(checkpoint, error.to_string()),
-                    Err(_) => Stored::Lost(error),
-                },
+                Err(error) => after_failed_commit(&store, &metadata, error),
             }
         });
     }
@@ -123,5 +121,25 @@ impl Actions {
             Err(error @ StoreError::Storage(StorageError::Fenced { .. })) => Stored::Lost(error),
             Err(error) => Stored::CleanUpFailed(error.to_string()),
         });
+    }
+}
+
+/// A write may have happened although an error came back, or may happen yet.
+///
+/// A service that did not answer may still be writing: nothing can be said then, and nothing may
+/// be removed. A local file that is there although its folder was not synced may be gone after a
+/// power loss: no effect outside may follow.
+fn after_failed_commit(
+    store: &CheckpointStore,
+    metadata: &CheckpointMetadata,
+    error: StoreError,
+) -> Stored {
+    let checkpoint = metadata.properties.checkpoint;
+    let is_remote = matches!(error, StoreError::Storage(StorageError::Remote { .. }));
+    let is_local = matches!(error, StoreError::Storage(StorageError::Io { .. }));
+    match store.exists_all_the_same(metadata) {
+        Ok(true) if !is_local => Stored::Committed(checkpoint),
+        Ok(false) if !is_remote => Stored::CommitFailed(checkpoint, error.to_string()),
+        _ => Stored::Lost(error),
     }
 }

@@ -68,6 +68,7 @@ impl<B, P> Builder<'_, B, P> {
             parallelism: self.attempt.parallelism,
             attempt: self.attempt.plan.attempt,
             restored: point.map(|point| point.metadata.properties.checkpoint),
+            restored_attempt: point.map(|point| point.metadata.properties.attempt),
         }
     }
 
@@ -139,7 +140,7 @@ where
         let (sender, commands) = mpsc::unbounded_channel();
         let task = SourceTask {
             source,
-            state: OperatorStateBackend::new(states),
+            state: OperatorStateBackend::new(states).for_subtask(subtask),
             exchange: KeyedExchange::new(outputs, assigner, parallelism),
             commands,
             participant: builder.participant(&uids.source, subtask),
@@ -165,7 +166,7 @@ where
         let task = KeyedTask {
             operator,
             keyed,
-            state: OperatorStateBackend::new(states),
+            state: OperatorStateBackend::new(states).for_subtask(subtask),
             aligner: Aligner::new(config.mode, inputs.len()),
             inputs: inputs.into_iter().map(Some).collect(),
             output: sender,
@@ -181,7 +182,7 @@ where
         let (command_sender, commands) = mpsc::unbounded_channel();
         let task = SinkTask {
             sink,
-            state: OperatorStateBackend::new(sink_states),
+            state: OperatorStateBackend::new(sink_states).for_subtask(subtask),
             input: receiver,
             aligner: Aligner::new(config.mode, 1),
             commands,

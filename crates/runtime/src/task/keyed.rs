@@ -4,7 +4,9 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use alluvium_core::CheckpointId;
-use alluvium_state::{KeyedStateBackend, OperatorStateBackend};
+use alluvium_state::{
+    BroadcastState, BroadcastStateDescriptor, KeyedStateBackend, OperatorStateBackend,
+};
 use tokio::sync::mpsc;
 
 use super::{Command, Participant, wait_for_the_end};
@@ -13,6 +15,9 @@ use crate::alignment::{Aligner, Arrival};
 use crate::element::Element;
 use crate::exchange::Routed;
 use crate::operator::KeyedOperator;
+
+/// State in which an operator remembers that it has heard of the end of all input.
+const END_OF_INPUT: &str = "alluvium.end-of-input";
 
 /// The receiving side of one source.
 pub(crate) type Input<R> = mpsc::Receiver<Element<Routed<R>>>;
@@ -37,6 +42,8 @@ enum Event<T> {
 
 impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
     pub(crate) async fn run(mut self) -> Result<O::Result, TaskError> {
+        let ended_state =
+            self.state.broadcast_state(BroadcastStateDescriptor::new(END_OF_INPUT))?;
         self.operator.open(&mut self.keyed, &mut self.state)?;
         let mut ended = vec![false; self.inputs.len()];
         let mut turn = 0;
@@ -65,7 +72,7 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
                         *ended = true;
                     }
                     if ended.iter().all(|ended| *ended) {
-                        self.end_of_input().await?;
+                        self.end_of_input(ended_state).await?;
                     }
                 }
                 // 1. The last checkpoint completes, and a source hears of it first;
@@ -115,10 +122,14 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
         Ok(())
     }
 
-    async fn end_of_input(&mut self) -> Result<(), TaskError> {
-        let mut output = Vec::new();
-        self.operator.end_of_input(&mut self.keyed, &mut output)?;
-        self.send_batch(output).await;
+    /// Sources end again after a restore; the operator hears of it once.
+    async fn end_of_input(&mut self, ended: BroadcastState<u8, bool>) -> Result<(), TaskError> {
+        if self.state.broadcast_get(ended, &0)?.is_none() {
+            let mut output = Vec::new();
+            self.operator.end_of_input(&mut self.keyed, &mut output)?;
+            self.state.broadcast_put(ended, 0, true)?;
+            self.send_batch(output).await;
+        }
         self.send(Element::EndOfInput).await;
         Ok(())
     }

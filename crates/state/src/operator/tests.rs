@@ -142,3 +142,20 @@ fn a_changed_codec_or_mode_is_refused_by_name() {
     let wide = backend.list_state(ListStateDescriptor::<u64>::new("x")).unwrap();
     assert_eq!(backend.items(wide).unwrap(), [7_u64]);
 }
+
+#[test]
+fn union_state_that_nobody_registers_does_not_multiply() {
+    let fill = |i: u32, backend: &mut OperatorStateBackend| {
+        let union = backend.union_list_state(list("union")).unwrap();
+        backend.add(union, i).unwrap();
+    };
+    let handed_out = rescale(3, 3, fill);
+    let written: usize = (0_u16..)
+        .zip(handed_out)
+        .map(|(subtask, backend)| {
+            let frozen = backend.for_subtask(SubtaskIndex::new(subtask)).freeze().unwrap();
+            frozen.states()[0].items.len()
+        })
+        .sum();
+    assert_eq!(written, 3, "as many items as there were");
+}

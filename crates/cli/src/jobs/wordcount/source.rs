@@ -90,7 +90,10 @@ impl Source for LineSource {
     }
 
     fn poll(&mut self, records: &mut Vec<Word>, limit: usize) -> Result<SourceStatus, TaskError> {
-        while records.len() < limit {
+        let mut lines = 0;
+        // Lines without words count too, so that a poll ends soon whatever the text is.
+        while records.len() < limit && lines < limit {
+            lines += 1;
             let Some((file, offset)) = self.files.get(self.current).copied() else {
                 return Ok(SourceStatus::Ended);
             };

@@ -1,0 +1,123 @@
+//! What a sink finds of earlier attempts, and puts in order before it writes.
+//!
+//! A restore of checkpoint `n`, written by attempt `r`, wants the parts of checkpoints up to `n` and
+//! no others:
+//! 1. an attempt later than `r` may have set some of them aside, when it restored an older
+//!    checkpoint and failed before it came to one of its own: they come back;
+//! 2. parts of later checkpoints are set aside;
+//! 3. pending files stay until a checkpoint of this attempt is complete, because until then a
+//!    restore may begin from any older one.
+
+use alluvium_core::{AttemptId, CheckpointId, StoragePath};
+use alluvium_storage::StorageError;
+
+use super::{FileSink, Transaction, UPDATES_DIR, path};
+use crate::TaskError;
+
+const SUPERSEDED: &str = "superseded-";
+const PENDING: &str = "pending-";
+
+/// The checkpoint in the name of a part: `part-<checkpoint>-<subtask>.csv`.
+fn checkpoint_of_part(name: &str) -> Option<u64> {
+    name.strip_prefix("part-")?.split_once('-')?.0.parse().ok()
+}
+
+/// The attempt in the name of a folder: `<prefix><attempt>`, or with `.` and a number behind it.
+fn attempt_of(name: &str, prefix: &str) -> Option<u32> {
+    let rest = name.strip_prefix(prefix)?;
+    rest.split_once('.').map_or(rest, |(attempt, _)| attempt).parse().ok()
+}
+
+impl FileSink {
+    /// Moves a pre-committed file to its final name; fine when that was done before.
+    pub(super) fn finish(&self, (pending, part, _): &Transaction) -> Result<(), TaskError> {
+        let (from, to) = (path(pending)?, path(part)?);
+        let root = self.output.root();
+        match self.output.rename(&from, &to) {
+            Ok(()) => Ok(()),
+            // A crash between the two halves of a move leaves both names.
+            Err(StorageError::AlreadyExists { .. }) => {
+                if self.output.read_all(&from)? != self.output.read_all(&to)? {
+                    return Err(format!("output {root}/{to} exists with another content").into());
+                }
+                Ok(self.output.delete(&from)?)
+            }
+            Err(StorageError::NotFound { .. }) => match self.output.len_bytes(&to) {
+                Ok(_) => Ok(()),
+                Err(StorageError::NotFound { .. }) => Err(format!(
+                    "output {root}/{to} is lost: neither it nor {from} exists (was the job run \
+                     with another output folder?)"
+                )
+                .into()),
+                Err(error) => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn names(&self, dir: &StoragePath) -> Result<Vec<String>, TaskError> {
+        Ok(self.output.list(Some(dir))?.into_iter().map(|entry| entry.name).collect())
+    }
+
+    /// Step 1: parts that the restored checkpoint has, from where a later attempt put them.
+    pub(super) fn bring_back(&self) -> Result<(), TaskError> {
+        let restored = self.restored.map_or(0, CheckpointId::get);
+        let wrote = self.restored_attempt.map_or(0, AttemptId::get);
+        let updates = StoragePath::new(UPDATES_DIR)?;
+        for dir in self.names(&updates)? {
+            if attempt_of(&dir, SUPERSEDED).is_none_or(|attempt| attempt <= wrote) {
+                continue;
+            }
+            let aside = updates.join(&dir)?;
+            for name in self.names(&aside)? {
+                if checkpoint_of_part(&name).is_some_and(|checkpoint| checkpoint <= restored) {
+                    match self.output.rename(&aside.join(&name)?, &updates.join(&name)?) {
+                        // It was brought back before.
+                        Ok(()) | Err(StorageError::AlreadyExists { .. }) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Step 2: parts of checkpoints after the restored one.
+    pub(super) fn set_aside(&self) -> Result<(), TaskError> {
+        let restored = self.restored.map_or(0, CheckpointId::get);
+        let updates = StoragePath::new(UPDATES_DIR)?;
+        let names = self.names(&updates)?;
+        let mut aside = format!("{SUPERSEDED}{}", self.attempt);
+        let mut number = 0;
+        while names.contains(&aside) {
+            number += 1;
+            aside = format!("{SUPERSEDED}{}.{number}", self.attempt);
+        }
+        let aside = updates.join(&aside)?;
+        for name in &names {
+            if checkpoint_of_part(name).is_some_and(|checkpoint| checkpoint > restored) {
+                self.output.rename(&updates.join(name)?, &aside.join(name)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Step 3: pending files of earlier attempts.
+    pub(super) fn remove_older_pending(&self) -> Result<(), TaskError> {
+        let updates = StoragePath::new(UPDATES_DIR)?;
+        for dir in self.names(&updates)? {
+            if attempt_of(&dir, PENDING).is_some_and(|attempt| attempt < self.attempt.get()) {
+                self.output.delete_dir(&updates.join(&dir)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The highest number of a pending file of this attempt and subtask; 0 when there is none.
+    pub(super) fn highest_pending(&self) -> Result<u64, TaskError> {
+        let end = format!("-{}.csv", self.subtask);
+        let numbers = self.names(&path(&self.pending_dir())?)?;
+        let numbers = numbers.iter().filter_map(|name| name.strip_suffix(&end)?.parse().ok());
+        Ok(numbers.max().unwrap_or(0))
+    }
+}

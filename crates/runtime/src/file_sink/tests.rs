@@ -1,0 +1,150 @@
+use alluvium_core::{MaxParallelism, OperatorUid, Parallelism};
+use alluvium_format::operator::OperatorStateItems;
+
+use super::*;
+
+/// One output folder, and the state of its checkpoints.
+struct World {
+    output: Arc<dyn Storage>,
+    checkpoints: Vec<(u64, u32, Vec<OperatorStateItems>)>,
+}
+
+struct Run {
+    sink: FileSink,
+    state: OperatorStateBackend,
+    attempt: u32,
+}
+
+impl World {
+    fn new(name: &str) -> Self {
+        let output = alluvium_storage::open(&format!("memory:sink-{name}")).unwrap();
+        Self { output, checkpoints: Vec::new() }
+    }
+
+    /// Begins an attempt from a checkpoint, or from nothing.
+    fn run(&self, attempt: u32, restored: Option<u64>) -> Run {
+        let found = self.checkpoints.iter().find(|(id, ..)| Some(*id) == restored);
+        let items = found.map_or_else(Vec::new, |(_, _, items)| items.clone());
+        let max = MaxParallelism::new(1).unwrap();
+        let context = OperatorContext {
+            uid: OperatorUid::new("sink").unwrap(),
+            subtask: SubtaskIndex::new(0),
+            parallelism: Parallelism::new(1, max).unwrap(),
+            attempt: AttemptId::new(attempt),
+            restored: restored.map(|id| CheckpointId::new(id).unwrap()),
+            restored_attempt: found.map(|(_, attempt, _)| AttemptId::new(*attempt)),
+        };
+        let mut sink = FileSink::new(Arc::clone(&self.output), &context);
+        let mut state = OperatorStateBackend::new(items);
+        sink.open(&mut state).unwrap();
+        Run { sink, state, attempt }
+    }
+
+    /// Writes a line and pre-commits it; the checkpoint can be restored from then on.
+    fn checkpoint(&mut self, run: &mut Run, id: u64, line: &str) {
+        run.sink.write(vec![line.to_owned()]).unwrap();
+        run.sink.pre_commit(CheckpointId::new(id).unwrap(), &mut run.state).unwrap();
+        let items = run.state.freeze().unwrap().states().to_vec();
+        self.checkpoints.push((id, run.attempt, items));
+    }
+
+    fn commit(run: &mut Run, id: u64) {
+        run.sink.commit(CheckpointId::new(id).unwrap()).unwrap();
+    }
+
+    /// The committed lines, in the order of their checkpoints.
+    fn committed(&self) -> Vec<String> {
+        let updates = StoragePath::new(UPDATES_DIR).unwrap();
+        let mut lines = Vec::new();
+        for entry in self.output.list(Some(&updates)).unwrap() {
+            if entry.name.starts_with("part-") {
+                let bytes = self.output.read_all(&updates.join(&entry.name).unwrap()).unwrap();
+                lines.extend(std::str::from_utf8(&bytes).unwrap().lines().map(str::to_owned));
+            }
+        }
+        lines
+    }
+}
+
+#[test]
+fn lines_appear_when_their_checkpoint_is_complete() {
+    let mut world = World::new("appear");
+    let mut run = world.run(1, None);
+    world.checkpoint(&mut run, 1, "a");
+    assert!(world.committed().is_empty());
+    World::commit(&mut run, 1);
+    world.checkpoint(&mut run, 2, "b");
+    // Checkpoint 2 was given up: its lines come with the next one.
+    world.checkpoint(&mut run, 3, "c");
+    World::commit(&mut run, 3);
+    assert_eq!(world.committed(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_restore_commits_what_was_pre_committed_and_forgets_the_rest() {
+    let mut world = World::new("restore");
+    let mut run = world.run(1, None);
+    world.checkpoint(&mut run, 1, "a");
+    run.sink.write(vec!["never in a checkpoint".to_owned()]).unwrap();
+    drop(run);
+    let run = world.run(2, Some(1));
+    assert_eq!(world.committed(), ["a"]);
+    drop(run);
+    drop(world.run(3, Some(1)));
+    assert_eq!(world.committed(), ["a"], "a second restore finds it done");
+}
+
+/// 1. Attempt 1 completes checkpoint 2 and is killed before it commits its last file;
+/// 2. attempt 2 restores an older checkpoint, or none, and is killed before its first one;
+/// 3. attempt 3 restores checkpoint 2, which is still the latest.
+#[test]
+fn an_attempt_that_comes_to_nothing_takes_nothing_away() {
+    for older in [None, Some(1)] {
+        let mut world = World::new(&format!("nothing-{older:?}"));
+        let mut run = world.run(1, None);
+        world.checkpoint(&mut run, 1, "a");
+        World::commit(&mut run, 1);
+        world.checkpoint(&mut run, 2, "b");
+        drop(run);
+        drop(world.run(2, older));
+        let expected: &[&str] = if older.is_some() { &["a"] } else { &[] };
+        assert_eq!(world.committed(), expected);
+        let mut run = world.run(3, Some(2));
+        assert_eq!(world.committed(), ["a", "b"]);
+        world.checkpoint(&mut run, 3, "c");
+        World::commit(&mut run, 3);
+        assert_eq!(world.committed(), ["a", "b", "c"]);
+    }
+}
+
+#[test]
+fn a_restore_of_an_older_checkpoint_replaces_what_came_after_it() {
+    let mut world = World::new("older");
+    let mut run = world.run(1, None);
+    for (id, line) in [(1, "a"), (2, "b"), (3, "c")] {
+        world.checkpoint(&mut run, id, line);
+        World::commit(&mut run, id);
+    }
+    drop(run);
+    let mut run = world.run(2, Some(1));
+    world.checkpoint(&mut run, 4, "B");
+    World::commit(&mut run, 4);
+    assert_eq!(world.committed(), ["a", "B"]);
+    drop(run);
+    drop(world.run(3, Some(3)));
+    assert_eq!(world.committed(), ["a", "b", "c"], "the passed-over one is restored by name");
+}
+
+/// Attempts and checkpoints begin at 1 again in each process that keeps checkpoints in memory.
+#[test]
+fn attempts_of_the_same_number_follow_each_other() {
+    for round in 0..3 {
+        let mut world = World::new("again");
+        let mut run = world.run(1, None);
+        world.checkpoint(&mut run, 1, &format!("round {round}"));
+        if round != 1 {
+            World::commit(&mut run, 1);
+            assert_eq!(world.committed(), [format!("round {round}")]);
+        }
+    }
+}
