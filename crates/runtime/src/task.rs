@@ -1,7 +1,7 @@
 //! What all tasks share: commands in, reports out, and the asynchronous part of a snapshot.
 //!
 //! Invariants: a task acknowledges or declines each checkpoint that it took a snapshot for; what a
-//! declined snapshot wrote is removed.
+//! declined snapshot wrote is removed; a task writes one snapshot at a time.
 
 mod keyed;
 mod sink;
@@ -13,6 +13,7 @@ pub(crate) use source::SourceTask;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use alluvium_coordinator::TaskId;
 use alluvium_core::{AttemptId, CheckpointId, SubtaskState};
@@ -61,6 +62,8 @@ pub(crate) struct Participant {
     /// The job's folder.
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) reports: mpsc::UnboundedSender<Report>,
+    /// Whether a snapshot is being written.
+    pub(crate) is_writing: Arc<AtomicBool>,
 }
 
 impl Participant {
@@ -71,6 +74,12 @@ impl Participant {
         keyed: Option<Box<dyn FrozenState>>,
         operator: FrozenOperatorState,
     ) {
+        // A checkpoint that expired may still be writing; with one more behind each that does,
+        // frozen state would pile up.
+        if self.is_writing.swap(true, Ordering::SeqCst) {
+            let reason = "its snapshot for an earlier checkpoint is still being written";
+            return self.decline(checkpoint, reason.to_owned());
+        }
         let this = self.clone();
         tokio::task::spawn_blocking(move || {
             let task = this.task.clone();
@@ -83,6 +92,7 @@ impl Participant {
                 Ok(state) => Report::Acknowledged { checkpoint, task, state },
                 Err(reason) => Report::Declined { checkpoint, task, reason },
             };
+            this.is_writing.store(false, Ordering::SeqCst);
             // Without a driver the attempt is over, and the next one removes what was written.
             let _ = this.reports.send(report);
         });

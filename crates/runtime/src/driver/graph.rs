@@ -81,6 +81,7 @@ impl<B, P> Builder<'_, B, P> {
             streams: CheckpointStreams::new(Arc::clone(&storage), policy),
             storage,
             reports: self.reports.clone(),
+            is_writing: Arc::default(),
         }
     }
 
