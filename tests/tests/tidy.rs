@@ -13,8 +13,8 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("state", &["core", "format", "storage"]),
     ("heap", &["core", "format", "storage", "state"]),
     ("fs", &["core", "format", "storage", "state", "heap"]),
-    ("rocksdb", &["core", "format", "storage", "state"]),
-    ("coordinator", &["core", "format"]),
+    ("rocksdb", &["core"]),
+    ("coordinator", &["core"]),
     ("runtime", &["core", "format", "storage", "state", "coordinator"]),
     (
         "alluvium",

@@ -10,7 +10,7 @@ use alluvium_storage::StorageError;
 pub enum ErrorKind {
     /// Fix the call: an argument, an option, a job that does not fit its checkpoint.
     Invalid,
-    /// Bytes are bad: restore another checkpoint.
+    /// Bytes are bad, or of a newer version: restore another checkpoint, or use a newer program.
     Data,
     /// The storage did not do its part: try again, or make room.
     Unavailable,
@@ -64,6 +64,11 @@ impl From<&StoreError> for ErrorKind {
     fn from(error: &StoreError) -> Self {
         match error {
             StoreError::Storage(error) => error.into(),
+            StoreError::State { source, .. }
+                if matches!(**source, RestoreError::Mismatch { .. }) =>
+            {
+                Self::Data
+            }
             StoreError::State { source, .. } => (&**source).into(),
             StoreError::Damaged { .. } | StoreError::LatestDamaged { .. } => Self::Data,
             StoreError::TakenBy { .. } => Self::Closed,

@@ -87,10 +87,11 @@ pub mod prelude {
     pub use alluvium_fs::FsStateBackend;
     pub use alluvium_heap::{HeapStateBackend, StateMapKind};
     pub use alluvium_state::{
-        AggregateFunction, AggregatingState, AggregatingStateDescriptor, BroadcastStateDescriptor,
-        FrozenState, KeyContext, KeyedBackendSpec, KeyedStateBackend, ListState,
-        ListStateDescriptor, MapState, MapStateDescriptor, OperatorStateBackend, ReducingState,
-        ReducingStateDescriptor, SnapshotTarget, StateBackend, ValueState, ValueStateDescriptor,
+        AggregateFunction, AggregatingState, AggregatingStateDescriptor, BroadcastState,
+        BroadcastStateDescriptor, FrozenState, KeyContext, KeyedBackendSpec, KeyedStateBackend,
+        ListState, ListStateDescriptor, MapState, MapStateDescriptor, OperatorListState,
+        OperatorStateBackend, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError,
+        SnapshotTarget, StateBackend, StateError, ValueState, ValueStateDescriptor,
     };
     pub use alluvium_storage::{CheckpointStreams, HandleReader, ReadAccess, StreamPolicy};
 

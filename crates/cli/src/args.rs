@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// Kill a job at any moment and resume it at another parallelism: the result is exact.
 ///
 /// Exit codes: 0 done, 1 the job failed, 2 wrong use, 3 bad data, 4 storage or system, 5 another
-/// process took over.
+/// process runs the job or took it over, 70 a bug of this program.
 #[derive(Debug, Parser)]
 #[command(name = "alluvium", version, arg_required_else_help = true)]
 pub struct Args {
@@ -25,7 +25,10 @@ pub struct Args {
 pub enum Command {
     /// Run a job to its end; kill it when you like and run it again with --restore latest.
     Run(RunCommand),
-    /// List the checkpoints under a root: id, time, size, operators, complete or not.
+    /// List the checkpoints under a root: id, attempt, time, size, status, operators.
+    ///
+    /// Only `_metadata` is read: `complete` does not say that the state files are sound. A restore
+    /// checks them to the last byte. The latest checkpoint is the one of the highest attempt.
     List {
         /// A checkpoint root, or the folder of one job in it: a path, file:, s3: URI.
         uri: String,
@@ -61,21 +64,22 @@ pub struct RunOptions {
     /// Where the results go: a path or a storage URI.
     #[arg(long, value_name = "DIR")]
     pub output: String,
-    /// Where state lives and how it is snapshot.
+    /// Where state lives and how snapshots of it are taken.
     #[arg(long, value_enum, default_value = "fs")]
     pub backend: BackendName,
-    /// Checkpoint root: a path, file: or s3: URI. The memory backend keeps its checkpoints in the
-    /// process instead.
+    /// Checkpoint root: a path, `file:/PATH`, or
+    /// `s3://BUCKET/PREFIX?endpoint=...&region=...&path_style=true` (credentials come from AWS_
+    /// variables). The memory backend keeps its checkpoints in the process instead.
     #[arg(long, value_name = "URI")]
     pub checkpoints: Option<String>,
-    /// Time between the starts of two checkpoints.
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "1s")]
+    /// Time between the starts of two checkpoints, such as 500ms, 10s or 5m.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "1s", value_name = "DURATION")]
     pub interval: Duration,
     /// Least time between the end of a checkpoint and the start of the next.
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "0s")]
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "0s", value_name = "DURATION")]
     pub min_pause: Duration,
     /// Time after which a checkpoint is given up.
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "10m")]
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "10m", value_name = "DURATION")]
     pub timeout: Duration,
     /// Checkpoints in a row that may fail before the job does.
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -90,7 +94,9 @@ pub struct RunOptions {
     /// else 128 or more by parallelism.
     #[arg(long, value_name = "N")]
     pub max_parallelism: Option<u32>,
-    /// What to begin from: `latest`, `none`, or the URI of one checkpoint (.../JOB/chk-N).
+    /// What to begin from: `latest` (the newest checkpoint of the job under --checkpoints; a fresh
+    /// start when there is none), `none`, or the URI of one checkpoint (.../JOB/chk-N). Output
+    /// committed after that point is moved to DIR/updates/superseded-ATTEMPT/, never deleted.
     #[arg(long, default_value = "none", value_name = "latest|none|URI")]
     pub restore: String,
     /// Completed checkpoints to keep.
@@ -100,7 +106,7 @@ pub struct RunOptions {
     #[arg(long, value_name = "RECORDS_PER_S")]
     pub rate: Option<f64>,
     /// What to do when a task fails: `none`, `fixed-delay:ATTEMPTS:DELAY` or
-    /// `failure-rate:FAILURES:INTERVAL:DELAY`.
+    /// `failure-rate:FAILURES:INTERVAL:DELAY`, such as fixed-delay:3:1s or failure-rate:3:60s:1s.
     #[arg(long, default_value = "none", value_name = "STRATEGY")]
     pub restart: RestartStrategy,
     /// Name of the job's folder under the checkpoint root; default: the name of the job.
@@ -137,7 +143,7 @@ pub struct DemoOptions {
     /// The flights data.
     #[arg(long, default_value = "data/flights.csv.zst", value_name = "FILE")]
     pub input: PathBuf,
-    /// The backend to show.
+    /// The backend to show: fs or fs-nested; memory would lose its checkpoints at the kill.
     #[arg(long, value_enum, default_value = "fs")]
     pub backend: BackendName,
     /// Keep the output and the checkpoints in this folder; default: a temporary one.

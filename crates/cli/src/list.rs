@@ -28,9 +28,10 @@ pub(crate) fn list(uri: &str) -> Result<(), CliError> {
         return Ok(());
     }
     say!(
-        "{:<20} {:>10}  {:<20} {:>14}  {:<12} operators",
+        "{:<20} {:>10} {:>7}  {:<20} {:>14}  {:<12} operators",
         "job",
         "checkpoint",
+        "attempt",
         "completed",
         "state bytes",
         "status"
@@ -38,26 +39,27 @@ pub(crate) fn list(uri: &str) -> Result<(), CliError> {
     for store in jobs {
         for entry in store.list()? {
             let (job, id) = (store.job(), entry.checkpoint);
-            match entry.status {
-                CheckpointStatus::Complete(metadata) => {
-                    let (time, bytes) = (time_of(&metadata), metadata.state_len_bytes());
-                    let operators = operators_of(&metadata);
-                    say!(
-                        "{job:<20} {id:>10}  {time:<20} {bytes:>14}  {:<12} {operators}",
-                        "complete"
-                    );
-                }
-                CheckpointStatus::Unfinished => {
-                    say!("{job:<20} {id:>10}  {:<20} {:>14}  {:<12} -", "-", "-", "incomplete");
-                }
+            let (attempt, time, bytes, status, rest) = match entry.status {
+                CheckpointStatus::Complete(metadata) => (
+                    metadata.properties.attempt.to_string(),
+                    time_of(&metadata),
+                    metadata.state_len_bytes().to_string(),
+                    "complete",
+                    operators_of(&metadata),
+                ),
+                CheckpointStatus::Unfinished => (dash(), dash(), dash(), "incomplete", dash()),
                 CheckpointStatus::Damaged(error) => {
-                    let (dash, status) = ("-", "damaged");
-                    say!("{job:<20} {id:>10}  {dash:<20} {dash:>14}  {status:<12} {error}");
+                    (dash(), dash(), dash(), "damaged", error.to_string())
                 }
-            }
+            };
+            say!("{job:<20} {id:>10} {attempt:>7}  {time:<20} {bytes:>14}  {status:<12} {rest}");
         }
     }
     Ok(())
+}
+
+fn dash() -> String {
+    "-".to_owned()
 }
 
 /// The jobs below a root; or the one job whose folder it is.

@@ -74,7 +74,7 @@ where
     B: StateBackend + From<BackendName>,
     J: JobOn<B>,
 {
-    check_rate(options)?;
+    check_numbers(options)?;
     let output = storage::open(&options.output)?;
     let _lock = lock_output(&*output)?;
     let job = Arc::new(J::open(&options.input, Arc::clone(&output))?);
@@ -87,7 +87,15 @@ fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-fn check_rate(options: &RunOptions) -> Result<(), CliError> {
+fn check_numbers(options: &RunOptions) -> Result<(), CliError> {
+    if options.retain == 0 {
+        return Err(CliError::Usage("--retain 0: at least 1 is needed".to_owned()));
+    }
+    for (name, duration) in [("--interval", options.interval), ("--timeout", options.timeout)] {
+        if duration.as_millis() == 0 {
+            return Err(CliError::Usage(format!("{name} must be at least 1ms")));
+        }
+    }
     match options.rate {
         Some(rate) if !(0.1..=1e12).contains(&rate) => {
             Err(CliError::Usage(format!("--rate {rate} is outside 0.1 to 1e12 records per second")))

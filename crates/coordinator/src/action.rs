@@ -16,7 +16,7 @@ pub enum Action {
         checkpoint: CheckpointId,
         /// The run of the job.
         attempt: AttemptId,
-        /// When it was triggered, in milliseconds of the caller's clock.
+        /// When it was triggered, in milliseconds since 1970-01-01 UTC.
         triggered_at_ms: u64,
         /// Whether it is the last checkpoint of the job.
         is_final: bool,
@@ -64,7 +64,7 @@ pub enum Action {
     /// Send [`Event::Tick`](crate::Event::Tick) at or after this time. The last one stands;
     /// a tick before its time does not renew it.
     WakeAt {
-        /// In milliseconds of the caller's clock.
+        /// In milliseconds since 1970-01-01 UTC.
         at_ms: u64,
     },
 }

@@ -84,6 +84,8 @@ tuple!(A);
 tuple!(A B);
 tuple!(A B C);
 tuple!(A B C D);
+tuple!(A B C D E);
+tuple!(A B C D E F);
 
 /// Java `String.hashCode` of UTF-16 units, which may hold lone surrogates.
 pub fn java_hash_of_utf16(units: impl IntoIterator<Item = u16>) -> i32 {

@@ -7,7 +7,7 @@
 //!
 //! Invariants: a mapped file is verified and decoded while the job starts. Only restored state that
 //! nobody registers stays mapped; checkpoint files are never written to again, so a mapping stays
-//! valid unless somebody outside cuts a file short.
+//! valid unless somebody outside cuts a file short; then the process ends (`SIGBUS`).
 //!
 //! ```
 //! use alluvium_fs::FsStateBackend;

@@ -59,7 +59,7 @@ pub enum StoreError {
     #[error(
         "the latest checkpoint is damaged ({source}); {}",
         match newest_whole {
-            Some(whole) => format!("the newest whole one is {whole}: restore it by name"),
+            Some(whole) => format!("the newest whole one is {whole}: name it to restore it"),
             None => "no other checkpoint of the job is whole".to_owned(),
         }
     )]
@@ -166,11 +166,6 @@ impl JobError {
             }
             _ => false,
         }
-    }
-
-    /// Whether another process took over the checkpoint root.
-    pub fn is_fenced(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Storage(StorageError::Fenced { .. })))
     }
 }
 

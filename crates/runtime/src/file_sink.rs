@@ -9,7 +9,7 @@
 //! ```text
 //! updates/part-<checkpoint>-<subtask>.csv            committed
 //! updates/pending-<attempt>/<number>-<subtask>.csv   pre-committed
-//! updates/superseded-<attempt>/part-...              committed after the checkpoint that this
+//! updates/superseded-<attempt>[.<number>]/part-...   committed after the checkpoint that this
 //!                                                    attempt restored: replaced, kept aside
 //! ```
 //!

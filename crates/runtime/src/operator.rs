@@ -115,8 +115,9 @@ pub trait Sink: Send + 'static {
     /// What it takes in.
     type Input: Send + 'static;
 
-    /// Registers its state, commits what the restored checkpoint had pre-committed, and removes
-    /// what earlier runs left behind.
+    /// Registers its state, commits what the restored checkpoint had pre-committed, and sets aside
+    /// what was committed after it. What earlier runs left behind goes at the first `commit` only:
+    /// until then a restore may begin from any older checkpoint.
     ///
     /// Errors: anything, as for all methods; the task fails with it.
     fn open(&mut self, state: &mut OperatorStateBackend) -> Result<(), TaskError>;

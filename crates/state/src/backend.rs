@@ -119,8 +119,8 @@ pub trait KeyedStateBackend {
     /// Registers a value state, or finds it again.
     ///
     /// Errors: [`StateError::NameReused`], [`StateError::InvalidName`],
-    /// [`StateError::IncompatibleSchema`], [`StateError::KindChanged`], [`StateError::Decode`], as
-    /// for all registrations.
+    /// [`StateError::IncompatibleSchema`], [`StateError::KindChanged`], [`StateError::Decode`],
+    /// [`StateError::MisplacedKey`], [`StateError::TooManyStates`], as for all registrations.
     fn value_state<T: StateValue, C: Codec<T>, N: StateKey, NC: Codec<N>>(
         &mut self,
         descriptor: ValueStateDescriptor<T, C, N, NC>,

@@ -104,6 +104,9 @@ pub struct OperatorStateBackend {
 
 impl OperatorStateBackend {
     /// Begins with restored items, as [`restore_operator_states`] hands them out, or with none.
+    ///
+    /// An engine follows with [`OperatorStateBackend::for_subtask`]; without it, union state that
+    /// nobody registers multiplies at every restore.
     pub fn new(restored: Vec<OperatorStateItems>) -> Self {
         let number = NEXT_BACKEND.fetch_add(1, Ordering::Relaxed);
         let restored = restored.into_iter().map(|state| (state.name.clone(), state)).collect();

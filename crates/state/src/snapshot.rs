@@ -4,7 +4,7 @@ use alluvium_core::{
     AttemptId, CheckpointId, KeyedStateHandle, OperatorUid, StateHandle, SubtaskIndex,
 };
 use alluvium_format::envelope::{StreamIdentity, StreamKind};
-use alluvium_storage::StreamKind as FileKind;
+use alluvium_storage::StateFileKind as FileKind;
 use alluvium_storage::{CheckpointStream, CheckpointStreams, JobLayout, StorageError};
 
 use crate::SnapshotError;

@@ -42,6 +42,11 @@ impl HandleReader {
         Self { storage: Arc::clone(&self.storage), access }
     }
 
+    /// Name of the job's folder for people, without secrets.
+    pub fn root(&self) -> &str {
+        self.storage.root()
+    }
+
     /// The bytes of a stream.
     ///
     /// Errors: [`StorageError::NotFound`], [`StorageError::Truncated`] for any other length,

@@ -21,14 +21,14 @@ const ATTEMPT_DIGITS: usize = 10;
 /// Which state of a subtask a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum StreamKind {
-    /// Keyed state and timers.
+pub enum StateFileKind {
+    /// Keyed state.
     Keyed,
     /// Operator state.
     Operator,
 }
 
-impl StreamKind {
+impl StateFileKind {
     /// The word in the file's name.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,7 +63,7 @@ impl JobLayout {
         checkpoint: CheckpointId,
         operator: &OperatorUid,
         subtask: SubtaskIndex,
-        kind: StreamKind,
+        kind: StateFileKind,
         attempt: AttemptId,
     ) -> StoragePath {
         let (subtask, kind) = (subtask.get(), kind.as_str());

@@ -21,7 +21,7 @@
 //!
 //! use alluvium_core::{AttemptId, CheckpointId, JobId, OperatorUid, SubtaskIndex};
 //! use alluvium_storage::{
-//!     CheckpointStreams, HandleReader, JobLayout, ReadAccess, StreamKind, StreamPolicy,
+//!     CheckpointStreams, HandleReader, JobLayout, ReadAccess, StateFileKind, StreamPolicy,
 //! };
 //!
 //! let root = alluvium_storage::open("memory:example")?;
@@ -32,7 +32,7 @@
 //!     CheckpointId::FIRST,
 //!     &OperatorUid::new("count")?,
 //!     SubtaskIndex::new(0),
-//!     StreamKind::Keyed,
+//!     StateFileKind::Keyed,
 //!     attempt,
 //! );
 //! let streams = CheckpointStreams::new(job.clone(), StreamPolicy::files());
@@ -64,7 +64,7 @@ mod uri;
 pub use error::{Location, RemoteCause, StorageError};
 pub use fencing::{check_attempt, claim_attempt};
 pub use handle_reader::{HandleReader, ReadAccess};
-pub use layout::{JobLayout, StreamKind};
+pub use layout::{JobLayout, StateFileKind};
 pub use local::LocalStorage;
 pub use opendal_store::OpendalStorage;
 pub use seal::seal_of;

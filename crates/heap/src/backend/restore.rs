@@ -31,9 +31,9 @@ pub(super) fn subtask_error(error: &KeyGroupError) -> RestoreError {
 }
 
 /// What a message calls a stream.
-fn name_of(handle: &KeyedStateHandle) -> String {
+fn name_of(handle: &KeyedStateHandle, reader: &HandleReader) -> String {
     match handle.stream.file() {
-        Some(path) => path.to_string(),
+        Some(path) => format!("{}/{path}", reader.root()),
         None => format!("inlined state of key groups {}", handle.key_groups),
     }
 }
@@ -49,7 +49,7 @@ pub(super) fn read_handles<K: StateKey, C: Codec<K>>(
     let mut taken = Vec::new();
     for handle in handles {
         let Some(wanted) = handle.key_groups.intersection(key_groups) else { continue };
-        let stream = name_of(handle);
+        let stream = name_of(handle, reader);
         check_apart(&taken, wanted, &stream)?;
         taken.push(wanted);
         let bytes = reader.open(&handle.stream)?;

@@ -97,7 +97,8 @@ impl CheckpointStore {
         StoreError::LatestDamaged { newest_whole, source: Box::new(source) }
     }
 
-    /// Compares every byte of a checkpoint with its checksums.
+    /// Compares every byte of a checkpoint with its checksums. Files are mapped: one that somebody
+    /// cuts short meanwhile ends the process (`SIGBUS`).
     ///
     /// Errors: [`StoreError::State`].
     pub fn verify(&self, metadata: &CheckpointMetadata) -> Result<(), StoreError> {

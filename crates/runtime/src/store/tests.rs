@@ -28,7 +28,7 @@ fn checkpoint(
     let max_parallelism = MaxParallelism::new(4).unwrap();
     let parallelism = Parallelism::new(1, max_parallelism).unwrap();
     let (index, uid) = (SubtaskIndex::new(0), OperatorUid::new("op").unwrap());
-    let kind = alluvium_storage::StreamKind::Keyed;
+    let kind = alluvium_storage::StateFileKind::Keyed;
     let path = JobLayout::state_file(id(n), &uid, index, kind, attempt);
     let len_bytes = content.map_or(0, |content| content.len() as u64);
     if let Some(content) = content {

@@ -30,9 +30,14 @@ pub fn verify_checkpoint(
     Ok(())
 }
 
-fn name_of(stream: &StateHandle, operator: &OperatorState, subtask: SubtaskIndex) -> String {
+fn name_of(
+    stream: &StateHandle,
+    operator: &OperatorState,
+    subtask: SubtaskIndex,
+    reader: &HandleReader,
+) -> String {
     match stream.file() {
-        Some(path) => path.to_string(),
+        Some(path) => format!("{}/{path}", reader.root()),
         None => format!("state of {} subtask {subtask} inside the metadata", operator.uid),
     }
 }
@@ -45,7 +50,7 @@ fn verify_keyed(
     reader: &HandleReader,
 ) -> Result<(), RestoreError> {
     let max = properties.max_parallelism;
-    let stream = name_of(&handle.stream, operator, subtask);
+    let stream = name_of(&handle.stream, operator, subtask, reader);
     let bytes = reader.open(&handle.stream)?;
     let damaged = |source| RestoreError::Damaged { stream: stream.clone(), source };
     let keyed = KeyedReader::open(bytes).map_err(damaged)?;
@@ -68,7 +73,7 @@ fn verify_operator(
     handle: &OperatorStateHandle,
     reader: &HandleReader,
 ) -> Result<(), RestoreError> {
-    let stream = name_of(&handle.stream, operator, subtask);
+    let stream = name_of(&handle.stream, operator, subtask, reader);
     let bytes = reader.open(&handle.stream)?;
     let (uid, identity, _) = read_operator_state(bytes)
         .map_err(|source| RestoreError::Damaged { stream: stream.clone(), source })?;

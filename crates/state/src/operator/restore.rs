@@ -53,7 +53,7 @@ fn read_subtask(
     reader: &HandleReader,
 ) -> Result<Vec<OperatorStateItems>, RestoreError> {
     let stream = match handle.stream.file() {
-        Some(path) => path.to_string(),
+        Some(path) => format!("{}/{path}", reader.root()),
         None => format!("operator state of {uid} subtask {subtask} inside the metadata"),
     };
     let bytes = reader.open(&handle.stream)?;

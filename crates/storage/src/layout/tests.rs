@@ -10,8 +10,8 @@ fn names_are_those_of_the_specification() {
         JobLayout::job_dir(&JobId::new("wordcount").unwrap()),
         JobLayout::checkpoint_dir(checkpoint),
         JobLayout::metadata(checkpoint),
-        file(StreamKind::Keyed),
-        file(StreamKind::Operator),
+        file(StateFileKind::Keyed),
+        file(StateFileKind::Operator),
         JobLayout::attempt(attempt),
         JobLayout::attempts_dir(),
         JobLayout::lock(),
@@ -38,7 +38,7 @@ fn the_longest_ids_make_valid_names() {
     let uid = OperatorUid::new(&"x".repeat(128)).unwrap();
     let checkpoint = CheckpointId::new(u64::MAX).unwrap();
     let (subtask, attempt) = (SubtaskIndex::new(u16::MAX), AttemptId::new(u32::MAX));
-    let path = JobLayout::state_file(checkpoint, &uid, subtask, StreamKind::Operator, attempt);
+    let path = JobLayout::state_file(checkpoint, &uid, subtask, StateFileKind::Operator, attempt);
     assert!(path.file_name().ends_with("-65535-operator-4294967295"));
     assert_eq!(JobLayout::attempt(attempt).as_str(), "attempts/4294967295");
 }
