@@ -16,7 +16,7 @@ use alluvium::runtime::{
 use alluvium::storage::{Storage, StreamPolicy};
 use alluvium_cli::jobs::Job;
 use alluvium_cli::jobs::wordcount::Wordcount;
-use alluvium_testkit::faulty::{Fault, FaultyStorage};
+use alluvium_testkit::faulty::{Fault, FaultyStorage, StorageOperation};
 
 const WORDS: u64 = 4_000;
 
@@ -92,7 +92,7 @@ fn committed(storage: &Arc<dyn Storage>) -> usize {
     count
 }
 
-fn every_fault(name: &str, fault: impl Fn(u64) -> Fault) {
+fn every_fault(name: &str, count: impl Fn(&FaultyStorage) -> u64, fault: impl Fn(u64) -> Fault) {
     let dir = tempfile::tempdir().unwrap();
     let input = vec![dir.path().join("text")];
     std::fs::write(&input[0], text()).unwrap();
@@ -103,7 +103,7 @@ fn every_fault(name: &str, fault: impl Fn(u64) -> Fault) {
     let calm = fresh(0);
     let storage: Arc<dyn Storage> = Arc::new(calm.clone());
     assert_eq!(run(&storage, &input, config()).unwrap(), expected());
-    let operations = calm.operation_count();
+    let operations = count(&calm);
     let (mut failed, mut ended) = (0, 0);
     for n in 1..=operations {
         let faulty = fresh(n);
@@ -133,10 +133,21 @@ fn every_fault(name: &str, fault: impl Fn(u64) -> Fault) {
 
 #[test]
 fn a_crash_at_every_operation() {
-    every_fault("crash", Fault::crash);
+    every_fault("crash", FaultyStorage::operation_count, Fault::crash);
 }
 
 #[test]
 fn a_full_disk_from_every_operation_on() {
-    every_fault("full", |n| Fault::from(n, io::ErrorKind::StorageFull));
+    let fault = |n| Fault::from(n, io::ErrorKind::StorageFull);
+    every_fault("full", FaultyStorage::operation_count, fault);
+}
+
+/// The file is there, and an error comes back all the same: for each claim of an attempt, each
+/// commit, each move of output.
+#[test]
+fn an_answer_that_is_lost_at_every_creation() {
+    let created = |storage: &FaultyStorage| storage.count_of(StorageOperation::Create);
+    let fault =
+        |n| Fault::once(n, io::ErrorKind::TimedOut).only(StorageOperation::Create).after_the_act();
+    every_fault("lost", created, fault);
 }
