@@ -21,7 +21,7 @@ setup: ## check what the build and the tests need
 
 demo: ## build the program and run its demo (BACKEND=fs by default)
 	@scripts/setup.sh build
-	$(ENV) cargo build --release -p alluvium-cli
+	$(ENV) cargo build --release --locked -p alluvium-cli
 	$(ENV) "$$CARGO_TARGET_DIR/release/alluvium" demo --backend $(BACKEND)
 
 test: ## run every check: format, lints, documentation, all tests

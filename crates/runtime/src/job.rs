@@ -182,7 +182,7 @@ where
             Err(error) => error,
         };
         // A storage that fails for a moment between two attempts counts like a failed attempt.
-        (attempt, beginning) = loop {
+        beginning = loop {
             let after_ms = match tracker.on_failure(config.clock.now_ms()) {
                 RestartDecision::Restart { after_ms } if error.may_restart() => after_ms,
                 _ => return Err(error),
@@ -190,13 +190,22 @@ where
             (config.listener)(&JobEvent::Restarting { error: &error, after_ms });
             tokio::time::sleep(Duration::from_millis(after_ms)).await;
             restarts += 1;
+            // A step of its own: the claim stands even if what follows fails.
+            let claim = move |store: &CheckpointStore, _: &JobConfig| claim_after(store, attempt);
+            match blocking(&store, &config, claim).await {
+                Ok(claimed) => attempt = claimed,
+                Err(refused) => {
+                    error = refused;
+                    continue;
+                }
+            }
             let previous = beginning.clone();
             let next = move |store: &CheckpointStore, _: &JobConfig| {
-                next_beginning(store, first, attempt, previous)
+                next_beginning(store, first, previous)
             };
             match blocking(&store, &config, next).await {
                 Ok(next) => break next,
-                Err(next) => error = next,
+                Err(refused) => error = refused,
             }
         };
     }
@@ -297,17 +306,19 @@ fn first_beginning(
     Ok((attempt, Beginning { parallelism, point, retained, next }))
 }
 
-/// Claims the next attempt, then takes the newest checkpoint of this process, or what it began
-/// from. The storage is asked and not memory: a commit whose answer was lost may have happened.
+/// Claims the next attempt. A run that was replaced must not take the job back from the one that
+/// replaced it.
+fn claim_after(store: &CheckpointStore, failed: AttemptId) -> Result<AttemptId, JobError> {
+    store.check_attempt(failed)?;
+    Ok(store.claim_attempt()?)
+}
+
+/// Takes the newest checkpoint of this process, or what it began from. The storage is asked and not memory: a commit whose answer was lost may have happened.
 fn next_beginning(
     store: &CheckpointStore,
     first: AttemptId,
-    failed: AttemptId,
     previous: Beginning,
-) -> Result<(AttemptId, Beginning), JobError> {
-    // A run that was replaced must not take the job back from the one that replaced it.
-    store.check_attempt(failed)?;
-    let attempt = store.claim_attempt()?;
+) -> Result<Beginning, JobError> {
     let entries = store.list()?;
     let next = CheckpointStore::next_id(&entries).max(previous.next);
     let known: Vec<CheckpointId> =
@@ -336,5 +347,5 @@ fn next_beginning(
         }
         None => previous.point,
     };
-    Ok((attempt, Beginning { point, retained, next, ..previous }))
+    Ok(Beginning { point, retained, next, ..previous })
 }

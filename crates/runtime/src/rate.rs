@@ -32,16 +32,12 @@ impl RateLimit {
     pub(crate) async fn wait(&self, records: usize) {
         let due = {
             let mut next = self.next.lock().await;
-            // tokio's timer, so that a paused test clock works.
-            let now = sleep_now();
+            // tokio's clock, so that a paused test clock works.
+            let now = Instant::now();
             let due = next.map_or(now, |next| next.max(now));
             *next = Some(due + Duration::from_secs_f64(records as f64 / self.records_per_s));
             due
         };
         sleep_until(due).await;
     }
-}
-
-fn sleep_now() -> Instant {
-    Instant::now()
 }

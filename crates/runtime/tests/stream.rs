@@ -2,6 +2,7 @@
 //! exactly-once file sink, and restarts.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code fails by panicking")]
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -17,7 +18,10 @@ use alluvium_state::{
     BroadcastState, BroadcastStateDescriptor, KeyedStateBackend, ListStateDescriptor,
     OperatorListState, OperatorStateBackend, ReducingState, ReducingStateDescriptor,
 };
-use alluvium_storage::{Storage, StreamPolicy, open};
+use alluvium_storage::{
+    Location, Storage, StorageEntry, StorageError, StorageLock, StorageWriter, StreamPolicy, open,
+};
+use bytes::Bytes;
 
 /// Numbers below this are emitted, a range for each split.
 const SPLITS: u64 = 5;
@@ -161,15 +165,66 @@ impl<B: KeyedStateBackend<Key = u64>> Pipeline<B> for Job {
     }
 }
 
+/// A storage whose root cannot be listed once, when that was asked for.
+#[derive(Debug)]
+struct Unlisted {
+    inner: Arc<dyn Storage>,
+    fails: Arc<AtomicBool>,
+}
+
+impl Storage for Unlisted {
+    fn root(&self) -> &str {
+        self.inner.root()
+    }
+    fn create(&self, path: &StoragePath, bytes: &[u8]) -> Result<(), StorageError> {
+        self.inner.create(path, bytes)
+    }
+    fn writer(&self, path: &StoragePath) -> Result<Box<dyn StorageWriter>, StorageError> {
+        self.inner.writer(path)
+    }
+    fn read(&self, path: &StoragePath, range: Range<u64>) -> Result<Bytes, StorageError> {
+        self.inner.read(path, range)
+    }
+    fn read_all(&self, path: &StoragePath) -> Result<Bytes, StorageError> {
+        self.inner.read_all(path)
+    }
+    fn len_bytes(&self, path: &StoragePath) -> Result<u64, StorageError> {
+        self.inner.len_bytes(path)
+    }
+    fn list(&self, dir: Option<&StoragePath>) -> Result<Vec<StorageEntry>, StorageError> {
+        if dir.is_none() && self.fails.swap(false, Ordering::SeqCst) {
+            let location = Location::new(self.root(), None);
+            let source = Arc::new(std::io::ErrorKind::TimedOut.into());
+            return Err(StorageError::Io { operation: "list", location, source });
+        }
+        self.inner.list(dir)
+    }
+    fn delete(&self, path: &StoragePath) -> Result<(), StorageError> {
+        self.inner.delete(path)
+    }
+    fn delete_dir(&self, dir: &StoragePath) -> Result<(), StorageError> {
+        self.inner.delete_dir(dir)
+    }
+    fn lock(&self, path: &StoragePath) -> Result<Option<StorageLock>, StorageError> {
+        self.inner.lock(path)
+    }
+    fn below(&self, dir: &StoragePath) -> Result<Arc<dyn Storage>, StorageError> {
+        let (inner, fails) = (self.inner.below(dir)?, Arc::clone(&self.fails));
+        Ok(Arc::new(Self { inner, fails }))
+    }
+}
+
 struct World {
     storage: Arc<dyn Storage>,
     restarts: Arc<AtomicU64>,
+    /// Set at the first restart, for [`Unlisted`].
+    unlist: Arc<AtomicBool>,
 }
 
 impl World {
     fn new(name: &str) -> Self {
         let storage = open(&format!("memory:stream-{name}")).unwrap();
-        Self { storage, restarts: Arc::default() }
+        Self { storage, restarts: Arc::default(), unlist: Arc::default() }
     }
 
     fn below(&self, name: &str) -> Arc<dyn Storage> {
@@ -183,7 +238,7 @@ impl World {
         fails: bool,
         mode: CheckpointMode,
     ) -> Vec<(u64, u64)> {
-        let restarts = Arc::clone(&self.restarts);
+        let (restarts, unlist) = (Arc::clone(&self.restarts), Arc::clone(&self.unlist));
         let uid = |name: &str| OperatorUid::new(name).unwrap();
         let (source, operator, sink) = (uid("ranges"), uid("sum"), uid("files"));
         let config = JobConfig {
@@ -201,7 +256,8 @@ impl World {
             records: Arc::default(),
             listener: Arc::new(move |event| {
                 if matches!(event, JobEvent::Restarting { .. }) {
-                    restarts.fetch_add(1, Ordering::SeqCst);
+                    let is_first = restarts.fetch_add(1, Ordering::SeqCst) == 0;
+                    unlist.store(is_first, Ordering::SeqCst);
                 }
             }),
         };
@@ -264,6 +320,19 @@ fn a_failed_task_restarts_the_job_from_its_last_checkpoint() {
         assert_eq!(sums, once_each(SPLIT_LEN));
         assert_eq!(world.committed().len() as u64, SPLITS * SPLIT_LEN);
     }
+}
+
+/// 1. A task fails, and the next attempt is claimed;
+/// 2. the checkpoints cannot be listed for a moment;
+/// 3. the retry meets its own claim, which is no other process.
+#[test]
+fn a_storage_that_fails_between_two_attempts_is_asked_again() {
+    let mut world = World::new("unlisted");
+    let (inner, fails) = (Arc::clone(&world.storage), Arc::clone(&world.unlist));
+    world.storage = Arc::new(Unlisted { inner, fails });
+    let sums = world.run(2, SPLIT_LEN, true, CheckpointMode::ExactlyOnce);
+    assert_eq!(world.restarts.load(Ordering::SeqCst), 2);
+    assert_eq!(sums, once_each(SPLIT_LEN));
 }
 
 #[test]

@@ -195,7 +195,9 @@ impl OperatorStateBackend {
     ///
     /// Errors: [`StateError::ForeignHandle`].
     pub fn items<T: StateValue>(&self, list: OperatorListState<T>) -> Result<&[T], StateError> {
-        self.state(list)?.and_then(|state| table::items_of(state)).ok_or(StateError::ForeignHandle)
+        let own = list.backend == self.number;
+        let state = self.states.get(list.index).filter(|_| own);
+        state.and_then(|state| table::items_of(&**state)).ok_or(StateError::ForeignHandle)
     }
 
     /// The items of a list, to be changed.
@@ -210,12 +212,6 @@ impl OperatorStateBackend {
         }
         let state = self.states.get_mut(list.index).ok_or(StateError::ForeignHandle)?;
         table::items_of_mut(&mut **state).ok_or(StateError::ForeignHandle)
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "keeps the two ways to fail apart for callers")]
-    fn state<T>(&self, list: OperatorListState<T>) -> Result<Option<&dyn AnyItems>, StateError> {
-        let own = list.backend == self.number;
-        Ok(self.states.get(list.index).filter(|_| own).map(|state| &**state))
     }
 
     /// Appends an item to a list.
