@@ -41,15 +41,36 @@ impl StateHandle {
     }
 }
 
-/// Keyed state of one subtask.
+/// A sealed state stream in a file that several checkpoints may refer to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SharedFile {
+    /// The file, relative to `<root>/<job>/`.
+    pub path: StoragePath,
+    /// Length of the stream in bytes.
+    pub len_bytes: u64,
+    /// The last four bytes of the stream, read as a little-endian number (SPEC 4.3).
+    pub seal: u32,
+}
+
+/// Keyed state of one subtask: a stream, and the earlier streams that hold blocks of it.
 ///
-/// Source: Flink `KeyGroupsStateHandle`.
+/// Source: Flink `KeyGroupsStateHandle`, `IncrementalRemoteKeyedStateHandle`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyedStateHandle {
     /// The key groups whose state the stream holds.
     pub key_groups: KeyGroupRange,
-    /// The stream.
+    /// The stream, whose index names every block.
     pub stream: StateHandle,
+    /// Streams of earlier checkpoints in which blocks of this one lie, in the order in which the
+    /// index of the stream numbers them from 1; none for a self-contained stream.
+    pub shared: Vec<SharedFile>,
+}
+
+impl KeyedStateHandle {
+    /// All files that must exist for this state to be read.
+    pub fn files(&self) -> impl Iterator<Item = &StoragePath> {
+        self.stream.file().into_iter().chain(self.shared.iter().map(|file| &file.path))
+    }
 }
 
 /// Operator state of one subtask.

@@ -35,7 +35,7 @@ mod path;
 
 pub use checkpoint::{CheckpointMetadata, CheckpointProperties, OperatorState, SubtaskState};
 pub use error::{IdError, KeyGroupError, PathError};
-pub use handle::{KeyedStateHandle, OperatorStateHandle, StateHandle, StateLocation};
+pub use handle::{KeyedStateHandle, OperatorStateHandle, SharedFile, StateHandle, StateLocation};
 pub use ids::{AttemptId, CheckpointId, JobId, OperatorUid};
 pub use java_hash::{JavaHash, java_hash_of_big_integer, java_hash_of_utf16};
 pub use key_group::{

@@ -343,7 +343,11 @@ fn example_metadata() -> CheckpointMetadata {
     let len_bytes = bytes.len() as u64;
     let stream = StateHandle { location: StateLocation::Inline(bytes.into()), len_bytes, seal };
     let max_parallelism = MaxParallelism::new(4).unwrap();
-    let keyed = KeyedStateHandle { key_groups: max_parallelism.all_key_groups(), stream };
+    let keyed = KeyedStateHandle {
+        key_groups: max_parallelism.all_key_groups(),
+        stream,
+        shared: Vec::new(),
+    };
     let index = SubtaskIndex::new(0);
     CheckpointMetadata {
         properties: CheckpointProperties {

@@ -51,7 +51,7 @@ impl SnapshotTarget {
         seal: u32,
         key_groups: alluvium_core::KeyGroupRange,
     ) -> Result<KeyedStateHandle, StorageError> {
-        Ok(KeyedStateHandle { key_groups, stream: Self::finish(stream, seal)? })
+        Ok(KeyedStateHandle { key_groups, stream: Self::finish(stream, seal)?, shared: Vec::new() })
     }
 }
 

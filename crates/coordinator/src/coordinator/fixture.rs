@@ -51,7 +51,11 @@ pub(super) fn state(number: usize, files: &str) -> SubtaskState {
     let key_groups = KeyGroupRange::new(0, 127, max()).unwrap();
     SubtaskState {
         index: task(number).subtask,
-        keyed: handle(keyed).map(|stream| KeyedStateHandle { key_groups, stream }),
+        keyed: handle(keyed).map(|stream| KeyedStateHandle {
+            key_groups,
+            stream,
+            shared: Vec::new(),
+        }),
         operator: handle(operator).map(|stream| OperatorStateHandle { stream }),
     }
 }

@@ -110,7 +110,7 @@ fn read_subtask(
             let rule = format!("subtask {index} has key groups {key_groups} instead of {expected}");
             return Err(Refusal::Rule(rule));
         }
-        Some(KeyedStateHandle { key_groups, stream: read_handle(input)? })
+        Some(KeyedStateHandle { key_groups, stream: read_handle(input)?, shared: Vec::new() })
     };
     let operator = if flags & HAS_OPERATOR == 0 {
         None

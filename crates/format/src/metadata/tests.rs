@@ -31,6 +31,7 @@ fn metadata() -> CheckpointMetadata {
                 keyed: keyed.then(|| KeyedStateHandle {
                     key_groups: KeyGroupRange::of_subtask(index, parallelism).unwrap(),
                     stream: file(&format!("chk-7/count-{index}-keyed-2")),
+                    shared: Vec::new(),
                 }),
                 operator: (index.get() == 1)
                     .then(|| OperatorStateHandle { stream: inline(b"operator state") }),

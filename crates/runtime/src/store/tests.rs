@@ -35,7 +35,11 @@ fn checkpoint(
         store.storage().create(&path, content).unwrap();
     }
     let stream = StateHandle { location: StateLocation::File(path), len_bytes, seal: 0 };
-    let keyed = KeyedStateHandle { key_groups: max_parallelism.all_key_groups(), stream };
+    let keyed = KeyedStateHandle {
+        key_groups: max_parallelism.all_key_groups(),
+        stream,
+        shared: Vec::new(),
+    };
     let subtasks = vec![SubtaskState { index, keyed: Some(keyed), operator: None }];
     CheckpointMetadata {
         properties: CheckpointProperties {

@@ -120,7 +120,7 @@ fn assert_refused<B: StateBackend>(
     let replaced = StateHandle { location: location.clone(), ..intact.stream.clone() };
     let resealed = StateHandle { location, len_bytes: bytes.len() as u64, seal: seal_of(bytes) };
     for stream in [replaced, resealed] {
-        let handle = KeyedStateHandle { key_groups: intact.key_groups, stream };
+        let handle = KeyedStateHandle { key_groups: intact.key_groups, stream, shared: Vec::new() };
         assert!(job.try_open_one(&[handle]).is_err(), "{what}");
     }
 }
