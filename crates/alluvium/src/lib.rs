@@ -44,8 +44,8 @@
 //!
 //! // A checkpoint: freeze at the barrier, write on any thread.
 //! let streams = CheckpointStreams::new(storage, StreamPolicy::files());
-//! let target =
-//!     SnapshotTarget { streams, checkpoint: CheckpointId::FIRST, attempt: AttemptId::new(1) };
+//! let (checkpoint, attempt) = (CheckpointId::FIRST, AttemptId::new(1));
+//! let target = SnapshotTarget { streams, checkpoint, attempt, mode: SnapshotMode::Full };
 //! let frozen = backend.freeze(target.checkpoint)?;
 //! let handle = frozen.write(&target)?.expect("there is state");
 //!
@@ -91,7 +91,7 @@ pub mod prelude {
         BroadcastStateDescriptor, FrozenState, KeyContext, KeyedBackendSpec, KeyedStateBackend,
         ListState, ListStateDescriptor, MapState, MapStateDescriptor, OperatorListState,
         OperatorStateBackend, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError,
-        SnapshotTarget, StateBackend, StateError, ValueState, ValueStateDescriptor,
+        SnapshotMode, SnapshotTarget, StateBackend, StateError, ValueState, ValueStateDescriptor,
     };
     pub use alluvium_storage::{CheckpointStreams, HandleReader, ReadAccess, StreamPolicy};
 

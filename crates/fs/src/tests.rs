@@ -5,7 +5,9 @@ use alluvium_core::{
     SubtaskIndex,
 };
 use alluvium_format::codec::DefaultCodec;
-use alluvium_state::{FrozenState, KeyedStateBackend, SnapshotTarget, ValueStateDescriptor};
+use alluvium_state::{
+    FrozenState, KeyedStateBackend, SnapshotMode, SnapshotTarget, ValueStateDescriptor,
+};
 use alluvium_storage::{CheckpointStreams, StreamPolicy};
 
 use super::*;
@@ -35,8 +37,9 @@ fn restored_state_outlives_its_deleted_file() {
         }
         let streams = CheckpointStreams::new(Arc::clone(&storage), StreamPolicy::files());
         let (checkpoint, attempt) = (CheckpointId::FIRST, AttemptId::new(1));
+        let mode = SnapshotMode::Full;
         let frozen: Box<dyn FrozenState> = first.freeze(checkpoint).unwrap();
-        let handle = frozen.write(&SnapshotTarget { streams, checkpoint, attempt }).unwrap();
+        let handle = frozen.write(&SnapshotTarget { streams, checkpoint, attempt, mode }).unwrap();
         let handle = handle.expect("there is state");
 
         let mut second = backend.open(spec(), std::slice::from_ref(&handle), &reader).unwrap();

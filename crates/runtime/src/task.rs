@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use alluvium_coordinator::TaskId;
 use alluvium_core::{AttemptId, CheckpointId, SubtaskState};
-use alluvium_state::{FrozenOperatorState, FrozenState, SnapshotError, SnapshotTarget};
+use alluvium_state::{
+    FrozenOperatorState, FrozenState, SnapshotError, SnapshotMode, SnapshotTarget,
+};
 use alluvium_storage::{CheckpointStreams, Storage};
 use tokio::sync::mpsc;
 
@@ -111,7 +113,7 @@ impl Participant {
         operator: FrozenOperatorState,
     ) -> Result<SubtaskState, SnapshotError> {
         let (streams, attempt) = (self.streams.clone(), self.attempt);
-        let target = SnapshotTarget { streams, checkpoint, attempt };
+        let target = SnapshotTarget { streams, checkpoint, attempt, mode: SnapshotMode::Full };
         let TaskId { operator: uid, subtask } = &self.task;
         let operator = operator.write(&target, uid, *subtask)?;
         let keyed = match keyed.map(|keyed| keyed.write(&target)).transpose() {

@@ -1,7 +1,11 @@
 //! The asynchronous part of a checkpoint: from frozen state to a handle.
+//!
+//! Invariants: a stream that later checkpoints may refer to lies in `shared/`, never in the folder
+//! of its checkpoint; what is kept in coordinator memory is always self-contained.
 
 use alluvium_core::{
-    AttemptId, CheckpointId, KeyedStateHandle, OperatorUid, StateHandle, SubtaskIndex,
+    AttemptId, CheckpointId, KeyGroupRange, KeyedStateHandle, OperatorUid, SharedFile, StateHandle,
+    SubtaskIndex,
 };
 use alluvium_format::envelope::{StreamIdentity, StreamKind};
 use alluvium_storage::StateFileKind as FileKind;
@@ -18,10 +22,35 @@ pub struct SnapshotTarget {
     pub checkpoint: CheckpointId,
     /// The run of the job that writes them.
     pub attempt: AttemptId,
+    /// Whether keyed streams may build on those of earlier checkpoints.
+    pub mode: SnapshotMode,
+}
+
+/// How the keyed state of a checkpoint relates to earlier checkpoints.
+///
+/// Source: Flink `execution.checkpointing.incremental`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SnapshotMode {
+    /// Self-contained, and below the folder of the checkpoint.
+    #[default]
+    Full,
+    /// May refer to shared files of earlier checkpoints, and be referred to by later ones.
+    Incremental,
+}
+
+/// Where a keyed stream goes if it becomes a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyedPlacement {
+    /// Below the folder of its checkpoint; inlined when it is small.
+    Exclusive,
+    /// Into `shared/`; inlined when it is small, and then nobody can refer to it.
+    Shared,
+    /// Into `shared/`, however small it is.
+    SharedFile,
 }
 
 impl SnapshotTarget {
-    /// Opens the stream of a subtask.
+    /// Opens a stream of a subtask that only this checkpoint refers to.
     pub fn stream(
         &self,
         kind: StreamKind,
@@ -35,6 +64,29 @@ impl SnapshotTarget {
         (self.streams.stream(path), identity)
     }
 
+    /// Whether a backend that can do it should write only what changed: the mode says so, and
+    /// streams become files to which later checkpoints can refer.
+    pub fn is_incremental(&self) -> bool {
+        self.mode == SnapshotMode::Incremental && !self.streams.keeps_everything_inline()
+    }
+
+    /// Opens the keyed stream of a subtask.
+    pub fn keyed_stream(
+        &self,
+        uid: &OperatorUid,
+        subtask: SubtaskIndex,
+        placement: KeyedPlacement,
+    ) -> (CheckpointStream, StreamIdentity) {
+        let (checkpoint, attempt, kind) = (self.checkpoint, self.attempt, StreamKind::Keyed);
+        let shared = || JobLayout::shared_state_file(checkpoint, uid, subtask, attempt);
+        let stream = match placement {
+            KeyedPlacement::Exclusive => return self.stream(kind, uid, subtask),
+            KeyedPlacement::Shared => self.streams.stream(shared()),
+            KeyedPlacement::SharedFile => self.streams.file(shared()),
+        };
+        (stream, StreamIdentity { kind, subtask: Some(subtask), checkpoint, attempt })
+    }
+
     /// Ends a stream; its seal must be the one that the format's writer gave.
     pub(crate) fn finish(stream: CheckpointStream, seal: u32) -> Result<StateHandle, StorageError> {
         let handle = stream.finish()?;
@@ -42,16 +94,17 @@ impl SnapshotTarget {
         Ok(handle)
     }
 
-    /// Ends a keyed stream.
+    /// Ends a keyed stream, whose index numbers the streams `shared` from 1.
     ///
     /// Errors: [`StorageError`].
     /// Panics: when `seal` is not what was written last, which is a bug of the backend.
     pub fn finish_keyed(
         stream: CheckpointStream,
         seal: u32,
-        key_groups: alluvium_core::KeyGroupRange,
+        key_groups: KeyGroupRange,
+        shared: Vec<SharedFile>,
     ) -> Result<KeyedStateHandle, StorageError> {
-        Ok(KeyedStateHandle { key_groups, stream: Self::finish(stream, seal)?, shared: Vec::new() })
+        Ok(KeyedStateHandle { key_groups, stream: Self::finish(stream, seal)?, shared })
     }
 }
 
@@ -66,3 +119,6 @@ pub trait FrozenState: Send {
         target: &SnapshotTarget,
     ) -> Result<Option<KeyedStateHandle>, SnapshotError>;
 }
+
+#[cfg(test)]
+mod tests;

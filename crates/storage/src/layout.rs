@@ -5,16 +5,18 @@
 //!              attempts/<attempt, 10 decimal digits>
 //!              chk-<n>/_metadata
 //!                      <uid>-<subtask>-<keyed|operator>-<attempt>
-//!              shared/
+//!              shared/<uid>-<subtask>-keyed-<attempt>-<n>
 //!              taskowned/
 //! ```
 //!
 //! Invariants: different arguments give different paths; every path is relative to the job's
-//! folder, so the folder can be moved.
+//! folder, so the folder can be moved. What is in `shared/` may outlive the checkpoint that wrote
+//! it, because later ones refer to it.
 
 use alluvium_core::{AttemptId, CheckpointId, JobId, OperatorUid, StoragePath, SubtaskIndex};
 
 const CHECKPOINT_PREFIX: &str = "chk-";
+const SHARED_DIR: &str = "shared";
 /// Digits of the largest attempt number, so that names sort like numbers.
 const ATTEMPT_DIGITS: usize = 10;
 
@@ -70,6 +72,18 @@ impl JobLayout {
         valid(&format!("{CHECKPOINT_PREFIX}{checkpoint}/{operator}-{subtask}-{kind}-{attempt}"))
     }
 
+    /// A keyed state file that later checkpoints may refer to too:
+    /// `shared/<uid>-<subtask>-keyed-<attempt>-<n>`, where `n` is the checkpoint that writes it.
+    pub fn shared_state_file(
+        checkpoint: CheckpointId,
+        operator: &OperatorUid,
+        subtask: SubtaskIndex,
+        attempt: AttemptId,
+    ) -> StoragePath {
+        let (subtask, kind) = (subtask.get(), StateFileKind::Keyed.as_str());
+        valid(&format!("{SHARED_DIR}/{operator}-{subtask}-{kind}-{attempt}-{checkpoint}"))
+    }
+
     /// The claim of an attempt: `attempts/<attempt>`, 10 decimal digits.
     pub fn attempt(attempt: AttemptId) -> StoragePath {
         valid(&format!("attempts/{:0ATTEMPT_DIGITS$}", attempt.get()))
@@ -87,7 +101,7 @@ impl JobLayout {
 
     /// The folder of files that several checkpoints refer to: `shared`.
     pub fn shared_dir() -> StoragePath {
-        valid("shared")
+        valid(SHARED_DIR)
     }
 
     /// The folder of files that the coordinator never deletes: `taskowned`.

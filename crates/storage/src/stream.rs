@@ -6,7 +6,8 @@
 //!
 //! Invariants:
 //! - a stream that is not finished leaves no file;
-//! - with a limit for inlined bytes nothing is ever written to the storage.
+//! - with a limit for inlined bytes nothing is ever written to the storage, except what a caller
+//!   asks to be a [file](CheckpointStreams::file).
 
 use std::fmt;
 use std::io::{self, Write};
@@ -69,11 +70,27 @@ impl CheckpointStreams {
         Self { storage, policy }
     }
 
+    /// Whether no stream becomes a file, as in coordinator memory: later checkpoints have nothing
+    /// to refer to then.
+    pub const fn keeps_everything_inline(&self) -> bool {
+        self.policy.max_inline_bytes.is_some()
+    }
+
     /// Begins a stream that becomes the file `path` if it becomes a file.
     pub fn stream(&self, path: StoragePath) -> CheckpointStream {
+        self.begin(path, self.policy)
+    }
+
+    /// Begins a stream that becomes the file `path` however short it is, whatever the policy says.
+    /// Not for streams that [stay inline](CheckpointStreams::keeps_everything_inline).
+    pub fn file(&self, path: StoragePath) -> CheckpointStream {
+        self.begin(path, StreamPolicy { inline_below_bytes: 0, max_inline_bytes: None })
+    }
+
+    fn begin(&self, path: StoragePath, policy: StreamPolicy) -> CheckpointStream {
         CheckpointStream {
             storage: Arc::clone(&self.storage),
-            policy: self.policy,
+            policy,
             path,
             body: Body::Buffered(Vec::new()),
             position: 0,

@@ -16,8 +16,8 @@ use alluvium_core::{
 };
 use alluvium_format::codec::{Codec, DefaultCodec, HasCodec};
 use alluvium_state::{
-    FrozenState, KeyedBackendSpec, KeyedStateBackend, RestoreError, SnapshotError, SnapshotTarget,
-    StateBackend, StateKey,
+    FrozenState, KeyedBackendSpec, KeyedStateBackend, RestoreError, SnapshotError, SnapshotMode,
+    SnapshotTarget, StateBackend, StateKey,
 };
 use alluvium_storage::{CheckpointStreams, HandleReader, ReadAccess, Storage, StreamPolicy};
 
@@ -35,6 +35,8 @@ pub struct TestJob<'b, B: StateBackend, K> {
     pub assigner: KeyGroupAssigner<K>,
     /// When a snapshot becomes a file; default [`StreamPolicy::files`].
     pub policy: StreamPolicy,
+    /// Whether snapshots may build on earlier ones; default incremental.
+    pub mode: SnapshotMode,
     backend: &'b B,
     storage: Arc<dyn Storage>,
     last_checkpoint: Cell<CheckpointId>,
@@ -62,6 +64,7 @@ impl<'b, B: StateBackend, K: StateKey + HasCodec> TestJob<'b, B, K> {
             max_parallelism: MaxParallelism::new(128).unwrap(),
             assigner: KeyGroupAssigner::Stable,
             policy: StreamPolicy::files(),
+            mode: SnapshotMode::Incremental,
             backend,
             storage,
             last_checkpoint: Cell::new(CheckpointId::FIRST),
@@ -146,7 +149,8 @@ impl<'b, B: StateBackend, K: StateKey + HasCodec> TestJob<'b, B, K> {
         let ranges = subtasks.iter().map(KeyedStateBackend::key_groups).collect();
         let frozen = subtasks.iter_mut().map(|state| state.freeze(checkpoint).unwrap()).collect();
         let streams = CheckpointStreams::new(Arc::clone(&self.storage), self.policy);
-        let target = SnapshotTarget { streams, checkpoint, attempt: AttemptId::new(1) };
+        let target =
+            SnapshotTarget { streams, checkpoint, attempt: AttemptId::new(1), mode: self.mode };
         FrozenCheckpoint { target, ranges, frozen }
     }
 

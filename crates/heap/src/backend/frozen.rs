@@ -60,6 +60,6 @@ impl FrozenState for FrozenBackend {
             }
         }
         let (stream, seal) = writer.finish()?;
-        Ok(Some(SnapshotTarget::finish_keyed(stream, seal, self.key_groups)?))
+        Ok(Some(SnapshotTarget::finish_keyed(stream, seal, self.key_groups, Vec::new())?))
     }
 }

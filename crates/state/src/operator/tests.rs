@@ -6,6 +6,7 @@ use alluvium_core::{
 use alluvium_storage::{CheckpointStreams, HandleReader, ReadAccess, StreamPolicy};
 
 use super::*;
+use crate::SnapshotMode;
 
 fn parallelism(n: u32) -> Parallelism {
     Parallelism::new(n, MaxParallelism::new(128).unwrap()).unwrap()
@@ -20,7 +21,8 @@ fn rescale(
     let storage = alluvium_storage::open(&format!("memory:rescale-{old}-{new}")).unwrap();
     let streams = CheckpointStreams::new(Arc::clone(&storage), StreamPolicy::files());
     let attempt = AttemptId::new(1);
-    let target = SnapshotTarget { streams, checkpoint: CheckpointId::FIRST, attempt };
+    let mode = SnapshotMode::Full;
+    let target = SnapshotTarget { streams, checkpoint: CheckpointId::FIRST, attempt, mode };
     let uid = OperatorUid::new("op").unwrap();
     let subtasks = parallelism(old)
         .subtasks()

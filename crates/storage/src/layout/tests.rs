@@ -12,6 +12,7 @@ fn names_are_those_of_the_specification() {
         JobLayout::metadata(checkpoint),
         file(StateFileKind::Keyed),
         file(StateFileKind::Operator),
+        JobLayout::shared_state_file(checkpoint, &uid, subtask, attempt),
         JobLayout::attempt(attempt),
         JobLayout::attempts_dir(),
         JobLayout::lock(),
@@ -24,6 +25,7 @@ fn names_are_those_of_the_specification() {
         "chk-42/_metadata",
         "chk-42/count.v2-3-keyed-7",
         "chk-42/count.v2-3-operator-7",
+        "shared/count.v2-3-keyed-7-42",
         "attempts/0000000007",
         "attempts",
         "_lock",
@@ -40,7 +42,33 @@ fn the_longest_ids_make_valid_names() {
     let (subtask, attempt) = (SubtaskIndex::new(u16::MAX), AttemptId::new(u32::MAX));
     let path = JobLayout::state_file(checkpoint, &uid, subtask, StateFileKind::Operator, attempt);
     assert!(path.file_name().ends_with("-65535-operator-4294967295"));
+    let path = JobLayout::shared_state_file(checkpoint, &uid, subtask, attempt);
+    assert!(path.file_name().ends_with("-65535-keyed-4294967295-18446744073709551615"));
     assert_eq!(JobLayout::attempt(attempt).as_str(), "attempts/4294967295");
+}
+
+#[test]
+fn shared_files_of_different_checkpoints_attempts_and_subtasks_have_different_names() {
+    let name = |checkpoint, uid: &str, subtask, attempt| {
+        JobLayout::shared_state_file(
+            CheckpointId::new(checkpoint).unwrap(),
+            &OperatorUid::new(uid).unwrap(),
+            SubtaskIndex::new(subtask),
+            AttemptId::new(attempt),
+        )
+    };
+    let names = [
+        name(1, "a", 1, 1),
+        name(2, "a", 1, 1),
+        name(1, "a", 2, 1),
+        name(1, "a", 1, 2),
+        name(11, "a", 1, 1),
+        name(1, "a", 1, 11),
+        name(1, "a-1", 1, 1),
+        name(1, "a-1-keyed-1-1", 1, 1),
+    ];
+    let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+    assert_eq!(distinct.len(), names.len(), "{names:?}");
 }
 
 #[test]

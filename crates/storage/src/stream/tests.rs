@@ -60,6 +60,25 @@ fn with_a_threshold_of_zero_even_an_empty_stream_is_a_file() {
 }
 
 #[test]
+fn a_stream_that_must_be_a_file_is_one_however_short() {
+    for (case, policy) in
+        [("files", StreamPolicy::files()), ("memory", StreamPolicy::coordinator_memory())]
+    {
+        for len_bytes in [0, 1, 20_479, 20_480, 100_000] {
+            let storage = fresh(&format!("file-{case}-{len_bytes}"));
+            let streams = CheckpointStreams::new(Arc::clone(&storage), policy);
+            assert_eq!(streams.keeps_everything_inline(), case == "memory");
+            let mut stream = streams.file(path("shared/s"));
+            stream.write_all(&body(len_bytes)).unwrap();
+            let handle = stream.finish().unwrap();
+            let file = handle.file().expect("never inlined");
+            assert!(storage.read_all(file).unwrap() == body(len_bytes), "{case} {len_bytes}");
+            assert_eq!(handle.seal, seal_of(&body(len_bytes)));
+        }
+    }
+}
+
+#[test]
 fn coordinator_memory_holds_5_mib_and_not_one_byte_more() {
     let storage = fresh("memory");
     let limit = 5 * 1024 * 1024;
