@@ -1,15 +1,21 @@
 //! From a state handle back to its bytes.
 //!
-//! Invariants: bytes are handed out only if they have the length and the seal that the handle
+//! Invariants: bytes are handed out only if the stream has the length and the seal that the handle
 //! says; everything else about them is for their format's reader to check.
 
 use std::sync::Arc;
 
-use alluvium_core::{StateHandle, StateLocation};
+use alluvium_core::{SharedFile, StateHandle, StateLocation, StoragePath};
 use bytes::Bytes;
 
+use crate::read_at::{InlineBytes, RangedFile};
 use crate::seal::seal_of;
-use crate::{Location, Storage, StorageError};
+use crate::{Location, ReadAt, Storage, StorageError};
+
+/// What messages call a stream without a file.
+const INLINE_NAME: &str = "the state stream inlined in the metadata";
+/// How many bytes at the end of a stream hold its seal.
+const SEAL_LEN_BYTES: u64 = 4;
 
 /// How files are brought into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,18 +34,32 @@ pub enum ReadAccess {
 pub struct HandleReader {
     storage: Arc<dyn Storage>,
     access: ReadAccess,
+    shareable: bool,
 }
 
 impl HandleReader {
     /// Reads from `storage`, whose root is the job's folder.
     pub fn new(storage: Arc<dyn Storage>, access: ReadAccess) -> Self {
-        Self { storage, access }
+        Self { storage, access, shareable: false }
+    }
+
+    /// Says whether the files that this reader opens belong to the running job's own folder and
+    /// are counted by its coordinator, so that a later checkpoint may refer to them. Default:
+    /// false.
+    #[must_use]
+    pub fn shareable(self, shareable: bool) -> Self {
+        Self { shareable, ..self }
+    }
+
+    /// Whether a later checkpoint may refer to the files that this reader opens.
+    pub const fn is_shareable(&self) -> bool {
+        self.shareable
     }
 
     /// The same, with another way of reading.
     #[must_use]
     pub fn with_access(&self, access: ReadAccess) -> Self {
-        Self { storage: Arc::clone(&self.storage), access }
+        Self { access, ..self.clone() }
     }
 
     /// Name of the job's folder for people, without secrets.
@@ -47,15 +67,13 @@ impl HandleReader {
         self.storage.root()
     }
 
-    /// The bytes of a stream.
+    /// All bytes of a stream.
     ///
     /// Errors: [`StorageError::NotFound`], [`StorageError::Truncated`] for any other length,
     /// [`StorageError::SealMismatch`] for another file of the same length.
     pub fn open(&self, handle: &StateHandle) -> Result<Bytes, StorageError> {
         let (bytes, location) = match &handle.location {
-            StateLocation::Inline(bytes) => {
-                (bytes.clone(), Location::new("the state stream inlined in the metadata", None))
-            }
+            StateLocation::Inline(bytes) => (bytes.clone(), Location::new(INLINE_NAME, None)),
             StateLocation::File(path) => {
                 let bytes = match self.access {
                     ReadAccess::Copy => self.storage.read_all(path)?,
@@ -63,27 +81,96 @@ impl HandleReader {
                 };
                 (bytes, Location::new(self.storage.root(), Some(path)))
             }
-            _ => {
-                let location = Location::new(self.storage.root(), None);
-                let reason = "it holds a kind of state location that this version does not know";
-                return Err(StorageError::Unsupported { operation: "read", location, reason });
-            }
+            _ => return Err(self.unknown_location()),
         };
-        check(handle, &bytes, location)?;
+        check_len(handle.len_bytes, bytes.len() as u64, &location)?;
+        check_seal(handle.seal, &bytes, location)?;
         Ok(bytes)
+    }
+
+    /// Opens a stream to be read piece by piece. Only its end is read now.
+    ///
+    /// Shape: a mapped file stays readable when it is deleted; a file that is read by copy, or
+    /// from a storage that does not map, must be there for each piece.
+    /// Errors: as [`HandleReader::open`].
+    pub fn source(&self, handle: &StateHandle) -> Result<Arc<dyn ReadAt>, StorageError> {
+        match &handle.location {
+            StateLocation::Inline(bytes) => {
+                let location = Location::new(INLINE_NAME, None);
+                let source = Arc::new(InlineBytes { bytes: bytes.clone(), location });
+                self.checked(source, None, handle.len_bytes, handle.seal)
+            }
+            StateLocation::File(path) => self.file_source(path, handle.len_bytes, handle.seal),
+            _ => Err(self.unknown_location()),
+        }
+    }
+
+    /// Opens a shared file to be read piece by piece, as [`HandleReader::source`].
+    ///
+    /// Errors: as [`HandleReader::open`].
+    pub fn shared_source(&self, file: &SharedFile) -> Result<Arc<dyn ReadAt>, StorageError> {
+        self.file_source(&file.path, file.len_bytes, file.seal)
+    }
+
+    fn file_source(
+        &self,
+        path: &StoragePath,
+        len_bytes: u64,
+        seal: u32,
+    ) -> Result<Arc<dyn ReadAt>, StorageError> {
+        let mapped = match self.access {
+            ReadAccess::Copy => None,
+            ReadAccess::Map => self.storage.map_guarded(path)?,
+        };
+        let source = match mapped {
+            Some(mapped) => mapped,
+            None => Arc::new(RangedFile {
+                storage: Arc::clone(&self.storage),
+                path: path.clone(),
+                len_bytes: self.storage.len_bytes(path)?,
+            }),
+        };
+        self.checked(source, Some(path), len_bytes, seal)
+    }
+
+    fn checked(
+        &self,
+        source: Arc<dyn ReadAt>,
+        path: Option<&StoragePath>,
+        len_bytes: u64,
+        seal: u32,
+    ) -> Result<Arc<dyn ReadAt>, StorageError> {
+        let root = if path.is_some() { self.storage.root() } else { INLINE_NAME };
+        let location = Location::new(root, path);
+        check_len(len_bytes, source.len_bytes(), &location)?;
+        let tail = source.read(len_bytes.saturating_sub(SEAL_LEN_BYTES)..len_bytes)?;
+        check_seal(seal, &tail, location)?;
+        Ok(source)
+    }
+
+    fn unknown_location(&self) -> StorageError {
+        let location = Location::new(self.storage.root(), None);
+        let reason = "it holds a kind of state location that this version does not know";
+        StorageError::Unsupported { operation: "read", location, reason }
     }
 }
 
-fn check(handle: &StateHandle, bytes: &[u8], location: Location) -> Result<(), StorageError> {
-    let (expected_len_bytes, found_len_bytes) = (handle.len_bytes, bytes.len() as u64);
-    if found_len_bytes != expected_len_bytes {
-        return Err(StorageError::Truncated { location, expected_len_bytes, found_len_bytes });
+fn check_len(expected: u64, found: u64, location: &Location) -> Result<(), StorageError> {
+    if found == expected {
+        return Ok(());
     }
-    let (expected, found) = (handle.seal, seal_of(bytes));
-    if found != expected {
-        return Err(StorageError::SealMismatch { location, expected, found });
+    let (expected_len_bytes, found_len_bytes) = (expected, found);
+    let location = location.clone();
+    Err(StorageError::Truncated { location, expected_len_bytes, found_len_bytes })
+}
+
+/// Compares the seal with the end of a stream, or with all of it.
+fn check_seal(expected: u32, tail: &[u8], location: Location) -> Result<(), StorageError> {
+    let found = seal_of(tail);
+    if found == expected {
+        return Ok(());
     }
-    Ok(())
+    Err(StorageError::SealMismatch { location, expected, found })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! list, delete, lock. [`open`] turns a URI into one: [`LocalStorage`] for paths, and
 //! [`OpendalStorage`] for memory and object stores. On the seam stand the names of a job's files
 //! ([`JobLayout`]), the streams that write state ([`CheckpointStreams`]), the reader that checks
-//! what it reads ([`HandleReader`]), and the claims that keep an older process from writing
+//! what it reads ([`HandleReader`], at once or [piece by piece](ReadAt)), and the claims that keep an older process from writing
 //! ([`claim_attempt`]).
 //!
 //! Ladder of names: root (a folder or bucket for many jobs) > job folder > checkpoint folder >
@@ -56,6 +56,7 @@ mod layout;
 mod local;
 mod mmap;
 mod opendal_store;
+mod read_at;
 mod seal;
 mod seam;
 mod stream;
@@ -67,6 +68,7 @@ pub use handle_reader::{HandleReader, ReadAccess};
 pub use layout::{JobLayout, StateFileKind};
 pub use local::LocalStorage;
 pub use opendal_store::OpendalStorage;
+pub use read_at::ReadAt;
 pub use seal::seal_of;
 pub use seam::{Storage, StorageEntry, StorageLock, StorageWriter};
 pub use stream::{CheckpointStream, CheckpointStreams, StreamPolicy};

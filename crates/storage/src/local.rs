@@ -12,6 +12,7 @@
 //! - nothing outside the root is deleted, whatever symbolic links lie below it.
 
 mod lock;
+mod mapped;
 mod publish;
 mod remove;
 mod writer;
@@ -25,8 +26,11 @@ use std::sync::Arc;
 use alluvium_core::StoragePath;
 use bytes::Bytes;
 
-use crate::{Location, Storage, StorageEntry, StorageError, StorageLock, StorageWriter, mmap};
+use crate::{
+    Location, ReadAt, Storage, StorageEntry, StorageError, StorageLock, StorageWriter, mmap,
+};
 
+use self::mapped::MappedFile;
 use self::publish::TempFile;
 use self::writer::LocalWriter;
 
@@ -183,6 +187,12 @@ impl Storage for LocalStorage {
         let (file, len_bytes) = self.open_file("map", path)?;
         mmap::map_file(&file, len_bytes)
             .map_err(|source| StorageError::io("map", self.location(Some(path)), source))
+    }
+
+    fn map_guarded(&self, path: &StoragePath) -> Result<Option<Arc<dyn ReadAt>>, StorageError> {
+        let (file, len_bytes) = self.open_file("map", path)?;
+        let mapped = MappedFile::new(file, len_bytes, self.location(Some(path)))?;
+        Ok(Some(Arc::new(mapped)))
     }
 
     fn len_bytes(&self, path: &StoragePath) -> Result<u64, StorageError> {

@@ -3,7 +3,8 @@
 //! Invariants: only files that a storage has published are mapped; those are never changed in
 //! place, by nobody in this crate. A file that somebody else cuts short while it is mapped ends
 //! the process with `SIGBUS` on the next touch beyond its new end; whoever cannot exclude that
-//! reads by copy (`ReadAccess::Copy`).
+//! reads by copy (`ReadAccess::Copy`). Whoever holds a map for long keeps the file open and looks
+//! at its length first (`Storage::map_guarded`).
 
 use std::fs::File;
 use std::io;

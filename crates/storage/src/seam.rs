@@ -17,7 +17,7 @@ use std::sync::Arc;
 use alluvium_core::StoragePath;
 use bytes::Bytes;
 
-use crate::StorageError;
+use crate::{ReadAt, StorageError};
 
 /// A place where checkpoint bytes live.
 ///
@@ -74,6 +74,15 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Errors: [`StorageError::NotFound`].
     fn map(&self, path: &StoragePath) -> Result<Bytes, StorageError> {
         self.read_all(path)
+    }
+
+    /// Maps a file that may be read much later, and looks before each read whether somebody has
+    /// cut it short; `None` where the storage does not map.
+    ///
+    /// Errors: [`StorageError::NotFound`].
+    fn map_guarded(&self, path: &StoragePath) -> Result<Option<Arc<dyn ReadAt>>, StorageError> {
+        let _ = path;
+        Ok(None)
     }
 
     /// Length of a file in bytes.

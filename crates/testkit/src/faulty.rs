@@ -33,6 +33,7 @@
 //! - after a crash nothing is undone: writers are forgotten, not dropped, so that what they left
 //!   stays as a killed process leaves it.
 
+mod read_at;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -41,9 +42,12 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alluvium_core::StoragePath;
-use alluvium_storage::{Location, Storage, StorageEntry, StorageError, StorageLock, StorageWriter};
+use alluvium_storage::{
+    Location, ReadAt, Storage, StorageEntry, StorageError, StorageLock, StorageWriter,
+};
 use bytes::Bytes;
 
+use self::read_at::FaultyReadAt;
 use self::writer::FaultyWriter;
 
 /// An operation that changes something, and that is counted.
@@ -296,6 +300,15 @@ impl Storage for FaultyStorage {
     fn map(&self, path: &StoragePath) -> Result<Bytes, StorageError> {
         self.check_alive("map", Some(path))?;
         self.inner.map(path)
+    }
+
+    fn map_guarded(&self, path: &StoragePath) -> Result<Option<Arc<dyn ReadAt>>, StorageError> {
+        self.check_alive("map", Some(path))?;
+        let inner = self.inner.map_guarded(path)?;
+        let wrap = |inner| -> Arc<dyn ReadAt> {
+            Arc::new(FaultyReadAt { storage: self.clone(), path: path.clone(), inner })
+        };
+        Ok(inner.map(wrap))
     }
 
     fn len_bytes(&self, path: &StoragePath) -> Result<u64, StorageError> {

@@ -173,9 +173,9 @@ impl<'b, B: StateBackend, K: StateKey + HasCodec> TestJob<'b, B, K> {
         self.freeze(std::slice::from_mut(state))
     }
 
-    /// Reads what the job wrote.
+    /// Reads what the job wrote; nothing of it is deleted, so later snapshots may refer to it.
     pub fn reader(&self) -> HandleReader {
-        HandleReader::new(Arc::clone(&self.storage), ReadAccess::Copy)
+        HandleReader::new(Arc::clone(&self.storage), ReadAccess::Copy).shareable(true)
     }
 
     /// Where the checkpoints go.

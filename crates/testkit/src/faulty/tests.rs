@@ -105,6 +105,8 @@ fn after_a_crash_nothing_works_and_nothing_is_undone() {
     let inner = Arc::new(LocalStorage::open(dir.path().to_str().unwrap()).unwrap());
     let storage = FaultyStorage::new(inner);
     storage.create(&path("kept"), b"x").unwrap();
+    let mapped = storage.map_guarded(&path("kept")).unwrap().expect("local files are mapped");
+    assert_eq!(mapped.read(0..1).unwrap(), "x");
     let mut writer = storage.writer(&path("lost")).unwrap();
     writer.write_all(&vec![1; 1 << 20]).unwrap();
     storage.set_fault(Some(Fault::crash(storage.operation_count() + 1)));
@@ -117,6 +119,8 @@ fn after_a_crash_nothing_works_and_nothing_is_undone() {
     assert!(storage.writer(&path("late")).is_err());
     assert!(storage.read_all(&path("kept")).is_err());
     assert!(storage.map(&path("kept")).is_err());
+    assert!(storage.map_guarded(&path("kept")).is_err());
+    assert!(mapped.read(0..1).is_err());
     assert!(storage.read(&path("kept"), 0..1).is_err());
     assert!(storage.len_bytes(&path("kept")).is_err());
     assert!(storage.list(None).is_err());
