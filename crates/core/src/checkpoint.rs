@@ -3,9 +3,12 @@
 //! Ladder of names: [`CheckpointMetadata`] > [`OperatorState`] (one operator) > [`SubtaskState`]
 //! (one subtask) > handles.
 
+use std::collections::BTreeSet;
+
 use crate::{
     AssignerName, AttemptId, CheckpointId, JobId, KeyedStateHandle, MaxParallelism,
-    OperatorStateHandle, OperatorUid, Parallelism, StateHandle, SubtaskIndex,
+    OperatorStateHandle, OperatorUid, Parallelism, SharedFile, StateHandle, StoragePath,
+    SubtaskIndex,
 };
 
 /// Everything that is needed to restore a job.
@@ -59,24 +62,55 @@ pub struct SubtaskState {
 }
 
 impl SubtaskState {
-    /// The streams of this subtask.
+    /// The streams of this subtask, without those of earlier checkpoints that they refer to.
     pub fn streams(&self) -> impl Iterator<Item = &StateHandle> {
         let keyed = self.keyed.iter().map(|handle| &handle.stream);
         keyed.chain(self.operator.iter().map(|handle| &handle.stream))
     }
+
+    /// The streams of earlier checkpoints that the streams of this subtask refer to.
+    pub fn shared_files(&self) -> impl Iterator<Item = &SharedFile> {
+        self.keyed.iter().flat_map(|handle| &handle.shared)
+    }
+
+    /// All files that must exist for this state to be read: those of its streams that are not
+    /// inlined, and those that they refer to.
+    pub fn files(&self) -> impl Iterator<Item = &StoragePath> {
+        let own = self.streams().filter_map(StateHandle::file);
+        own.chain(self.shared_files().map(|file| &file.path))
+    }
 }
 
 impl CheckpointMetadata {
-    /// All streams of all subtasks.
+    /// All streams of all subtasks, without those of earlier checkpoints that they refer to.
     pub fn streams(&self) -> impl Iterator<Item = &StateHandle> {
-        self.operators
-            .iter()
-            .flat_map(|operator| &operator.subtasks)
-            .flat_map(SubtaskState::streams)
+        self.subtasks().flat_map(SubtaskState::streams)
     }
 
-    /// Size of all state in bytes, inlined or not, without the metadata itself.
+    /// All files that must exist for this checkpoint to be restored, besides its metadata. A file
+    /// that several subtasks refer to comes several times.
+    pub fn files(&self) -> impl Iterator<Item = &StoragePath> {
+        self.subtasks().flat_map(SubtaskState::files)
+    }
+
+    fn subtasks(&self) -> impl Iterator<Item = &SubtaskState> {
+        self.operators.iter().flat_map(|operator| &operator.subtasks)
+    }
+
+    /// Size in bytes of the streams of this checkpoint, inlined or not: what it added, without the
+    /// metadata itself and without the streams of earlier checkpoints.
     pub fn state_len_bytes(&self) -> u64 {
         self.streams().map(|stream| stream.len_bytes).sum()
     }
+
+    /// Size in bytes of the streams of earlier checkpoints that this one refers to, each counted
+    /// once and whole, however little of it is still needed.
+    pub fn shared_len_bytes(&self) -> u64 {
+        let files: BTreeSet<&SharedFile> =
+            self.subtasks().flat_map(SubtaskState::shared_files).collect();
+        files.iter().map(|file| file.len_bytes).sum()
+    }
 }
+
+#[cfg(test)]
+mod tests;
