@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata, SubtaskState};
+use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata, StoragePath};
 
 use crate::TaskId;
 
@@ -44,17 +44,21 @@ pub enum Action {
         /// Why.
         reason: AbortReason,
     },
-    /// Delete the files of a state that no checkpoint will use.
+    /// Delete files of states that no checkpoint will use.
     Discard {
-        /// The state, left with the streams to delete: those that lie in a file which neither
-        /// the pending nor a retained checkpoint references.
-        state: SubtaskState,
+        /// The files, sorted and at least one: neither the pending nor a retained checkpoint
+        /// references any of them.
+        files: Vec<StoragePath>,
     },
     /// Delete a checkpoint that newer ones replace: first its `_metadata`, then the files named
-    /// here and no others, even if more lie in its folder.
+    /// here and no others, even if more lie in its folder. These actions are to be carried out in
+    /// order, and the next one only if this one succeeded: a file that several of the checkpoints
+    /// reference is named with the last of them.
     DeleteCheckpoint {
-        /// Its metadata, left with the streams to delete, as for `Discard`.
-        metadata: CheckpointMetadata,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The files, sorted, as for `Discard`; wherever they lie, and perhaps none.
+        files: Vec<StoragePath>,
     },
     /// Fail the job.
     FailJob {

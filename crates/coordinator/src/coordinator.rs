@@ -4,7 +4,8 @@
 //! triggers what is due. An acknowledgement that arrives with the timeout is therefore late.
 //!
 //! Invariants:
-//! - the file registry counts exactly the streams of `pending` and of `retained`;
+//! - the file registry counts exactly the files of `pending` and of `retained`, and those that are
+//!   to be spared;
 //! - `retained` is sorted by id, and every id in it is below `next`;
 //! - a checkpoint is pending only while running, or while committing in a stopped run.
 //!
@@ -75,8 +76,9 @@ impl Coordinator {
         start.check(&plan.job)?;
         let mut files = FileRegistry::default();
         for metadata in &start.retained {
-            files.add(metadata.streams());
+            files.add(metadata.files());
         }
+        files.add(start.spared.iter());
         let operators = plan.operators.iter().enumerate();
         let operators = operators.map(|(at, (uid, of))| (uid.clone(), (at, *of))).collect();
         Ok(Self {
@@ -206,5 +208,7 @@ mod ending;
 mod fixture;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod sharing;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,9 @@
 //! - at most one checkpoint is pending, and the ids of triggered checkpoints strictly increase;
 //! - a checkpoint that was triggered ends once: in `NotifyComplete`, in `NotifyAborted` or, when
 //!   it was committing as the job stopped, silently;
-//! - no action deletes a file that the pending or a retained checkpoint references;
+//! - no action deletes a file that the pending or a retained checkpoint references, be it that the
+//!   file is its own or that it refers to it in the stream of an earlier one; and no file is
+//!   forgotten: each is named when its last reference goes;
 //! - once a checkpoint has completed, at least one is retained, and the newest always is;
 //! - no event is answered with a panic: an event that does not fit is counted in [`Statistics`].
 //!

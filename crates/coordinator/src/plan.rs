@@ -5,7 +5,7 @@ use std::fmt;
 
 use alluvium_core::{
     AssignerName, AttemptId, CheckpointId, CheckpointMetadata, JobId, MaxParallelism, OperatorUid,
-    Parallelism, SubtaskIndex,
+    Parallelism, StoragePath, SubtaskIndex,
 };
 
 use crate::PlanError;
@@ -29,7 +29,8 @@ pub struct JobPlan {
 
 /// Where a run begins.
 ///
-/// `Coordinator::new` checks it. Default: checkpoint 1 comes next and none is retained.
+/// `Coordinator::new` checks it. Default: checkpoint 1 comes next, none is retained, and no
+/// file is spared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartPoint {
     /// Id of the first checkpoint to trigger.
@@ -37,6 +38,12 @@ pub struct StartPoint {
     /// Completed checkpoints of this job that this run owns and may delete, oldest first. More
     /// than the run is to keep are cut down at its first completion.
     pub retained: Vec<CheckpointMetadata>,
+    /// Files of checkpoints that exist but that this run does not own. They are never named for
+    /// deletion, although checkpoints of this run may reference them too:
+    /// 1. checkpoints 5 and 6 reference file f, and a person restores 5;
+    /// 2. the run goes on with 7, which does not reference f, and 5 is subsumed;
+    /// 3. deleting f would damage 6, which was passed over but is left alone.
+    pub spared: Vec<StoragePath>,
 }
 
 /// Names one task: a subtask of an operator.
@@ -56,7 +63,7 @@ impl fmt::Display for TaskId {
 
 impl Default for StartPoint {
     fn default() -> Self {
-        Self { next: CheckpointId::FIRST, retained: Vec::new() }
+        Self { next: CheckpointId::FIRST, retained: Vec::new(), spared: Vec::new() }
     }
 }
 

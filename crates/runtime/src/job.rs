@@ -10,6 +10,7 @@ use alluvium_coordinator::{
 };
 use alluvium_core::{
     AssignerName, AttemptId, CheckpointId, CheckpointMetadata, MaxParallelism, Parallelism,
+    StoragePath,
 };
 use alluvium_format::codec::{DefaultCodec, HasCodec};
 use alluvium_state::{StateBackend, StateKey};
@@ -141,6 +142,8 @@ struct Beginning {
     point: Option<RestorePoint>,
     /// Checkpoints that this run owns and subsumes.
     retained: Vec<CheckpointMetadata>,
+    /// Files of the other checkpoints of the job.
+    spared: Vec<StoragePath>,
     next: CheckpointId,
 }
 
@@ -173,7 +176,11 @@ where
             parallelism: beginning.parallelism,
             point: beginning.point.clone(),
             plan: plan_of(&store, &config, attempt, beginning.parallelism, assigner),
-            start: StartPoint { next: beginning.next, retained: beginning.retained.clone() },
+            start: StartPoint {
+                next: beginning.next,
+                retained: beginning.retained.clone(),
+                spared: beginning.spared.clone(),
+            },
         };
         let end = run_attempt::<K, B, P>(run).await;
         checkpoints += end.completed;
@@ -294,16 +301,19 @@ fn first_beginning(
     let restored = point.as_ref().filter(|point| point.storage.root() == store.storage().root());
     let restored = restored.map(|point| point.metadata.properties.checkpoint);
     // Older ones are subsumed in time; newer ones, which were passed over, are left alone.
-    let retained = entries
-        .into_iter()
-        .filter(|entry| Some(entry.checkpoint) <= restored)
-        .filter_map(|entry| match entry.status {
-            CheckpointStatus::Complete(metadata) => Some(*metadata),
-            _ => None,
-        })
-        .collect();
+    let complete = entries.into_iter().filter_map(|entry| match entry.status {
+        CheckpointStatus::Complete(metadata) => Some(*metadata),
+        _ => None,
+    });
+    let (retained, others): (Vec<_>, Vec<_>) =
+        complete.partition(|metadata| Some(metadata.properties.checkpoint) <= restored);
+    let spared = files_of(&others);
     let parallelism = parallelism_of(config, point.as_ref())?;
-    Ok((attempt, Beginning { parallelism, point, retained, next }))
+    Ok((attempt, Beginning { parallelism, point, retained, spared, next }))
+}
+
+fn files_of(checkpoints: &[CheckpointMetadata]) -> Vec<StoragePath> {
+    checkpoints.iter().flat_map(CheckpointMetadata::files).cloned().collect()
 }
 
 /// Claims the next attempt. A run that was replaced must not take the job back from the one that
@@ -313,7 +323,8 @@ fn claim_after(store: &CheckpointStore, failed: AttemptId) -> Result<AttemptId, 
     Ok(store.claim_attempt()?)
 }
 
-/// Takes the newest checkpoint of this process, or what it began from. The storage is asked and not memory: a commit whose answer was lost may have happened.
+/// Takes the newest checkpoint of this process, or what it began from. The storage is asked and not
+/// memory: a commit whose answer was lost may have happened.
 fn next_beginning(
     store: &CheckpointStore,
     first: AttemptId,
@@ -323,14 +334,13 @@ fn next_beginning(
     let next = CheckpointStore::next_id(&entries).max(previous.next);
     let known: Vec<CheckpointId> =
         previous.retained.iter().map(|metadata| metadata.properties.checkpoint).collect();
-    let mut retained: Vec<CheckpointMetadata> = Vec::new();
+    let (mut retained, mut others) = (Vec::new(), Vec::new());
     for entry in entries {
         match entry.status {
             CheckpointStatus::Complete(metadata) => {
                 let properties = &metadata.properties;
-                if properties.attempt >= first || known.contains(&properties.checkpoint) {
-                    retained.push(*metadata);
-                }
+                let is_own = properties.attempt >= first || known.contains(&properties.checkpoint);
+                (if is_own { &mut retained } else { &mut others }).push(*metadata);
             }
             // One of this process, perhaps its newest: an older one is not what the job had.
             CheckpointStatus::Damaged(error) if entry.checkpoint >= previous.next => {
@@ -339,7 +349,7 @@ fn next_beginning(
             _ => {}
         }
     }
-    let newest = retained.iter().rfind(|metadata| metadata.properties.attempt >= first);
+    let newest = retained.iter().rfind(|it: &&CheckpointMetadata| it.properties.attempt >= first);
     let point = match newest {
         Some(newest) => {
             let (metadata, storage) = (newest.clone(), Arc::clone(store.storage()));
@@ -347,5 +357,6 @@ fn next_beginning(
         }
         None => previous.point,
     };
-    Ok(Beginning { point, retained, next, ..previous })
+    let spared = files_of(&others);
+    Ok(Beginning { point, retained, spared, next, ..previous })
 }

@@ -17,9 +17,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use alluvium_core::{
-    AttemptId, CheckpointId, CheckpointMetadata, JobId, StateHandle, StoragePath, SubtaskState,
-};
+use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata, JobId, StoragePath};
 use alluvium_format::metadata::{read_metadata, write_metadata};
 use alluvium_storage::{
     JobLayout, Storage, StorageError, StorageLock, check_attempt, claim_attempt,
@@ -173,37 +171,40 @@ impl CheckpointStore {
         Ok(metadata)
     }
 
-    /// Removes the files of acknowledged state that no checkpoint will use.
+    /// Removes files that no checkpoint will use.
     ///
     /// Errors: [`StoreError::Storage`]; with [`StorageError::Fenced`] nothing was removed.
-    pub fn discard(&self, own: AttemptId, state: &SubtaskState) -> Result<(), StoreError> {
+    pub fn discard(&self, own: AttemptId, files: &[StoragePath]) -> Result<(), StoreError> {
         check_attempt(&*self.storage, own)?;
-        self.delete_files(state.streams())?;
-        let files = state.streams().filter_map(StateHandle::file);
-        let dirs: BTreeSet<StoragePath> = files.filter_map(StoragePath::parent).collect();
-        dirs.iter().try_for_each(|dir| self.remove_if_empty(dir))
+        self.delete_files(files)
     }
 
-    /// Removes a checkpoint: its metadata, then the files that are named in it, then its folder if
-    /// nothing else is in it.
+    /// Removes a checkpoint: its metadata, then the files that only it needed, wherever they lie,
+    /// then its folder if nothing else is in it.
     ///
-    /// Errors: [`StoreError::Storage`]; with [`StorageError::Fenced`] nothing was removed.
-    pub fn delete(&self, own: AttemptId, metadata: &CheckpointMetadata) -> Result<(), StoreError> {
+    /// Errors: [`StoreError::Storage`]; with [`StorageError::Fenced`] nothing was removed. Then it
+    /// may be called again.
+    pub fn delete(
+        &self,
+        own: AttemptId,
+        checkpoint: CheckpointId,
+        files: &[StoragePath],
+    ) -> Result<(), StoreError> {
         check_attempt(&*self.storage, own)?;
-        let checkpoint = metadata.properties.checkpoint;
         self.storage.delete(&JobLayout::metadata(checkpoint))?;
-        self.delete_files(metadata.streams())?;
+        self.delete_files(files)?;
         self.remove_empty_dir(checkpoint)
     }
 
-    fn delete_files<'a>(
-        &self,
-        streams: impl Iterator<Item = &'a StateHandle>,
-    ) -> Result<(), StoreError> {
-        for file in streams.filter_map(StateHandle::file) {
+    /// Deletes files, and the folders of checkpoints that are empty then.
+    fn delete_files(&self, files: &[StoragePath]) -> Result<(), StoreError> {
+        for file in files {
             self.storage.delete(file)?;
         }
-        Ok(())
+        let dirs: BTreeSet<StoragePath> = files.iter().filter_map(StoragePath::parent).collect();
+        let is_checkpoint =
+            |dir: &&StoragePath| JobLayout::parse_checkpoint_dir(dir.as_str()).is_some();
+        dirs.iter().filter(is_checkpoint).try_for_each(|dir| self.remove_if_empty(dir))
     }
 
     /// Removes the folder of a checkpoint if nothing is left in it. Only where a lock keeps others

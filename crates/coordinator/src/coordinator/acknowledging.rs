@@ -1,12 +1,30 @@
 //! What tasks say about a checkpoint.
 //!
-//! Invariants: a message counts only if it comes from a task of this run, for the pending
-//! checkpoint, and once; any other is counted by kind, and of its state only files that no
-//! checkpoint references are deleted.
+//! Invariants:
+//! - a message counts only if it comes from a task of this run, for the pending checkpoint, and
+//!   once; any other is counted by kind, and of its state only the files of its own streams are
+//!   deleted, and only those that no checkpoint references;
+//! - every shared file that the pending checkpoint refers to was counted by the registry before:
+//!   none is deleted, or about to be.
 //!
-//! Source: Flink `PendingCheckpoint.acknowledgeTask`.
+//! Why the second one holds. A retained checkpoint goes only when the pending one completes, so
+//! nothing that was retained at the trigger can go before the last acknowledgement is here. A
+//! backend that builds on checkpoints of which it was told that they are complete, and of which
+//! the newest at the trigger is retained, therefore finds its files there. One that missed a
+//! completion does not:
+//! 1. checkpoint 3 completes, and a backend hears of it;
+//! 2. checkpoint 4 completes, 3 is subsumed and its file f deleted; the backend does not hear;
+//! 3. the backend acknowledges checkpoint 5 with a stream that refers to f;
+//! 4. once 5 completed, it would be the only one retained, and could not be restored.
+//!
+//! Hence the look at each shared file: a state that refers to one that nobody references counts as
+//! declined.
+//!
+//! Source: Flink `PendingCheckpoint.acknowledgeTask`, `SharedStateRegistry`.
 
-use alluvium_core::{AttemptId, CheckpointId, SubtaskState};
+use std::collections::BTreeSet;
+
+use alluvium_core::{AttemptId, CheckpointId, SharedFile, StateHandle, StoragePath, SubtaskState};
 
 use super::Coordinator;
 use crate::pending::{PendingCheckpoint, TaskPosition};
@@ -23,26 +41,34 @@ impl Coordinator {
         actions: &mut Vec<Action>,
     ) {
         let position = self.pending_position(checkpoint, attempt, task);
-        let position = match (position, self.pending.as_mut()) {
+        let position = match (position, &self.pending) {
             (Ok(_), _) if state.index != task.subtask => Err(Ignored::WrongSubtask),
-            (Ok(position), Some(pending)) if !pending.has(&position) => Ok((position, pending)),
+            (Ok(position), Some(pending)) if !pending.has(&position) => Ok(position),
             (Ok(_), _) => Err(Ignored::Duplicate),
             (Err(kind), _) => Err(kind),
         };
-        match position {
-            Ok((position, pending)) => {
-                self.files.add(state.streams());
-                self.statistics.acknowledged(&state);
-                pending.insert(position, state);
-                if let Some(metadata) = pending.commit_if_complete(&self.plan, self.now_ms) {
-                    let is_final = pending.is_final;
-                    actions.push(Action::Commit { metadata, is_final });
-                }
+        match (position, self.gone(&state)) {
+            (Ok(position), None) => self.accept(position, state, actions),
+            (Ok(_), Some(gone)) => {
+                let reason = format!("its state refers to {gone}, which no checkpoint has");
+                self.abort(AbortReason::Declined { task: task.clone(), reason }, actions);
+                self.discard(&state, actions);
             }
-            Err(kind) => {
+            (Err(kind), _) => {
                 self.statistics.ignored(kind);
-                self.discard_ignored(attempt, state, actions);
+                self.discard_ignored(attempt, &state, actions);
             }
+        }
+    }
+
+    fn accept(&mut self, position: TaskPosition, state: SubtaskState, actions: &mut Vec<Action>) {
+        let Some(pending) = self.pending.as_mut() else { return };
+        self.files.add(state.files());
+        self.statistics.acknowledged(&state);
+        pending.insert(position, state);
+        if let Some(metadata) = pending.commit_if_complete(&self.plan, self.now_ms) {
+            let is_final = pending.is_final;
+            actions.push(Action::Commit { metadata, is_final });
         }
     }
 
@@ -85,7 +111,13 @@ impl Coordinator {
         }
     }
 
-    fn discard_ignored(&self, attempt: AttemptId, state: SubtaskState, actions: &mut Vec<Action>) {
+    /// A shared file of the state that is deleted, or about to be.
+    fn gone(&self, state: &SubtaskState) -> Option<StoragePath> {
+        let mut files = state.shared_files().map(|SharedFile { path, .. }| path);
+        files.find(|path| !self.files.contains(path)).cloned()
+    }
+
+    fn discard_ignored(&self, attempt: AttemptId, state: &SubtaskState, actions: &mut Vec<Action>) {
         // A later run owns the checkpoint root, and this one cannot know what it references:
         // 1. run 3 hangs, run 4 starts, and its checkpoint 9 completes with file f;
         // 2. an acknowledgement of run 4 that names f strays to run 3, which knows no such file;
@@ -95,14 +127,24 @@ impl Coordinator {
         }
     }
 
-    /// Asks to delete the files of a state that no checkpoint will use, except those in use:
+    /// Asks to delete the streams of a state that no checkpoint will use, except those in use:
     /// 1. a task acknowledges checkpoint 7 with file f, as the last one, and 7 completes;
     /// 2. the acknowledgement is delivered once more and is late by now;
     /// 3. discarding all of its state would delete f, and 7 could no longer be restored.
     ///
-    /// The same holds before 7 completes (a duplicate) and when the second acknowledgement shares
-    /// only some files with the first one, hence the look at each file instead of at the states.
-    pub(super) fn discard(&self, state: SubtaskState, actions: &mut Vec<Action>) {
-        actions.extend(self.files.deletable(state).map(|state| Action::Discard { state }));
+    /// The same holds before 7 completes (a duplicate), when a later checkpoint refers to f, and
+    /// when the second acknowledgement shares only some files with the first one, hence the look
+    /// at each file instead of at the states. Files that the state merely refers to are named when
+    /// the checkpoint that has them goes.
+    fn discard(&self, state: &SubtaskState, actions: &mut Vec<Action>) {
+        let own = state.streams().filter_map(StateHandle::file);
+        discard(own.filter(|file| !self.files.contains(file)).cloned().collect(), actions);
+    }
+}
+
+/// Asks to delete files, if there are any.
+pub(super) fn discard(files: BTreeSet<StoragePath>, actions: &mut Vec<Action>) {
+    if !files.is_empty() {
+        actions.push(Action::Discard { files: files.into_iter().collect() });
     }
 }

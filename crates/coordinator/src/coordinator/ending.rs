@@ -5,8 +5,11 @@
 //!
 //! Source: Flink `CheckpointFailureManager`, `DefaultCompletedCheckpointStore`.
 
+use std::collections::BTreeSet;
+
 use alluvium_core::{CheckpointId, CheckpointMetadata};
 
+use super::acknowledging::discard;
 use super::{Coordinator, Run};
 use crate::pending::PendingCheckpoint;
 use crate::{AbortReason, Action, JobFailure};
@@ -17,7 +20,7 @@ impl Coordinator {
             return;
         };
         let is_final = pending.is_final;
-        // Its streams move from pending to retained, so their counts stay.
+        // Its files move from pending to retained, so their counts stay.
         self.retained.push_back(pending.into_committed());
         self.statistics.completed(self.now_ms);
         self.schedule.ended(self.now_ms);
@@ -39,12 +42,12 @@ impl Coordinator {
         let subsumed: Vec<CheckpointMetadata> = self.retained.drain(..surplus).collect();
         let highest = subsumed.last().map(|metadata| metadata.properties.checkpoint);
         actions.push(Action::NotifyComplete { checkpoint, subsumed: highest, is_final });
-        for metadata in &subsumed {
-            self.files.release(metadata.streams());
-        }
+        // One after the other, oldest first: what two of them reference is named with the second,
+        // when the metadata of the first is gone already.
         for metadata in subsumed {
-            let metadata = self.files.deletable_part(metadata);
-            actions.push(Action::DeleteCheckpoint { metadata });
+            let checkpoint = metadata.properties.checkpoint;
+            let files = self.files.release(metadata.files()).into_iter().collect();
+            actions.push(Action::DeleteCheckpoint { checkpoint, files });
         }
     }
 
@@ -86,13 +89,11 @@ impl Coordinator {
         if self.run != Run::Stopped {
             actions.push(Action::NotifyAborted { checkpoint, reason: reason.clone() });
         }
-        let states = pending.into_states();
-        for state in &states {
-            self.files.release(state.streams());
+        let mut free = BTreeSet::new();
+        for state in pending.into_states() {
+            free.extend(self.files.release(state.files()));
         }
-        for state in states {
-            self.discard(state, actions);
-        }
+        discard(free, actions);
         if self.run == Run::Running && reason != AbortReason::JobStopped {
             self.count_failure(checkpoint, reason, actions);
         }

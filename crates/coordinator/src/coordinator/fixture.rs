@@ -1,12 +1,14 @@
 //! A small job, and short names for its events and actions.
 //!
 //! The job has operator `source` with one subtask and `count` with two: tasks 0, 1 and 2 below.
-//! A state is named by its files, keyed first; `-` stands for none.
+//! A state is named by its files, keyed first; `-` stands for none, `.` for an inlined stream, and
+//! `a+b+c` for a stream in file `a` that refers to the shared files `b` and `c`.
 
 use alluvium_core::{
     AssignerName, AttemptId, CheckpointId, CheckpointMetadata, CheckpointProperties, JobId,
     KeyGroupRange, KeyedStateHandle, MaxParallelism, OperatorState, OperatorStateHandle,
-    OperatorUid, Parallelism, StateHandle, StateLocation, StoragePath, SubtaskIndex, SubtaskState,
+    OperatorUid, Parallelism, SharedFile, StateHandle, StateLocation, StoragePath, SubtaskIndex,
+    SubtaskState,
 };
 
 use crate::{
@@ -40,22 +42,37 @@ pub(super) fn task(number: usize) -> TaskId {
     TaskId { operator: OperatorUid::new(uid).unwrap(), subtask: SubtaskIndex::new(subtask) }
 }
 
+pub(super) fn path(file: &str) -> StoragePath {
+    StoragePath::new(file).unwrap()
+}
+
+fn paths(files: &str) -> Vec<StoragePath> {
+    files.split_whitespace().map(path).collect()
+}
+
 fn handle(file: &str) -> Option<StateHandle> {
-    let location = StateLocation::File(StoragePath::new(file).unwrap());
-    (file != "-").then_some(StateHandle { location, len_bytes: 100, seal: 7 })
+    let location = match file {
+        "-" => return None,
+        "." => StateLocation::Inline([0; 100].to_vec().into()),
+        file => StateLocation::File(path(file)),
+    };
+    Some(StateHandle { location, len_bytes: 100, seal: 7 })
+}
+
+fn keyed(files: &str) -> Option<KeyedStateHandle> {
+    let mut files = files.split('+');
+    let stream = handle(files.next().unwrap())?;
+    let key_groups = KeyGroupRange::new(0, 127, max()).unwrap();
+    let shared = files.map(|file| SharedFile { path: path(file), len_bytes: 100, seal: 7 });
+    Some(KeyedStateHandle { key_groups, stream, shared: shared.collect() })
 }
 
 /// The state of a task: `"a"` is keyed state in file `a`, `"a b"` has operator state in `b` too.
 pub(super) fn state(number: usize, files: &str) -> SubtaskState {
-    let (keyed, operator) = files.split_once(' ').unwrap_or((files, "-"));
-    let key_groups = KeyGroupRange::new(0, 127, max()).unwrap();
+    let (keyed_files, operator) = files.split_once(' ').unwrap_or((files, "-"));
     SubtaskState {
         index: task(number).subtask,
-        keyed: handle(keyed).map(|stream| KeyedStateHandle {
-            key_groups,
-            stream,
-            shared: Vec::new(),
-        }),
+        keyed: keyed(keyed_files),
         operator: handle(operator).map(|stream| OperatorStateHandle { stream }),
     }
 }
@@ -141,12 +158,13 @@ pub(super) fn not_committed() -> AbortReason {
     AbortReason::CommitFailed { reason: "no space".to_owned() }
 }
 
-pub(super) fn discard(number: usize, files: &str) -> Action {
-    Action::Discard { state: state(number, files) }
+/// The files, sorted, with spaces between them.
+pub(super) fn discard(files: &str) -> Action {
+    Action::Discard { files: paths(files) }
 }
 
-pub(super) fn delete(checkpoint: u64, times: (u64, u64), files: [&str; 3]) -> Action {
-    Action::DeleteCheckpoint { metadata: metadata(checkpoint, times, files) }
+pub(super) fn delete(checkpoint: u64, files: &str) -> Action {
+    Action::DeleteCheckpoint { checkpoint: id(checkpoint), files: paths(files) }
 }
 
 pub(super) fn wake(at_ms: u64) -> Action {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alluvium_core::{AttemptId, CheckpointMetadata, StateHandle, SubtaskState};
+use alluvium_core::{AttemptId, CheckpointMetadata, StoragePath, SubtaskState};
 use proptest::prelude::*;
 
 use super::fixture::*;
@@ -89,10 +89,6 @@ struct Account {
     completed: u64,
 }
 
-fn files<'a>(streams: impl Iterator<Item = &'a StateHandle>) -> BTreeSet<String> {
-    streams.filter_map(StateHandle::file).map(ToString::to_string).collect()
-}
-
 impl Account {
     /// Takes one event with its actions and checks them against each other.
     fn take(&mut self, event: &Event, actions: &[Action], retained: &[CheckpointMetadata]) {
@@ -134,7 +130,7 @@ impl Account {
                 assert!(!self.failed, "failed twice");
                 self.failed = true;
             }
-            Action::Discard { state } => assert!(!files(state.streams()).is_empty()),
+            Action::Discard { files } => assert!(!files.is_empty()),
             Action::DeleteCheckpoint { .. } | Action::WakeAt { .. } => {}
         }
     }
@@ -171,18 +167,22 @@ impl Account {
     }
 
     fn check_deletions(&self, actions: &[Action], retained: &[CheckpointMetadata]) {
-        let mut used = files(self.states.values().flat_map(SubtaskState::streams));
-        used.extend(files(retained.iter().flat_map(CheckpointMetadata::streams)));
+        let mut used: BTreeSet<&StoragePath> =
+            self.states.values().flat_map(SubtaskState::files).collect();
+        used.extend(retained.iter().flat_map(CheckpointMetadata::files));
         for action in actions {
-            let deleted = match action {
-                Action::Discard { state } => files(state.streams()),
-                Action::DeleteCheckpoint { metadata } => {
-                    assert!(retained.iter().all(|kept| kept.properties != metadata.properties));
-                    files(metadata.streams())
+            let files = match action {
+                Action::Discard { files } => files,
+                Action::DeleteCheckpoint { checkpoint, files } => {
+                    let kept = retained.iter().map(|metadata| metadata.properties.checkpoint);
+                    assert!(kept.into_iter().all(|kept| kept != *checkpoint));
+                    files
                 }
                 _ => continue,
             };
-            assert!(deleted.is_disjoint(&used), "{action:?} deletes what is in use: {used:?}");
+            assert!(files.is_sorted_by(|a, b| a < b), "{action:?} is not sorted");
+            let in_use = files.iter().find(|file| used.contains(file));
+            assert_eq!(in_use, None, "{action:?} deletes what is in use: {used:?}");
         }
     }
 

@@ -78,13 +78,13 @@ impl Actions {
                 self.aborted(checkpoint, &reason);
                 return Ok(reason != AbortReason::JobStopped);
             }
-            Action::Discard { state } => {
+            Action::Discard { files } => {
                 let (store, attempt) = (Arc::clone(&self.store), self.attempt);
-                self.clean_up(move || store.discard(attempt, &state));
+                self.clean_up(move || store.discard(attempt, &files));
             }
-            Action::DeleteCheckpoint { metadata } => {
+            Action::DeleteCheckpoint { checkpoint, files } => {
                 let (store, attempt) = (Arc::clone(&self.store), self.attempt);
-                self.clean_up(move || store.delete(attempt, &metadata));
+                self.clean_up(move || store.delete(attempt, checkpoint, &files));
             }
             Action::FailJob { reason } => return Err(JobError::Checkpoints(reason)),
             // The loop asks for the next deadline itself; other actions are not known yet.

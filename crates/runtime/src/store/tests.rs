@@ -1,6 +1,6 @@
 use alluvium_core::{
     AssignerName, CheckpointProperties, KeyedStateHandle, MaxParallelism, OperatorState,
-    OperatorUid, Parallelism, StateLocation, SubtaskIndex,
+    OperatorUid, Parallelism, StateHandle, StateLocation, SubtaskIndex, SubtaskState,
 };
 use alluvium_storage::open;
 
@@ -94,9 +94,9 @@ fn a_replaced_run_neither_commits_nor_deletes() {
     let late = store.commit(&empty(&store, 2, old)).unwrap_err();
     assert!(late.to_string().contains("was replaced by attempt 2"), "{late}");
     assert!(matches!(store.read(id(2)), Err(StoreError::NotACheckpoint { .. })));
-    assert!(store.delete(old, &first).is_err());
+    assert!(store.delete(old, id(1), &[]).is_err());
     assert!(store.read(id(1)).is_ok(), "nothing was removed");
-    store.delete(new, &first).unwrap();
+    store.delete(new, id(1), &[]).unwrap();
     assert!(matches!(store.read(id(1)), Err(StoreError::NotACheckpoint { .. })));
 }
 
@@ -108,7 +108,8 @@ fn deleting_spares_files_that_are_not_named() {
     store.commit(&metadata).unwrap();
     let dir = JobLayout::checkpoint_dir(id(1));
     store.storage().create(&dir.join("foreign").unwrap(), b"kept").unwrap();
-    store.delete(attempt, &metadata).unwrap();
+    let files: Vec<StoragePath> = metadata.files().cloned().collect();
+    store.delete(attempt, id(1), &files).unwrap();
     let left: Vec<String> =
         store.storage().list(Some(&dir)).unwrap().into_iter().map(|entry| entry.name).collect();
     assert_eq!(left, ["foreign"]);

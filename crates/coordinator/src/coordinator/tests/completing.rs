@@ -20,7 +20,7 @@ fn completion_is_notified_before_older_checkpoints_are_deleted() {
     let mut script = Script::started(CoordinatorConfig::new());
     assert_eq!(script.complete(10, 1, ["a", "b", "c"]), [complete(1, None)]);
     let actions = script.complete(20, 2, ["d", "e", "f"]);
-    assert_eq!(actions, [complete(2, Some(1)), delete(1, (10, 10), ["a", "b", "c"])]);
+    assert_eq!(actions, [complete(2, Some(1)), delete(1, "a b c")]);
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn the_configured_number_is_kept_and_the_newest_is_never_deleted() {
     assert_eq!(script.complete(10, 1, ["a", "-", "-"]), [complete(1, None)]);
     assert_eq!(script.complete(20, 2, ["b", "-", "-"]), [complete(2, None)]);
     let actions = script.complete(30, 3, ["c", "-", "-"]);
-    assert_eq!(actions, [complete(3, Some(1)), delete(1, (10, 10), ["a", "-", "-"])]);
+    assert_eq!(actions, [complete(3, Some(1)), delete(1, "a")]);
     assert_eq!(script.retained(), [2, 3]);
     // A failure afterwards takes none of them away.
     script.step(40, REQUEST, &[trigger(4, 40), wake(600_040)]);

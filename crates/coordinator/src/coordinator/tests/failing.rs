@@ -19,7 +19,7 @@ fn a_checkpoint_expires_with_its_timeout_and_its_states_are_discarded() {
     script.step(11, ack(1, 2, "c"), &[]);
     script.step(12, ack(1, 0, "a"), &[]);
     script.step(59, TICK, &[]);
-    let expected = [aborted(1, AbortReason::Expired), discard(0, "a"), discard(2, "c")];
+    let expected = [aborted(1, AbortReason::Expired), discard("a c")];
     script.step(60, TICK, &expected);
     let statistics = script.0.statistics();
     assert_eq!(statistics.failed.expired, 1);
@@ -34,7 +34,7 @@ fn the_last_acknowledgement_is_late_when_it_arrives_with_the_timeout() {
     script.step(11, ack(1, 0, "a"), &[]);
     script.step(12, ack(1, 1, "b"), &[]);
     let expired = aborted(1, AbortReason::Expired);
-    let expected = [expired, discard(0, "a"), discard(1, "b"), discard(2, "c")];
+    let expected = [expired, discard("a b"), discard("c")];
     script.step(60, ack(1, 2, "c"), &expected);
     assert_eq!(script.0.statistics().ignored.late, 1);
 }
@@ -56,7 +56,7 @@ fn a_decline_aborts_and_names_the_task() {
     let mut script = Script::started(tolerant(1));
     script.step(10, REQUEST, &[trigger(1, 10), wake(60)]);
     script.step(11, ack(1, 0, "a"), &[]);
-    script.step(12, decline(1, 2), &[aborted(1, declined(2)), discard(0, "a")]);
+    script.step(12, decline(1, 2), &[aborted(1, declined(2)), discard("a")]);
     assert_eq!(declined(2).to_string(), "subtask 1 of count declined: disk full");
     assert_eq!(script.0.statistics().failed.declined, 1);
 }
@@ -85,7 +85,7 @@ fn a_failed_commit_discards_all_states() {
     for number in 0..TASKS {
         let _ = script.0.handle(11, ack(1, number, ["a", "b x", "-"][number]));
     }
-    let expected = [aborted(1, not_committed()), discard(0, "a"), discard(1, "b x")];
+    let expected = [aborted(1, not_committed()), discard("a b x")];
     script.step(12, commit_failed(1), &expected);
     assert_eq!(script.0.latest(), None);
     assert_eq!(script.0.statistics().failed.commit_failed, 1);
@@ -99,7 +99,7 @@ fn a_commit_that_fails_after_the_stop_only_discards() {
         let _ = script.0.handle(11, ack(1, number, ["a", "-", "-"][number]));
     }
     script.step(12, STOPPED, &[]);
-    script.step(13, commit_failed(1), &[discard(0, "a")]);
+    script.step(13, commit_failed(1), &[discard("a")]);
     assert_eq!(script.0.statistics().failed.commit_failed, 1);
 }
 
@@ -113,12 +113,12 @@ fn the_failure_beyond_the_tolerable_ones_fails_the_job_once() {
     script.step(120, TICK, &[trigger(3, 120), wake(170)]);
     script.step(121, ack(3, 0, "a"), &[]);
     let reason = declined(1);
-    let expected = [aborted(3, reason.clone()), discard(0, "a"), fail_job(3, 2, 3, reason)];
+    let expected = [aborted(3, reason.clone()), discard("a"), fail_job(3, 2, 3, reason)];
     script.step(122, decline(3, 1), &expected);
     // Nothing is triggered any more, and what comes late is discarded.
     script.step(1_000, TICK, &[]);
     script.step(1_001, FINAL_REQUEST, &[]);
-    script.step(1_002, ack(3, 1, "b"), &[discard(1, "b")]);
+    script.step(1_002, ack(3, 1, "b"), &[discard("b")]);
     script.step(1_003, decline(3, 1), &[]);
     script.step(1_004, STOPPED, &[]);
 }
@@ -153,8 +153,8 @@ fn a_stop_aborts_the_pending_checkpoint_and_is_no_failure() {
     let mut script = Script::started(tolerant(0).interval_ms(Some(20)));
     script.step(20, TICK, &[trigger(1, 20), wake(70)]);
     script.step(21, ack(1, 0, "a"), &[]);
-    script.step(22, STOPPED, &[aborted(1, AbortReason::JobStopped), discard(0, "a")]);
-    script.step(23, ack(1, 1, "b"), &[discard(1, "b")]);
+    script.step(22, STOPPED, &[aborted(1, AbortReason::JobStopped), discard("a")]);
+    script.step(23, ack(1, 1, "b"), &[discard("b")]);
     script.step(24, STOPPED, &[]);
     script.step(25, STARTED, &[]);
     script.step(1_000, TICK, &[]);
