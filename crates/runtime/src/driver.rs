@@ -5,6 +5,7 @@
 //! - a checkpoint has effects outside only after the store's `commit` returned.
 
 mod actions;
+mod clean_up;
 mod graph;
 
 use std::collections::HashMap;

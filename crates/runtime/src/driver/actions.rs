@@ -1,4 +1,6 @@
 //! Carries out what the coordinator asks for: messages to tasks, work for the storage.
+//!
+//! Invariants: while something waits to be cleaned up and nothing holds it back, work is in flight.
 
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use alluvium_storage::StorageError;
 use tokio::task::JoinSet;
 
 use super::Tasks;
+use super::clean_up::{CleanUp, Waste};
 use crate::error::internal;
 use crate::task::Command;
 use crate::{CheckpointStore, JobConfig, JobError, JobEvent, StoreError};
@@ -31,13 +34,15 @@ pub(super) struct Actions {
     attempt: AttemptId,
     config: JobConfig,
     work: JoinSet<Stored>,
+    clean_up: CleanUp,
     /// Metadata of the checkpoint that is being committed.
     committing: Option<CheckpointMetadata>,
 }
 
 impl Actions {
     pub(super) fn new(store: Arc<CheckpointStore>, attempt: AttemptId, config: JobConfig) -> Self {
-        Self { store, attempt, config, work: JoinSet::new(), committing: None }
+        let (work, clean_up) = (JoinSet::new(), CleanUp::default());
+        Self { store, attempt, config, work, clean_up, committing: None }
     }
 
     pub(super) const fn attempt(&self) -> AttemptId {
@@ -46,10 +51,23 @@ impl Actions {
 
     /// The next piece of storage work that is done; `None` when there is none in flight.
     pub(super) async fn next_stored(&mut self) -> Option<Stored> {
-        match self.work.join_next().await? {
-            Ok(stored) => Some(stored),
-            Err(error) => Some(Stored::Panicked(internal("work for the storage", error))),
+        let stored = match self.work.join_next().await? {
+            Ok(stored) => stored,
+            Err(error) => Stored::Panicked(internal("work for the storage", error)),
+        };
+        let goes_on = match &stored {
+            Stored::Cleaned => {
+                self.clean_up.removed();
+                true
+            }
+            Stored::CleanUpFailed(_) => self.clean_up.failed(),
+            // Other work; and a run that was replaced removes nothing any more.
+            _ => false,
+        };
+        if goes_on {
+            self.clean_up_next();
         }
+        Some(stored)
     }
 
     /// `true` when a checkpoint was aborted.
@@ -78,13 +96,9 @@ impl Actions {
                 self.aborted(checkpoint, &reason);
                 return Ok(reason != AbortReason::JobStopped);
             }
-            Action::Discard { files } => {
-                let (store, attempt) = (Arc::clone(&self.store), self.attempt);
-                self.clean_up(move || store.discard(attempt, &files));
-            }
+            Action::Discard { files } => self.clean_up(Waste::Files(files)),
             Action::DeleteCheckpoint { checkpoint, files } => {
-                let (store, attempt) = (Arc::clone(&self.store), self.attempt);
-                self.clean_up(move || store.delete(attempt, checkpoint, &files));
+                self.clean_up(Waste::Checkpoint(checkpoint, files));
             }
             Action::FailJob { reason } => return Err(JobError::Checkpoints(reason)),
             // The loop asks for the next deadline itself; other actions are not known yet.
@@ -96,8 +110,7 @@ impl Actions {
     fn aborted(&mut self, checkpoint: CheckpointId, reason: &AbortReason) {
         let reason = reason.to_string();
         (self.config.listener)(&JobEvent::Aborted { checkpoint, reason });
-        let store = Arc::clone(&self.store);
-        self.clean_up(move || store.remove_empty_dir(checkpoint));
+        self.clean_up(Waste::EmptyDir(checkpoint));
     }
 
     fn commit(&mut self, metadata: CheckpointMetadata) {
@@ -115,8 +128,15 @@ impl Actions {
         });
     }
 
-    fn clean_up(&mut self, work: impl FnOnce() -> Result<(), StoreError> + Send + 'static) {
-        self.work.spawn_blocking(move || match work() {
+    fn clean_up(&mut self, waste: Waste) {
+        self.clean_up.push(waste);
+        self.clean_up_next();
+    }
+
+    fn clean_up_next(&mut self) {
+        let Some(waste) = self.clean_up.next() else { return };
+        let (store, attempt) = (Arc::clone(&self.store), self.attempt);
+        self.work.spawn_blocking(move || match waste.remove(&store, attempt) {
             Ok(()) => Stored::Cleaned,
             Err(error @ StoreError::Storage(StorageError::Fenced { .. })) => Stored::Lost(error),
             Err(error) => Stored::CleanUpFailed(error.to_string()),
