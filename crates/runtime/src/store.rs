@@ -7,6 +7,7 @@
 //!
 //! Source: SPEC 2; Flink `CompletedCheckpointStore`.
 
+mod leftovers;
 mod listing;
 mod verify;
 
@@ -53,8 +54,10 @@ impl CheckpointStore {
         Self { job, storage, lock: None }
     }
 
-    /// The checkpoints of a job below a root, to be written: takes the job's lock where the storage has locks, and removes the
-    /// unfinished checkpoints of runs that are over.
+    /// The checkpoints of a job below a root, to be written: takes the job's lock where the storage
+    /// has locks, and then removes what runs that are over have left behind: checkpoints that were
+    /// not finished, and shared files that no checkpoint refers to. While the metadata of a
+    /// checkpoint is damaged nothing is removed, since it may need any of this.
     ///
     /// Errors: [`StoreError::Storage`] with [`StorageError::Locked`] while another process runs
     /// the job on this root.
@@ -64,7 +67,7 @@ impl CheckpointStore {
         // Without a lock an older run may still be writing: it is fenced, and what it leaves
         // behind without metadata is not a checkpoint.
         if store.lock.is_some() {
-            store.remove_unfinished()?;
+            store.remove_leftovers()?;
         }
         Ok(store)
     }
@@ -218,15 +221,6 @@ impl CheckpointStore {
     fn remove_if_empty(&self, dir: &StoragePath) -> Result<(), StoreError> {
         if self.lock.is_some() && self.storage.list(Some(dir))?.is_empty() {
             self.storage.delete_dir(dir)?;
-        }
-        Ok(())
-    }
-
-    fn remove_unfinished(&self) -> Result<(), StoreError> {
-        for entry in self.list()? {
-            if matches!(entry.status, CheckpointStatus::Unfinished) {
-                self.storage.delete_dir(&JobLayout::checkpoint_dir(entry.checkpoint))?;
-            }
         }
         Ok(())
     }

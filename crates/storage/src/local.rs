@@ -217,6 +217,12 @@ impl Storage for LocalStorage {
         remove::dir(&self.root, &self.full_path(dir), self.location(Some(dir)))
     }
 
+    fn delete_unfinished(&self, dir: &StoragePath) -> Result<(), StorageError> {
+        remove::files_that(&self.root, &self.full_path(dir), &self.location(Some(dir)), |name| {
+            name.starts_with(publish::TEMP_PREFIX)
+        })
+    }
+
     fn lock(&self, path: &StoragePath) -> Result<Option<StorageLock>, StorageError> {
         lock::take(&self.full_path(path), self.location(Some(path))).map(Some)
     }

@@ -101,6 +101,15 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// stays. Symbolic links are removed, never followed. Not synced.
     fn delete_dir(&self, dir: &StoragePath) -> Result<(), StorageError>;
 
+    /// Removes what unfinished writers of processes that are gone have left in a folder; folders
+    /// below it are not looked at. Only for whoever knows that nobody writes there. Not synced.
+    ///
+    /// Shape: by default nothing, for storages where an unfinished file leaves no trace.
+    fn delete_unfinished(&self, dir: &StoragePath) -> Result<(), StorageError> {
+        let _ = dir;
+        Ok(())
+    }
+
     /// Takes an exclusive lock, held until it is dropped or the process ends; `None` where the
     /// storage has no locks.
     ///

@@ -329,6 +329,11 @@ impl Storage for FaultyStorage {
         self.run(StorageOperation::DeleteDir, dir, || self.inner.delete_dir(dir))
     }
 
+    fn delete_unfinished(&self, dir: &StoragePath) -> Result<(), StorageError> {
+        self.check_alive("delete", Some(dir))?;
+        self.inner.delete_unfinished(dir)
+    }
+
     fn lock(&self, path: &StoragePath) -> Result<Option<StorageLock>, StorageError> {
         self.check_alive("lock", Some(path))?;
         self.inner.lock(path)

@@ -1,6 +1,7 @@
 use alluvium_core::{
     AssignerName, CheckpointProperties, KeyedStateHandle, MaxParallelism, OperatorState,
-    OperatorUid, Parallelism, StateHandle, StateLocation, SubtaskIndex, SubtaskState,
+    OperatorStateHandle, OperatorUid, Parallelism, StateHandle, StateLocation, SubtaskIndex,
+    SubtaskState,
 };
 use alluvium_storage::open;
 
@@ -25,8 +26,6 @@ fn checkpoint(
     attempt: AttemptId,
     content: Option<&[u8]>,
 ) -> CheckpointMetadata {
-    let max_parallelism = MaxParallelism::new(4).unwrap();
-    let parallelism = Parallelism::new(1, max_parallelism).unwrap();
     let (index, uid) = (SubtaskIndex::new(0), OperatorUid::new("op").unwrap());
     let kind = alluvium_storage::StateFileKind::Keyed;
     let path = JobLayout::state_file(id(n), &uid, index, kind, attempt);
@@ -35,6 +34,13 @@ fn checkpoint(
         store.storage().create(&path, content).unwrap();
     }
     let stream = StateHandle { location: StateLocation::File(path), len_bytes, seal: 0 };
+    with_keyed(n, attempt, stream)
+}
+
+fn with_keyed(n: u64, attempt: AttemptId, stream: StateHandle) -> CheckpointMetadata {
+    let max_parallelism = MaxParallelism::new(4).unwrap();
+    let parallelism = Parallelism::new(1, max_parallelism).unwrap();
+    let (index, uid) = (SubtaskIndex::new(0), OperatorUid::new("op").unwrap());
     let keyed = KeyedStateHandle {
         key_groups: max_parallelism.all_key_groups(),
         stream,
@@ -172,4 +178,120 @@ fn one_process_at_a_time_on_local_files() {
     drop(first);
     let second = CheckpointStore::open_exclusive(&*root, job()).unwrap();
     assert!(second.list().unwrap().is_empty(), "unfinished checkpoints are removed");
+}
+
+/// A job on local files, with the files that are written to it.
+struct Folder {
+    dir: tempfile::TempDir,
+}
+
+impl Folder {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn open(&self) -> CheckpointStore {
+        let root = open(self.dir.path().to_str().unwrap()).unwrap();
+        CheckpointStore::open_exclusive(&*root, job()).unwrap()
+    }
+
+    fn write(&self, file: &str) {
+        let path = self.dir.path().join("job").join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, file).unwrap();
+    }
+
+    fn names(&self, dir: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.dir.path().join("job").join(dir));
+        let names = entries.into_iter().flatten().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn file(path: &str) -> StateLocation {
+    StateLocation::File(StoragePath::new(path).unwrap())
+}
+
+/// A checkpoint that needs two empty files, wherever they lie.
+fn needing(n: u64, attempt: AttemptId, keyed: &str, operator: &str) -> CheckpointMetadata {
+    let stream = |path| StateHandle { location: file(path), len_bytes: 0, seal: 0 };
+    let mut metadata = with_keyed(n, attempt, stream(keyed));
+    let operator = OperatorStateHandle { stream: stream(operator) };
+    metadata.operators[0].subtasks[0].operator = Some(operator);
+    metadata
+}
+
+#[test]
+fn leftovers_go_and_what_a_checkpoint_refers_to_stays_wherever_it_lies() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let attempt = store.claim_attempt().unwrap();
+    for name in [
+        "shared/own",
+        "shared/earlier",
+        "shared/nobody",
+        "shared/.tmp-nobody-1-1",
+        "chk-3/full",
+        "chk-3/nobody",
+        "chk-4/nobody",
+        "chk-5/foreign",
+    ] {
+        folder.write(name);
+    }
+    store.commit(&needing(5, attempt, "shared/own", "chk-3/full")).unwrap();
+    store.commit(&needing(6, attempt, "shared/own", "shared/earlier")).unwrap();
+    drop(store);
+    let store = folder.open();
+    assert_eq!(folder.names("shared"), ["earlier", "own"]);
+    assert_eq!(folder.names("chk-3"), ["full"], "5 needs it, although 3 is gone");
+    assert!(!folder.names("").contains(&"chk-4".to_owned()));
+    assert_eq!(folder.names("chk-5"), ["_metadata", "foreign"]);
+    assert!(store.read(id(5)).is_ok());
+}
+
+#[test]
+fn without_any_checkpoint_all_shared_files_are_leftovers() {
+    let folder = Folder::new();
+    drop(folder.open());
+    folder.write("shared/nobody");
+    folder.write("shared/.tmp-nobody-1-1");
+    drop(folder.open());
+    assert_eq!(folder.names(""), ["_lock"]);
+}
+
+#[test]
+fn while_metadata_is_damaged_nothing_is_removed() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let attempt = store.claim_attempt().unwrap();
+    store.commit(&needing(5, attempt, "shared/own", "shared/own")).unwrap();
+    drop(store);
+    for name in ["shared/own", "shared/perhaps", "chk-2/_metadata", "chk-4/perhaps"] {
+        folder.write(name);
+    }
+    drop(folder.open());
+    assert_eq!(folder.names("shared"), ["own", "perhaps"]);
+    assert_eq!(folder.names("chk-4"), ["perhaps"]);
+}
+
+#[test]
+fn files_of_earlier_folders_go_with_their_empty_folders_and_shared_stays() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let attempt = store.claim_attempt().unwrap();
+    for name in ["shared/own", "chk-3/full", "chk-4/full", "chk-4/kept"] {
+        folder.write(name);
+    }
+    store.commit(&needing(5, attempt, "shared/own", "chk-3/full")).unwrap();
+    let files = ["chk-3/full", "chk-4/full", "shared/own"];
+    let files = files.map(|path| StoragePath::new(path).unwrap());
+    store.delete(attempt, id(5), &files).unwrap();
+    // The lock and the claim are there too.
+    assert_eq!(folder.names(""), ["_lock", "attempts", "chk-4", "shared"]);
+    assert_eq!(folder.names("chk-4"), ["kept"]);
+    assert!(folder.names("shared").is_empty());
+    // What is gone already is no error.
+    store.delete(attempt, id(5), &files).unwrap();
 }

@@ -34,6 +34,29 @@ pub(super) fn dir(root: &Path, path: &Path, location: Location) -> Result<(), St
     absent_is_fine(removed, location)
 }
 
+/// Removes those children of a folder that are no folders and whose names fit.
+pub(super) fn files_that(
+    root: &Path,
+    dir: &Path,
+    location: &Location,
+    fits: impl Fn(&str) -> bool,
+) -> Result<(), StorageError> {
+    let failed = |source| StorageError::io("list", location.clone(), source);
+    let children = match fs::read_dir(dir) {
+        Ok(children) => children,
+        Err(error) if super::is_absent(&error) => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    for child in children {
+        let child = child.map_err(failed)?;
+        let is_dir = child.file_type().map_err(failed)?.is_dir();
+        if !is_dir && child.file_name().to_str().is_some_and(&fits) {
+            file(root, &child.path(), location.clone())?;
+        }
+    }
+    Ok(())
+}
+
 /// `false` when the folder that should hold `path` does not exist.
 fn stays_inside(root: &Path, path: &Path, location: &Location) -> Result<bool, StorageError> {
     let resolved = path.parent().unwrap_or(root).canonicalize();

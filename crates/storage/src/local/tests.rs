@@ -53,6 +53,22 @@ fn leftovers_of_a_crash_are_hidden_and_in_nobodys_way() {
 }
 
 #[test]
+fn leftovers_in_a_folder_can_be_removed_and_nothing_else_goes() {
+    let (storage, dir) = fresh("");
+    storage.delete_unfinished(&path("shared")).unwrap();
+    storage.create(&path("shared/kept"), b"x").unwrap();
+    storage.create(&path("shared/below/kept"), b"x").unwrap();
+    for name in ["shared/.tmp-kept-1-1", "shared/below/.tmp-kept-1-1", ".tmp-kept-1-1"] {
+        fs::write(dir.path().join(name), "leftover").unwrap();
+    }
+    fs::create_dir(dir.path().join("shared/.tmp-folder")).unwrap();
+    storage.delete_unfinished(&path("shared")).unwrap();
+    assert_eq!(all_names(&dir.path().join("shared")), [".tmp-folder", "below", "kept"]);
+    assert_eq!(all_names(&dir.path().join("shared/below")), [".tmp-kept-1-1", "kept"]);
+    assert_eq!(all_names(dir.path()), [".tmp-kept-1-1", "shared"]);
+}
+
+#[test]
 fn the_longest_name_fits() {
     let (storage, _keep) = fresh("");
     for name in ["x".repeat(255), "ü".repeat(127)] {

@@ -1,0 +1,54 @@
+//! What runs that are over have left behind.
+//!
+//! Invariants:
+//! - a file that the whole metadata of a checkpoint refers to stays, wherever it lies;
+//! - nothing is removed while metadata is damaged: a person may repair it, and only it knows what
+//!   it refers to.
+//!
+//! Source: SPEC 2.5.
+
+use std::collections::BTreeSet;
+
+use alluvium_core::StoragePath;
+use alluvium_storage::JobLayout;
+
+use super::{CheckpointStatus, CheckpointStore};
+use crate::StoreError;
+
+impl CheckpointStore {
+    /// Only for whoever holds the lock of the job: nobody writes then.
+    pub(super) fn remove_leftovers(&self) -> Result<(), StoreError> {
+        let (mut needed, mut unfinished) = (BTreeSet::new(), Vec::new());
+        for entry in self.list()? {
+            match entry.status {
+                CheckpointStatus::Complete(metadata) => needed.extend(metadata.files().cloned()),
+                CheckpointStatus::Unfinished => unfinished.push(entry.checkpoint),
+                CheckpointStatus::Damaged(_) => return Ok(()),
+            }
+        }
+        let dirs = unfinished.into_iter().map(JobLayout::checkpoint_dir);
+        dirs.chain([JobLayout::shared_dir()]).try_for_each(|dir| self.keep_only(&needed, &dir))
+    }
+
+    /// Removes a folder, or the files in it that are not needed if some are.
+    fn keep_only(
+        &self,
+        needed: &BTreeSet<StoragePath>,
+        dir: &StoragePath,
+    ) -> Result<(), StoreError> {
+        let is_below = |file: &StoragePath| {
+            file.as_str().strip_prefix(dir.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
+        if !needed.iter().any(is_below) {
+            return Ok(self.storage.delete_dir(dir)?);
+        }
+        for entry in self.storage.list(Some(dir))? {
+            // Another name cannot be spelled, and is none of ours.
+            let Ok(path) = dir.join(&entry.name) else { continue };
+            if !entry.is_dir && !needed.contains(&path) {
+                self.storage.delete(&path)?;
+            }
+        }
+        Ok(self.storage.delete_unfinished(dir)?)
+    }
+}
