@@ -1,7 +1,7 @@
 //! What to do about an error.
 
 use alluvium_runtime::{JobError, StoreError};
-use alluvium_state::{RestoreError, StateError};
+use alluvium_state::{LoadFailure, RestoreError, StateError};
 use alluvium_storage::StorageError;
 
 /// The few kinds of errors, each saying what to do.
@@ -41,7 +41,19 @@ impl From<&StateError> for ErrorKind {
     fn from(error: &StateError) -> Self {
         match error {
             StateError::Decode { .. } | StateError::MisplacedKey { .. } => Self::Data,
+            StateError::Restore { source, .. } => (&**source).into(),
             _ => Self::Invalid,
+        }
+    }
+}
+
+impl From<&LoadFailure> for ErrorKind {
+    fn from(error: &LoadFailure) -> Self {
+        match error {
+            // A file that the metadata names must be there, as long as the job runs.
+            LoadFailure::Storage(StorageError::NotFound { .. }) => Self::Data,
+            LoadFailure::Storage(error) => error.into(),
+            _ => Self::Data,
         }
     }
 }
@@ -80,7 +92,12 @@ impl From<&StoreError> for ErrorKind {
 impl From<&JobError> for ErrorKind {
     fn from(error: &JobError) -> Self {
         match error {
-            JobError::Task { .. } | JobError::Panic { .. } => Self::Failed,
+            JobError::Task { source, .. } => match source.downcast_ref() {
+                // The job's own code met it first, and has nothing to do with it.
+                Some(StateError::Restore { source, .. }) => (&**source).into(),
+                _ => Self::Failed,
+            },
+            JobError::Panic { .. } => Self::Failed,
             JobError::Checkpoints(_) => Self::Unavailable,
             JobError::Store(error) => error.into(),
             JobError::Restore { source, .. } => (&**source).into(),
@@ -89,3 +106,6 @@ impl From<&JobError> for ErrorKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! What can go wrong with state: using it, writing a snapshot, restoring one.
 
+use std::sync::Arc;
+
 use alluvium_core::{KeyGroup, KeyGroupRange};
 use alluvium_format::codec::CodecSnapshot;
 use alluvium_format::{CodecError, FormatError};
@@ -89,12 +91,50 @@ pub enum StateError {
         /// The key group of the key.
         found: KeyGroup,
     },
+    /// Restored state is read when it is first touched, and that failed. Every touch of the same
+    /// part fails alike from then on.
+    #[error(
+        "restored state {state:?} could not be loaded from {stream} when it was first touched: \
+         {source}"
+    )]
+    Restore {
+        /// The state.
+        state: String,
+        /// The file, or what messages call a stream that was inlined in the metadata.
+        stream: String,
+        /// What is wrong; shared by all touches.
+        #[source]
+        source: Arc<LoadFailure>,
+    },
     /// A key or a namespace cannot be encoded.
     #[error("key cannot be encoded: {source}")]
     Key {
         /// What the codec said.
         #[source]
         source: CodecError,
+    },
+}
+
+/// Why a part of restored state could not be loaded when it was first touched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadFailure {
+    /// The storage refused.
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    /// The bytes are not those that were written.
+    #[error("{0}")]
+    Format(#[from] FormatError),
+    /// An entry cannot be decoded although its checksum is right.
+    #[error("{0}")]
+    Codec(#[from] CodecError),
+    /// A key is in a block of a key group that is not its own.
+    #[error("it holds a key of key group {found} in a block of key group {expected}")]
+    MisplacedKey {
+        /// The key group of the block.
+        expected: KeyGroup,
+        /// The key group of the key.
+        found: KeyGroup,
     },
 }
 
@@ -164,3 +204,6 @@ pub enum RestoreError {
     #[error("{0}")]
     State(#[from] StateError),
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,8 @@
 //!
 //! An engine needs four calls for a checkpoint: [`KeyedStateBackend::freeze`] when the barrier is
 //! there, [`FrozenState::write`] on any thread, then [`KeyedStateBackend::complete`] or
-//! [`KeyedStateBackend::abort`].
+//! [`KeyedStateBackend::abort`]. After a restore it also takes over what a backend wants to load
+//! behind its back: [`KeyedStateBackend::background_load`].
 //!
 //! Invariants:
 //! - no call waits for another task, and none panics on wrong use: handles of another backend,
@@ -44,13 +45,15 @@ mod handles;
 mod operator;
 mod snapshot;
 
-pub use backend::{KeyedBackendSpec, KeyedStateBackend, StateBackend, StateKey, StateValue};
+pub use backend::{
+    BackgroundLoad, KeyedBackendSpec, KeyedStateBackend, StateBackend, StateKey, StateValue,
+};
 pub use context::{Elements, Entries, KeyContext, Ref};
 pub use descriptor::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
     ReduceFunction, ReducingStateDescriptor, ValueStateDescriptor,
 };
-pub use error::{RestoreError, SnapshotError, StateError};
+pub use error::{LoadFailure, RestoreError, SnapshotError, StateError};
 pub use handles::{
     AggregatingState, ListState, MapState, ReducingState, StateId, StateRef, ValueState,
 };
