@@ -4,10 +4,12 @@
 //! declined snapshot wrote is removed; a task writes one snapshot at a time.
 
 mod keyed;
+mod loading;
 mod sink;
 mod source;
 
 pub(crate) use keyed::KeyedTask;
+pub(crate) use loading::Loading;
 pub(crate) use sink::SinkTask;
 pub(crate) use source::SourceTask;
 

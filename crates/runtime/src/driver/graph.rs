@@ -21,7 +21,7 @@ use crate::exchange::KeyedExchange;
 use crate::operator::{KeyedOperator, OperatorContext, Pipeline};
 use crate::rate::RateLimit;
 use crate::restore::operator_states;
-use crate::task::{Command, KeyedTask, Participant, Report, SinkTask, SourceTask};
+use crate::task::{Command, KeyedTask, Loading, Participant, Report, SinkTask, SourceTask};
 use crate::{JobError, TaskError};
 
 /// Elements that wait in a channel before its sender has to.
@@ -173,6 +173,7 @@ where
             output: sender,
             commands,
             participant: builder.participant(&uids.operator, subtask),
+            loading: Loading::default(),
         };
         let name = task.participant.task.clone();
         graph.others.push(command_sender);

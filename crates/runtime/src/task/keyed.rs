@@ -9,6 +9,7 @@ use alluvium_state::{
 };
 use tokio::sync::mpsc;
 
+use super::loading::Loading;
 use super::{Command, Participant, wait_for_the_end};
 use crate::TaskError;
 use crate::alignment::{Aligner, Arrival};
@@ -32,12 +33,15 @@ pub(crate) struct KeyedTask<B: KeyedStateBackend, O: KeyedOperator<B>> {
     pub(crate) output: mpsc::Sender<Element<O::Output>>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) participant: Participant,
+    /// Nothing until the operator is open: it registers the states.
+    pub(crate) loading: Loading,
 }
 
 /// What woke the task.
 enum Event<T> {
     Command(Option<Command>),
     Input(usize, Option<Element<T>>),
+    Loaded(Result<(), TaskError>),
 }
 
 impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
@@ -45,6 +49,7 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
         let ended_state =
             self.state.broadcast_state(BroadcastStateDescriptor::new(END_OF_INPUT))?;
         self.operator.open(&mut self.keyed, &mut self.state)?;
+        self.loading = Loading::start(self.keyed.background_load());
         let mut ended = vec![false; self.inputs.len()];
         let mut turn = 0;
         loop {
@@ -61,6 +66,7 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
                     self.keyed.abort(checkpoint);
                 }
                 Event::Command(Some(Command::Trigger(_))) => {}
+                Event::Loaded(loaded) => loaded?,
                 Event::Input(_, Some(Element::Batch(batch))) => self.process(batch).await?,
                 Event::Input(input, Some(Element::Barrier(checkpoint))) => {
                     if self.aligner.barrier(input, checkpoint) == Arrival::Complete {
@@ -89,7 +95,7 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
         }
     }
 
-    /// Commands first; then the inputs that are not held, in turn.
+    /// Commands first; then the end of the load; then the inputs that are not held, in turn.
     fn poll_event(
         &mut self,
         turn: &mut usize,
@@ -97,6 +103,9 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
     ) -> Poll<Event<Routed<O::Input>>> {
         if let Poll::Ready(command) = self.commands.poll_recv(context) {
             return Poll::Ready(Event::Command(command));
+        }
+        if let Poll::Ready(loaded) = self.loading.poll(context) {
+            return Poll::Ready(Event::Loaded(loaded));
         }
         let count = self.inputs.len();
         for step in 0..count {
