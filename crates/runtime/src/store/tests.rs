@@ -1,8 +1,9 @@
 use alluvium_core::{
     AssignerName, CheckpointProperties, KeyedStateHandle, MaxParallelism, OperatorState,
-    OperatorStateHandle, OperatorUid, Parallelism, StateHandle, StateLocation, SubtaskIndex,
-    SubtaskState,
+    OperatorStateHandle, OperatorUid, Parallelism, SharedFile, StateHandle, StateLocation,
+    SubtaskIndex, SubtaskState,
 };
+use alluvium_state::RestoreError;
 use alluvium_storage::open;
 
 use super::*;
@@ -294,4 +295,30 @@ fn files_of_earlier_folders_go_with_their_empty_folders_and_shared_stays() {
     assert!(folder.names("shared").is_empty());
     // What is gone already is no error.
     store.delete(attempt, id(5), &files).unwrap();
+}
+
+#[test]
+fn a_shared_file_must_be_there_with_its_length_and_seal() {
+    let store = store("verify-shared");
+    let attempt = store.claim_attempt().unwrap();
+    let mut metadata = checkpoint(&store, 2, attempt, Some(b"garbage"));
+    let path = StoragePath::new("shared/earlier").unwrap();
+    let mut refer = |len_bytes, seal| {
+        let keyed = metadata.operators[0].subtasks[0].keyed.as_mut().unwrap();
+        keyed.shared = vec![SharedFile { path: path.clone(), len_bytes, seal }];
+        match store.verify(&metadata).unwrap_err() {
+            StoreError::State { source, .. } => *source,
+            other => panic!("{other}"),
+        }
+    };
+    let missing = refer(8, 0x0404_0404);
+    assert!(matches!(missing, RestoreError::Storage(StorageError::NotFound { .. })), "{missing}");
+    store.storage().create(&path, &[4; 8]).unwrap();
+    let cut = refer(9, 0x0404_0404);
+    assert!(matches!(cut, RestoreError::Storage(StorageError::Truncated { .. })), "{cut}");
+    let other = refer(8, 0x0404_0405);
+    assert!(matches!(other, RestoreError::Storage(StorageError::SealMismatch { .. })), "{other}");
+    // Now the stream itself is looked at, which is not one.
+    let own = refer(8, 0x0404_0404);
+    assert!(own.to_string().contains("chk-2/op-0-keyed-1"), "{own}");
 }

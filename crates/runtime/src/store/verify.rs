@@ -1,4 +1,5 @@
-//! Verifies a checkpoint to its last byte, and that its streams belong to it.
+//! Verifies a checkpoint to its last byte, and that its streams belong to it. Of the streams of
+//! earlier checkpoints that it refers to, length and seal are compared.
 
 use alluvium_core::{
     CheckpointMetadata, CheckpointProperties, KeyedStateHandle, OperatorState, OperatorStateHandle,
@@ -10,6 +11,7 @@ use alluvium_state::RestoreError;
 use alluvium_storage::HandleReader;
 
 /// Opens every stream, compares every checksum, and compares what each says with the metadata.
+/// Every shared file must be there with its length and seal.
 ///
 /// Errors: [`RestoreError`], naming the file.
 pub fn verify_checkpoint(
@@ -51,6 +53,9 @@ fn verify_keyed(
 ) -> Result<(), RestoreError> {
     let max = properties.max_parallelism;
     let stream = name_of(&handle.stream, operator, subtask, reader);
+    for file in &handle.shared {
+        reader.shared_source(file)?;
+    }
     let bytes = reader.open(&handle.stream)?;
     let damaged = |source| RestoreError::Damaged { stream: stream.clone(), source };
     let keyed = KeyedReader::open(bytes).map_err(damaged)?;
