@@ -13,6 +13,7 @@ use alluvium::heap::HeapStateBackend;
 use alluvium::runtime::{
     CheckpointMode, CheckpointStore, JobConfig, JobError, OperatorUids, RestoreFrom, SystemClock,
 };
+use alluvium::state::SnapshotMode;
 use alluvium::storage::{Storage, StreamPolicy};
 use alluvium_cli::jobs::Job;
 use alluvium_cli::jobs::wordcount::Wordcount;
@@ -44,6 +45,7 @@ fn config() -> JobConfig {
         restore: RestoreFrom::Latest,
         // Everything is a file, so that everything is an operation.
         streams: StreamPolicy { inline_below_bytes: 0, ..StreamPolicy::files() },
+        snapshot_mode: SnapshotMode::Incremental,
         records_per_s: Some(60_000.0),
         hash_seed: 7,
         clock: Arc::new(SystemClock),

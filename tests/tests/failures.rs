@@ -13,7 +13,7 @@ use alluvium::core::{KeyGroup, KeyGroupAssigner};
 use alluvium::runtime::{KeyedOperator, OperatorContext, Pipeline, TaskError};
 use alluvium::state::{KeyedStateBackend, OperatorStateBackend};
 use alluvium::storage::Storage;
-use alluvium_cli::args::{BackendName, Mode, RunOptions};
+use alluvium_cli::args::{BackendName, Mode, RunOptions, Snapshots};
 use alluvium_cli::backend::ChosenBackend;
 use alluvium_cli::error::CliError;
 use alluvium_cli::jobs::Job;
@@ -142,6 +142,7 @@ fn options(name: &str, output: &std::path::Path, parallelism: u32, mode: Mode) -
         input: vec![flights_file()],
         output: output.display().to_string(),
         backend: BackendName::Memory,
+        snapshots: Snapshots::Incremental,
         checkpoints: None,
         interval: std::time::Duration::from_millis(15),
         min_pause: std::time::Duration::ZERO,

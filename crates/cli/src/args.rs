@@ -25,9 +25,10 @@ pub struct Args {
 pub enum Command {
     /// Run a job to its end; kill it when you like and run it again with --restore latest.
     Run(RunCommand),
-    /// List the checkpoints under a root: id, attempt, time, size, status, operators.
+    /// List the checkpoints under a root: id, attempt, time, sizes, status, operators.
     ///
-    /// Only `_metadata` is read: `complete` does not say that the state files are sound. A restore
+    /// New bytes are in streams of the checkpoint itself, shared bytes in files of earlier ones that
+    /// it refers to. Only `_metadata` is read: `complete` does not say that the state files are sound. A restore
     /// checks them to the last byte. The latest checkpoint is the one of the highest attempt.
     List {
         /// A checkpoint root, or the folder of one job in it: a path, file:, s3: URI.
@@ -72,6 +73,9 @@ pub struct RunOptions {
     /// variables). The memory backend keeps its checkpoints in the process instead.
     #[arg(long, value_name = "URI")]
     pub checkpoints: Option<String>,
+    /// What a checkpoint writes. The memory backend always writes everything.
+    #[arg(long, value_enum, default_value = "incremental")]
+    pub snapshots: Snapshots,
     /// Time between the starts of two checkpoints, such as 500ms, 10s or 5m.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "1s", value_name = "DURATION")]
     pub interval: Duration,
@@ -126,6 +130,16 @@ pub enum BackendName {
     Fs,
     /// The same with the simple nested map and synchronous checkpoints.
     FsNested,
+}
+
+/// What a checkpoint writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Snapshots {
+    /// All state, into a folder of its own.
+    Full,
+    /// What has changed, where the backend can tell, and references to files of earlier
+    /// checkpoints for the rest.
+    Incremental,
 }
 
 /// What a restore promises.

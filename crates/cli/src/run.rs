@@ -10,10 +10,10 @@ use alluvium::core::{JobId, OperatorUid, StoragePath};
 use alluvium::runtime::{
     CheckpointMode, CheckpointStore, JobConfig, OperatorUids, RestoreFrom, SystemClock,
 };
-use alluvium::state::StateBackend;
+use alluvium::state::{SnapshotMode, StateBackend};
 use alluvium::storage::{self, JobLayout, Storage, StorageLock, StreamPolicy};
 
-use crate::args::{BackendName, JobCommand, Mode, RunOptions};
+use crate::args::{BackendName, JobCommand, Mode, RunOptions, Snapshots};
 use crate::backend::ChosenBackend;
 use crate::error::CliError;
 use crate::jobs::flights::Flights;
@@ -175,6 +175,10 @@ fn config(options: &RunOptions, job: &JobId, progress: &Progress) -> Result<JobC
         restart: options.restart,
         restore,
         streams: StreamPolicy::files(),
+        snapshot_mode: match options.snapshots {
+            Snapshots::Full => SnapshotMode::Full,
+            Snapshots::Incremental => SnapshotMode::Incremental,
+        },
         records_per_s: options.rate,
         hash_seed: random_seed(),
         clock: Arc::new(SystemClock),

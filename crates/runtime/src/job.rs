@@ -13,7 +13,7 @@ use alluvium_core::{
     StoragePath,
 };
 use alluvium_format::codec::{DefaultCodec, HasCodec};
-use alluvium_state::{StateBackend, StateKey};
+use alluvium_state::{SnapshotMode, StateBackend, StateKey};
 use alluvium_storage::{Storage, StreamPolicy};
 
 use crate::driver::{Attempt, run_attempt};
@@ -100,6 +100,8 @@ pub struct JobConfig {
     pub restore: RestoreFrom,
     /// Where state streams go.
     pub streams: StreamPolicy,
+    /// Whether checkpoints may build on earlier ones, with backends that can.
+    pub snapshot_mode: SnapshotMode,
     /// Most records per second of all sources together; `None` is as fast as it goes.
     pub records_per_s: Option<f64>,
     /// Seed of the in-memory hash tables, drawn once per process.
@@ -118,6 +120,7 @@ impl fmt::Debug for JobConfig {
             .field("parallelism", &self.parallelism)
             .field("max_parallelism", &self.max_parallelism)
             .field("mode", &self.mode)
+            .field("snapshot_mode", &self.snapshot_mode)
             .field("restart", &self.restart)
             .finish_non_exhaustive()
     }
@@ -283,13 +286,14 @@ fn first_beginning(
         parallelism_of(config, None)?;
     }
     let attempt = store.claim_attempt()?;
-    let here = |metadata| RestorePoint { metadata, storage: Arc::clone(store.storage()) };
+    let at = |metadata, storage| RestorePoint { metadata, storage, is_owned: false };
+    let here = |metadata| at(metadata, Arc::clone(store.storage()));
     let point = match &config.restore {
         RestoreFrom::Nothing => None,
         RestoreFrom::Latest => store.latest()?.map(here),
         RestoreFrom::Checkpoint { metadata, storage } => {
             let metadata = CheckpointMetadata::clone(metadata);
-            Some(RestorePoint { metadata, storage: Arc::clone(storage) })
+            Some(at(metadata, Arc::clone(storage)))
         }
     };
     let entries = store.list()?;
@@ -308,6 +312,7 @@ fn first_beginning(
     let (retained, others): (Vec<_>, Vec<_>) =
         complete.partition(|metadata| Some(metadata.properties.checkpoint) <= restored);
     let spared = files_of(&others);
+    let point = point.map(|point| point.owned_by(&**store.storage(), &retained));
     let parallelism = parallelism_of(config, point.as_ref())?;
     Ok((attempt, Beginning { parallelism, point, retained, spared, next }))
 }
@@ -353,10 +358,11 @@ fn next_beginning(
     let point = match newest {
         Some(newest) => {
             let (metadata, storage) = (newest.clone(), Arc::clone(store.storage()));
-            Some(RestorePoint { metadata, storage })
+            Some(RestorePoint { metadata, storage, is_owned: false })
         }
         None => previous.point,
     };
     let spared = files_of(&others);
+    let point = point.map(|point| point.owned_by(&**store.storage(), &retained));
     Ok(Beginning { point, retained, spared, next, ..previous })
 }

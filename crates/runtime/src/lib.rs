@@ -28,7 +28,7 @@
 //!     OperatorUids, Pipeline, RestoreFrom, Sink, Source, SourceStatus, SystemClock, TaskError, run,
 //! };
 //! use alluvium_state::{
-//!     KeyedStateBackend, OperatorStateBackend, ValueState, ValueStateDescriptor,
+//!     KeyedStateBackend, OperatorStateBackend, SnapshotMode, ValueState, ValueStateDescriptor,
 //! };
 //! use alluvium_storage::StreamPolicy;
 //!
@@ -114,6 +114,7 @@
 //!     restart: RestartStrategy::None,
 //!     restore: RestoreFrom::Latest,
 //!     streams: StreamPolicy::files(),
+//!     snapshot_mode: SnapshotMode::Incremental,
 //!     records_per_s: None,
 //!     hash_seed: 42,
 //!     clock: Arc::new(SystemClock),

@@ -35,11 +35,26 @@ pub(crate) struct RestorePoint {
     pub(crate) metadata: CheckpointMetadata,
     /// The folder of the job that the checkpoint lies in.
     pub(crate) storage: Arc<dyn Storage>,
+    /// Whether the run owns the checkpoint, so that its coordinator counts the files.
+    pub(crate) is_owned: bool,
 }
 
 impl RestorePoint {
+    /// A checkpoint of another folder, and one whose files nobody counts, must not be referred to:
+    /// 1. a job begins from a copy of a checkpoint, which lies in another folder;
+    /// 2. its next checkpoint refers to file f of the copy, by a path that is relative to its own
+    ///    folder, where no such file is; or f is there, and goes when nobody counts it;
+    /// 3. that checkpoint cannot be restored.
     pub(crate) fn reader(&self) -> HandleReader {
-        HandleReader::new(Arc::clone(&self.storage), ReadAccess::Copy)
+        HandleReader::new(Arc::clone(&self.storage), ReadAccess::Copy).shareable(self.is_owned)
+    }
+
+    /// Finds out whether the run owns the checkpoint: it lies in the run's folder and is among
+    /// those that the coordinator begins with, to the last handle.
+    pub(crate) fn owned_by(self, folder: &dyn Storage, retained: &[CheckpointMetadata]) -> Self {
+        let is_here = self.storage.root() == folder.root();
+        let is_owned = is_here && retained.contains(&self.metadata);
+        Self { is_owned, ..self }
     }
 
     fn incompatible(&self, what: &'static str, expected: String, found: String) -> JobError {
@@ -99,3 +114,6 @@ pub(crate) fn operator_states(
         None => Ok(vec![Vec::new(); usize::from(parallelism.get())]),
     }
 }
+
+#[cfg(test)]
+mod tests;

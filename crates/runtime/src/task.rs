@@ -63,6 +63,7 @@ pub(crate) struct Participant {
     pub(crate) task: TaskId,
     pub(crate) attempt: AttemptId,
     pub(crate) streams: CheckpointStreams,
+    pub(crate) mode: SnapshotMode,
     /// The job's folder.
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) reports: mpsc::UnboundedSender<Report>,
@@ -114,9 +115,10 @@ impl Participant {
         keyed: Option<Box<dyn FrozenState>>,
         operator: FrozenOperatorState,
     ) -> Result<SubtaskState, SnapshotError> {
-        let (streams, attempt) = (self.streams.clone(), self.attempt);
-        let target = SnapshotTarget { streams, checkpoint, attempt, mode: SnapshotMode::Full };
+        let (streams, attempt, mode) = (self.streams.clone(), self.attempt, self.mode);
+        let target = SnapshotTarget { streams, checkpoint, attempt, mode };
         let TaskId { operator: uid, subtask } = &self.task;
+        // The keyed stream comes last: what follows it cannot fail, so it is never left behind.
         let operator = operator.write(&target, uid, *subtask)?;
         let keyed = match keyed.map(|keyed| keyed.write(&target)).transpose() {
             Ok(keyed) => keyed.flatten(),

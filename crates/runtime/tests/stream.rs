@@ -16,7 +16,7 @@ use alluvium_runtime::{
 };
 use alluvium_state::{
     BroadcastState, BroadcastStateDescriptor, KeyedStateBackend, ListStateDescriptor,
-    OperatorListState, OperatorStateBackend, ReducingState, ReducingStateDescriptor,
+    OperatorListState, OperatorStateBackend, ReducingState, ReducingStateDescriptor, SnapshotMode,
 };
 use alluvium_storage::{
     Location, Storage, StorageEntry, StorageError, StorageLock, StorageWriter, StreamPolicy, open,
@@ -250,6 +250,7 @@ impl World {
             restart: RestartStrategy::FixedDelay { attempts: 3, delay_ms: 1 },
             restore: RestoreFrom::Latest,
             streams: StreamPolicy::files(),
+            snapshot_mode: SnapshotMode::Incremental,
             records_per_s: Some(100_000.0),
             hash_seed: 3,
             clock: Arc::new(SystemClock),

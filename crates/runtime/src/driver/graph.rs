@@ -79,6 +79,7 @@ impl<B, P> Builder<'_, B, P> {
             task: TaskId { operator: uid.clone(), subtask },
             attempt: self.attempt.plan.attempt,
             streams: CheckpointStreams::new(Arc::clone(&storage), policy),
+            mode: self.attempt.config.snapshot_mode,
             storage,
             reports: self.reports.clone(),
             is_writing: Arc::default(),
