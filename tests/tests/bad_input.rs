@@ -272,6 +272,7 @@ fn list_says_what_is_there() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text.lines().filter(|line| line.contains("complete ")).count(), 3, "{text}");
     assert!(text.contains("source(1) operator(1) sink(1)"), "{text}");
+    assert!(text.contains("new bytes   shared bytes"), "{text}");
     std::fs::create_dir(world.job_dir().join("chk-99")).unwrap();
     let metadata = world.complete().remove(0).join("_metadata");
     std::fs::write(&metadata, b"ALLUVIUM").unwrap();

@@ -28,31 +28,38 @@ pub(crate) fn list(uri: &str) -> Result<(), CliError> {
         return Ok(());
     }
     say!(
-        "{:<20} {:>10} {:>7}  {:<20} {:>14}  {:<12} operators",
+        "{:<20} {:>10} {:>7}  {:<20} {:>14} {:>14}  {:<12} operators",
         "job",
         "checkpoint",
         "attempt",
         "completed",
-        "state bytes",
+        "new bytes",
+        "shared bytes",
         "status"
     );
     for store in jobs {
         for entry in store.list()? {
             let (job, id) = (store.job(), entry.checkpoint);
-            let (attempt, time, bytes, status, rest) = match entry.status {
+            let (attempt, time, bytes, shared, status, rest) = match entry.status {
                 CheckpointStatus::Complete(metadata) => (
                     metadata.properties.attempt.to_string(),
                     time_of(&metadata),
                     metadata.state_len_bytes().to_string(),
+                    metadata.shared_len_bytes().to_string(),
                     "complete",
                     operators_of(&metadata),
                 ),
-                CheckpointStatus::Unfinished => (dash(), dash(), dash(), "incomplete", dash()),
+                CheckpointStatus::Unfinished => {
+                    (dash(), dash(), dash(), dash(), "incomplete", dash())
+                }
                 CheckpointStatus::Damaged(error) => {
-                    (dash(), dash(), dash(), "damaged", error.to_string())
+                    (dash(), dash(), dash(), dash(), "damaged", error.to_string())
                 }
             };
-            say!("{job:<20} {id:>10} {attempt:>7}  {time:<20} {bytes:>14}  {status:<12} {rest}");
+            say!(
+                "{job:<20} {id:>10} {attempt:>7}  {time:<20} {bytes:>14} {shared:>14}  \
+                 {status:<12} {rest}"
+            );
         }
     }
     Ok(())

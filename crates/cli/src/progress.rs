@@ -76,7 +76,13 @@ fn line_of(event: &JobEvent<'_>) -> Option<String> {
             let took_ms = properties.completed_at_ms.saturating_sub(properties.triggered_at_ms);
             let last = if *is_final { ", the last one" } else { "" };
             let (id, bytes) = (properties.checkpoint, metadata.state_len_bytes());
-            format!("checkpoint {id} complete: {bytes} bytes of state in {took_ms} ms{last}")
+            let shared = match metadata.shared_len_bytes() {
+                0 => String::new(),
+                shared => format!(", {shared} shared with earlier ones,"),
+            };
+            format!(
+                "checkpoint {id} complete: {bytes} bytes of state{shared} in {took_ms} ms{last}"
+            )
         }
         JobEvent::Aborted { checkpoint, reason } => {
             format!("checkpoint {checkpoint} given up: {reason}")
