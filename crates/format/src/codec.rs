@@ -23,7 +23,7 @@ mod text;
 mod user;
 
 pub use compound::{MapCodec, OptionCodec, TupleCodec, UnitCodec, VecCodec};
-pub use compound::{decode_entries, encode_entries};
+pub use compound::{decode_entries, encode_entries, encode_items};
 pub use input::Input;
 pub use number::{BoolCodec, NumberCodec};
 pub use postcard::PostcardCodec;

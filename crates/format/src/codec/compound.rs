@@ -137,6 +137,18 @@ pub struct VecCodec<C>(pub C);
 
 impl<C> Sealed for VecCodec<C> {}
 
+/// Writes the items of any list as [`VecCodec`] does.
+///
+/// Errors: as [`Codec::encode`].
+pub fn encode_items<'a, T: 'a>(
+    codec: &VecCodec<impl Codec<T>>,
+    count: usize,
+    mut items: impl Iterator<Item = &'a T>,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    encode_counted(count, out, |out| items.try_for_each(|item| codec.0.encode(item, out)))
+}
+
 fn decode_vec<T>(
     input: &mut Input<'_>,
     mut item: impl FnMut(&mut Input<'_>) -> Result<T, CodecError>,
@@ -151,9 +163,7 @@ impl<T: 'static, C: Codec<T>> Codec<Vec<T>> for VecCodec<C> {
     }
 
     fn encode(&self, value: &Vec<T>, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        encode_counted(value.len(), out, |out| {
-            value.iter().try_for_each(|item| self.0.encode(item, out))
-        })
+        encode_items(self, value.len(), value.iter(), out)
     }
 
     fn decode(&self, input: &mut Input<'_>) -> Result<Vec<T>, CodecError> {
