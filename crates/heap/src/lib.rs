@@ -49,6 +49,7 @@
 mod backend;
 mod hasher;
 mod map;
+mod shared_list;
 mod table;
 mod user_map;
 
@@ -57,3 +58,4 @@ pub use hasher::TableHasher;
 pub use map::{
     CopyOnWriteSnapshot, CopyOnWriteStateMap, NestedStateMap, Probe, StateMap, StateMapKind,
 };
+pub use shared_list::{Iter as SharedListIter, SharedList};

@@ -8,6 +8,7 @@ use alluvium_state::{
 
 use super::HeapKeyedStateBackend;
 use crate::map::Probe;
+use crate::shared_list::SharedList;
 use crate::table::StateTable;
 use crate::user_map::UserMap;
 
@@ -121,7 +122,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         &self,
         state: ListState<T, N>,
     ) -> Result<Elements<'_, T>, StateError> {
-        let elements = self.get::<Vec<T>>(state.id())?;
+        let elements = self.get::<SharedList<T>>(state.id())?;
         Ok(Box::new(elements.into_iter().flatten().map(|element| Ok(Ref::Borrowed(element)))))
     }
 
@@ -132,9 +133,9 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
     ) -> Result<(), StateError> {
         let mut elements = elements.peekable();
         if elements.peek().is_none() {
-            return self.get::<Vec<T>>(state.id()).map(drop);
+            return self.get::<SharedList<T>>(state.id()).map(drop);
         }
-        self.update(state.id(), Vec::new, |list: &mut Vec<T>| list.extend(elements))
+        self.update(state.id(), SharedList::new, |list| list.extend(elements))
     }
 
     fn list_set<T: StateValue>(
@@ -142,7 +143,11 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         state: ListState<T, N>,
         elements: Vec<T>,
     ) -> Result<(), StateError> {
-        if elements.is_empty() { self.clear(state) } else { self.insert(state.id(), elements) }
+        if elements.is_empty() {
+            self.clear(state)
+        } else {
+            self.insert(state.id(), SharedList::from(elements))
+        }
     }
 
     fn map_get<UK: StateKey, UV: StateValue>(

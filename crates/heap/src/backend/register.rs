@@ -15,6 +15,7 @@ use alluvium_state::{
 
 use super::restore::RestoredState;
 use super::{HeapKeyedStateBackend, Registered, Views};
+use crate::shared_list::{SharedList, SharedListCodec};
 use crate::table::{AnyTable, Plain, SlotCodec, StateTable, TypedEntryCodec, probe};
 use crate::user_map::{UserMap, UserMapCodec};
 
@@ -45,8 +46,8 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         descriptor: ListStateDescriptor<T, VC, N, NC>,
     ) -> Result<StateId, StateError> {
         let ListStateDescriptor { name, element, namespace, .. } = descriptor;
-        let (kind, slot, function) = (StateKind::List, Plain(VecCodec(element)), None);
-        self.register::<N, Vec<T>, _, _>(Request { name, kind, namespace, slot, function })
+        let (kind, slot, function) = (StateKind::List, SharedListCodec(VecCodec(element)), None);
+        self.register::<N, SharedList<T>, _, _>(Request { name, kind, namespace, slot, function })
     }
 
     pub(super) fn register_map<UK, UV, KC, VC, N, NC>(
