@@ -7,7 +7,8 @@
 
 CHECKPOINT_DIR is a folder JOB/chk-N. Nothing is printed before the whole checkpoint is checked.
 The counts of --verify are those of the state streams, keyed and operator ones together; the
-metadata stream is not counted. Errors are one sentence, which begins with the name that section 10
+metadata stream and the shared files are not counted as streams, blocks in shared files are counted
+once for each stream that refers to them. Errors are one sentence, which begins with the name that section 10
 of the specification gives them. Exit codes: 0 fine, 1 refused, 2 wrong use.
 
 JSON has no number for NaN and the infinities: they are the strings NaN, Infinity, -Infinity.
@@ -30,11 +31,15 @@ METADATA, KEYED, OPERATOR = 1, 2, 3
 KIND_NAMES = {METADATA: "metadata", KEYED: "keyed state", OPERATOR: "operator state"}
 STATE_KINDS = {1: "value", 2: "list", 3: "map", 4: "reducing", 5: "aggregating"}
 MODES = {0: "split", 1: "union", 2: "broadcast"}
+SEGMENTED, UNSEGMENTED = 1, 2
+DELTA, IN_SHARED_FILE, COMPRESSION = 1, 2, 12  # flags of a block
 STABLE, FLINK = 1, 2
 ASSIGNERS = {STABLE: "stable", FLINK: "flink"}
 NO_SUBTASK = 0xFFFFFFFF
 MAX_NESTING = 16
 MAX_EMPTY_ITEMS = 65_536
+MAX_CHAIN = 255
+LEAST_BLOCK = 7  # bytes in the index
 MASK32, MASK64 = 2**32 - 1, 2**64 - 1
 
 
@@ -87,6 +92,18 @@ class Cursor:
                     self.fail("Invalid", "a varint is not in its shortest form or above 64 bits")
                 return value
         return self.fail("Invalid", "a varint has more than ten bytes")
+
+    def varint32(self) -> int:
+        value = self.varint()
+        if value > MASK32:
+            self.fail("Invalid", f"{value} is above 32 bits")
+        return value
+
+    def check_count(self, count: int, least: int) -> int:
+        """Compares a number of things of at least `least` bytes with the bytes left."""
+        if count * least > self.end - self.pos:
+            self.fail("Truncated", f"a count is {count} but {self.end - self.pos} bytes are left")
+        return count
 
     def framed(self) -> bytes:
         return self.take(self.varint())
@@ -237,6 +254,8 @@ def has_no_bytes(codec: Codec) -> bool:
 
 
 def parameters_fit(codec: Codec) -> bool:
+    if codec.name == "fixed_bytes":
+        return len(codec.parameters) == 4 and 1 <= fixed_length(codec) <= 65_535
     if codec.name not in ("postcard", "user"):
         return not codec.parameters
     inner = Cursor(codec.parameters, 0, len(codec.parameters), "codec parameters")
@@ -247,13 +266,17 @@ def parameters_fit(codec: Codec) -> bool:
     return inner.pos == inner.end
 
 
+def fixed_length(codec: Codec) -> int:
+    return int.from_bytes(codec.parameters, "little")
+
+
 def decoder(codec: Codec) -> Decode:
     """Makes the function that takes one value from a cursor. Codecs outside 5.2 are refused."""
     name = codec.name
     framed = name in ("postcard", "user")
     parts_fit = len(codec.parts) in PART_COUNTS.get(name, (0,))
     if codec.version != 1 or not parts_fit or not parameters_fit(codec):
-        raise Refused("StateError::IncompatibleSchema", f"codec {codec} is not one of version 1 of the format")
+        raise Refused("StateError::IncompatibleSchema", f"codec {codec} is not one of version 2 of the format")
     if name in INTEGERS:
         size, signed = INTEGERS[name]
         return lambda c: int.from_bytes(c.take(size), "little", signed=signed)
@@ -267,6 +290,9 @@ def decoder(codec: Codec) -> Decode:
         return lambda c: c.utf8(c.framed())
     if name == "bytes" or framed:
         return lambda c: c.framed().hex()
+    if name == "fixed_bytes":
+        length = fixed_length(codec)
+        return lambda c: c.take(length).hex()
     if name == "unit":
         return lambda c: None
     if name in ("vec", "map"):
@@ -338,8 +364,8 @@ def open_stream(data: bytes, kind: int, where: str) -> Tuple[Header, Cursor]:
     header = Header(*rest)
     if magic != b"ALLUVIUM":
         raise Refused("FormatError::Magic", f"{where} does not begin with ALLUVIUM")
-    if version != 1:
-        raise Refused("FormatError::UnsupportedVersion", f"{where} has version {version}, not 1")
+    if version != 2:
+        raise Refused("FormatError::UnsupportedVersion", f"{where} has version {version}, not 2")
     if features:
         raise Refused("FormatError::UnsupportedFeatures", f"{where} needs features {features:#010x}")
     compare_checksum(data[:36], checksum, "header", where)
@@ -369,7 +395,7 @@ def compare_checksum(data: bytes, stored: int, part: str, where: str) -> None:
 
 
 def check_tiling(blocks: List[Tuple[int, int]], index: int, where: str) -> None:
-    """Step 13 of 4.4: blocks of (offset, length) fill the bytes from 40 to the index."""
+    """Step 13 of 4.4: blocks of (offset, length) of a stream fill its bytes from 40 to the index."""
     expected = 40
     for offset, length in blocks:
         if offset != expected:
@@ -383,12 +409,15 @@ def check_tiling(blocks: List[Tuple[int, int]], index: int, where: str) -> None:
 
 
 # A state stream whose index is checked. `states` and `blocks` are those of its kind; `scope` of a
-# keyed one is max parallelism, assigner, first and last key group; `key` is its key codec.
-Stream = namedtuple("Stream", "header data where uid scope key states blocks")
+# keyed one is max parallelism, assigner, first and last key group; `key` is its key codec; `maps`
+# its maps; `shared` its shared files, and `files` where their bytes are, number 0 the stream itself.
+Stream = namedtuple("Stream", "header data where uid scope key states blocks maps shared files")
 KeyedState = namedtuple("KeyedState", "name kind namespace value")
-Block = namedtuple(
-    "Block", "state group file kind compression segment count offset stored raw checksum reserved"
-)
+Shared = namedtuple("Shared", "path length seal")
+Map = namedtuple("Map", "group state layout segments")
+Segment = namedtuple("Segment", "count blocks")  # an unsegmented map is read as one segment
+Block = namedtuple("Block", "file delta offset length records checksum")
+EMPTY = Segment(0, ())
 
 
 def known(code: int, names: Dict[int, str], what: str, where: str) -> int:
@@ -405,17 +434,97 @@ def open_keyed(data: bytes, where: str) -> Stream:
     if not (1 <= parallelism <= 32_768 and first <= last < parallelism):
         malformed(f"{where} has the key groups {first} to {last} of {parallelism}")
     key = read_codec(index)
+    runs = [(index.uint(2), index.uint(8)) for _ in range(index.uint(2))]
+    lasts = [run[0] for run in runs]
+    if not lasts or lasts[0] < first or lasts[-1] != last or any(a >= b for a, b in zip(lasts, lasts[1:])):
+        malformed(f"the seed runs of {where}, which end at {lasts}, do not cover {first} to {last}")
     states = [read_keyed_state(index) for _ in range(index.uint(2))]
     different_names([state.name for state in states], "state", where)
-    others, count, width = index.uint(2), index.uint(4), index.uint(2)
-    if others or width != 40:
-        malformed(f"{where} has {others} other files and block entries of {width} bytes, not 0 and 40")
-    entries = Cursor(index.take(40 * count), 0, 40 * count, where)  # compared with the bytes left
-    blocks = [Block(*struct.unpack("<HHHBBIIQIIII", entries.take(40))) for _ in range(count)]
+    shared = read_shared(index)
+    maps = MapReader(index, start, shared).maps(len(states), first, last)
     index.finish()
-    check_blocks(blocks, len(states), first, last, where)
-    check_tiling([(block.offset, block.stored) for block in blocks], start, where)
-    return Stream(header, data, where, uid, scope, key, states, blocks)
+    blocks = [block for map_ in maps for segment in map_.segments for block in segment.blocks]
+    check_tiling([(block.offset, block.length) for block in blocks if not block.file], start, where)
+    used = {block.file for block in blocks}
+    for number, file in enumerate(shared, 1):
+        if number not in used:
+            malformed(f"no block of {where} lies in the shared file {file.path!r}")
+    return Stream(header, data, where, uid, scope, key, states, blocks, maps, shared, [(data, where)])
+
+
+def read_shared(index: Cursor) -> List[Shared]:
+    """The list of shared files, in an index (6.2) and beside a handle (8.1)."""
+    files = [
+        Shared(check_path(index.text(), index.where), index.uint(8), index.uint(4)) for _ in range(index.uint(2))
+    ]
+    different_names([file.path for file in files], "shared file", index.where)
+    return files
+
+
+class MapReader:
+    """Reads the maps of an index (6.5). Blocks of the stream itself get their offsets here."""
+
+    def __init__(self, index: Cursor, start: int, shared: List[Shared]):
+        self.index, self.shared, self.where = index, shared, index.where
+        self.own = 40
+
+    def maps(self, states: int, first: int, last: int) -> List[Map]:
+        maps: List[Map] = []
+        previous = (-1, -1)
+        for number in range(self.index.uint(4)):
+            group, state, layout = self.index.uint(2), self.index.uint(2), self.index.uint(1)
+            what = f"map {number} of {self.where}"
+            if state >= states or not first <= group <= last:
+                malformed(f"{what} has state {state} of {states} and key group {group} of {first} to {last}")
+            if (group, state) <= previous:
+                malformed(f"{what} is out of order")
+            if layout not in (SEGMENTED, UNSEGMENTED):
+                malformed(f"{what} has the layout {layout}")
+            previous = (group, state)
+            maps.append(Map(group, state, layout, self.parts(layout, what)))
+        return maps
+
+    def parts(self, layout: int, what: str) -> List[Segment]:
+        least = 1 if layout == SEGMENTED else LEAST_BLOCK
+        count = self.index.check_count(self.index.varint32(), least)
+        if count == 0:
+            malformed(f"{what} has no parts")
+        if layout == SEGMENTED:
+            return [self.segment(what) for _ in range(count)]
+        blocks = [self.block() for _ in range(count)]
+        if any(block.delta for block in blocks):
+            malformed(f"{what} is unsegmented but has a delta block")
+        return [Segment(sum(block.records for block in blocks), blocks)]
+
+    def segment(self, what: str) -> Segment:
+        length = self.index.varint32()
+        if length == 0:
+            return EMPTY
+        if length > MAX_CHAIN:
+            malformed(f"{what} has a chain of {length} blocks")
+        count = self.index.varint32()
+        blocks = [self.block() for _ in range(self.index.check_count(length, LEAST_BLOCK))]
+        if any(block.delta != (place > 0) for place, block in enumerate(blocks)):
+            malformed(f"{what} has a chain that is not a full block and then delta blocks")
+        if count > sum(block.records for block in blocks):
+            malformed(f"{what} has a segment of more entries than its blocks have records")
+        return Segment(count, blocks)
+
+    def block(self) -> Block:
+        flags, file, offset = self.index.uint(1), 0, self.own
+        if flags & ~(DELTA | IN_SHARED_FILE):
+            malformed(f"a block of {self.where} has the flags {flags:#04x}")
+        if flags & IN_SHARED_FILE:
+            file, offset = self.index.varint(), self.index.varint()
+        length, records, checksum = self.index.varint32(), self.index.varint32(), self.index.uint(4)
+        if flags & IN_SHARED_FILE:
+            if not 1 <= file <= len(self.shared):
+                malformed(f"a block of {self.where} lies in the shared file {file} of {len(self.shared)}")
+            if offset < 40 or offset + length > self.shared[file - 1].length - 24:
+                malformed(f"{length} bytes at {offset} are no block of {self.shared[file - 1].path!r}")
+        else:
+            self.own += length
+        return Block(file, bool(flags & DELTA), offset, length, records, checksum)
 
 
 def read_keyed_state(index: Cursor) -> KeyedState:
@@ -434,49 +543,65 @@ def different_names(names: List[str], what: str, where: str) -> None:
             malformed(f"{what} {name!r} comes twice in {where}")
 
 
-def check_blocks(blocks: List[Block], states: int, first: int, last: int, where: str) -> None:
-    previous = (-1, -1, -1)
-    for number, block in enumerate(blocks):
-        what = f"block entry {number} of {where}"
-        if (block.file, block.kind, block.compression, block.reserved) != (0, 1, 0, 0) or block.raw != block.stored:
-            malformed(f"{what} uses what version 1 does not know: {block}")
-        if block.state >= states or not first <= block.group <= last:
-            malformed(f"{what} has state {block.state} of {states} and key group {block.group} of {first} to {last}")
-        order = (block.group, block.state, block.segment)
-        if order <= previous:
-            malformed(f"{what} is out of order")
-        previous = order
-
-
 def keyed_entries(stream: Stream) -> Iterator[Tuple[int, KeyedState, Any, Any, Any]]:
-    """Checks every block and every entry on the way (6.4)."""
-    max_parallelism, assigner, _, _ = stream.scope
+    """Checks every block, applies every chain, and checks every record on the way (6.4)."""
     assert stream.key is not None
-    key_codec, read_key = stream.key, decoder(stream.key)
     decoders = [(decoder(state.namespace), decoder(state.value)) for state in stream.states]
     for block in stream.blocks:  # no block may hide behind a damaged one
-        end = block.offset + block.stored
-        compare_checksum(stream.data[block.offset : end], block.checksum, f"block at {block.offset}", stream.where)
-    seen, seen_in = set(), None
-    for block in stream.blocks:
-        cursor = Cursor(stream.data, block.offset, block.offset + block.stored, stream.where)
-        read_namespace, read_value = decoders[block.state]
-        if seen_in != (block.group, block.state):
-            seen, seen_in = set(), (block.group, block.state)
-        for _ in range(block.count):
+        data, where = stream.files[block.file]
+        stored = data[block.offset : block.offset + block.length]
+        compare_checksum(stored, block.checksum, f"block at {block.offset}", where)
+    read_key = decoder(stream.key)
+    for map_ in stream.maps:
+        state, seen = stream.states[map_.state], set()
+        for segment in map_.segments:
+            entries = apply_chain(stream, map_, segment, read_key, *decoders[map_.state])
+            if len(entries) != segment.count:
+                message = f"a segment of state {state.name!r} in key group {map_.group} of {stream.where}"
+                malformed(f"{message} has {len(entries)} entries, not {segment.count}")
+            for address, entry in entries.items():
+                if address in seen:
+                    raise Refused("CodecError::Invalid", f"key and namespace come twice in a map of {stream.where}")
+                seen.add(address)
+                yield (map_.group, state, *entry)
+
+
+def apply_chain(
+    stream: Stream, map_: Map, segment: Segment, read_key: Decode, read_namespace: Decode, read_value: Decode
+) -> Dict[bytes, Tuple[Any, Any, Any]]:
+    """The entries of a segment: key, namespace and value by the bytes of key and namespace."""
+    entries: Dict[bytes, Tuple[Any, Any, Any]] = {}
+    for block in segment.blocks:
+        data, where = stream.files[block.file]
+        cursor = Cursor(data, block.offset, block.offset + block.length, where)
+        removals = cursor.varint() if block.delta else 0
+        if removals > block.records:
+            cursor.fail("Invalid", f"a delta block of {block.records} records has {removals} removals")
+        in_block = set() if block.delta else entries.keys()  # full blocks hold different pairs
+        for number in range(block.records):
             start = cursor.pos
             key = read_key(cursor)
-            group = key_group(assigner, max_parallelism, key_codec, key, stream.data[start : cursor.pos])
-            if group not in (block.group, None):
-                message = f"the key at {start} of {stream.where} belongs to key group {group}, not {block.group}"
-                raise Refused("StateError::MisplacedKey", message)
+            check_group(stream, map_, key, data[start : cursor.pos], f"{start} of {where}")
             namespace = read_namespace(cursor)
-            address = stream.data[start : cursor.pos]
-            if address in seen:
-                cursor.fail("Invalid", "key and namespace come twice in a state")
-            seen.add(address)
-            yield block.group, stream.states[block.state], key, namespace, read_value(cursor)
-        trailing_bytes(cursor, "last entry of a block")
+            address = data[start : cursor.pos]
+            if address in in_block:
+                cursor.fail("Invalid", "key and namespace come twice in a block or a map")
+            if block.delta:
+                in_block.add(address)
+            if number < removals:
+                entries.pop(address, None)
+            else:
+                entries[address] = (key, namespace, read_value(cursor))
+        trailing_bytes(cursor, "last record of a block")
+    return entries
+
+
+def check_group(stream: Stream, map_: Map, key: Any, encoded: bytes, where: str) -> None:
+    max_parallelism, assigner, _, _ = stream.scope
+    group = key_group(assigner, max_parallelism, stream.key, key, encoded)
+    if group not in (map_.group, None):
+        message = f"the key at {where} belongs to key group {group}, not {map_.group}"
+        raise Refused("StateError::MisplacedKey", message)
 
 
 def trailing_bytes(cursor: Cursor, what: str) -> None:
@@ -497,7 +622,7 @@ def open_operator(data: bytes, where: str) -> Stream:
     index.finish()
     different_names([state.name for state in states], "state", where)
     check_tiling([(state.offset, state.length) for state in states], start, where)
-    return Stream(header, data, where, uid, (), None, states, states)
+    return Stream(header, data, where, uid, (), None, states, states, [], [], [(data, where)])
 
 
 def read_operator_state(index: Cursor) -> OperatorState:
@@ -531,7 +656,7 @@ def operator_items(stream: Stream) -> Iterator[Tuple[OperatorState, Any]]:
 
 
 Handle = namedtuple("Handle", "length seal inline path")  # inline: bytes, or None for a file
-Subtask = namedtuple("Subtask", "groups keyed operator")  # handles, or None
+Subtask = namedtuple("Subtask", "groups keyed shared operator")  # handles, or None; shared files
 Operator = namedtuple("Operator", "uid parallelism subtasks")
 Metadata = namedtuple(
     "Metadata", "header job triggered completed max_parallelism assigner operators"
@@ -584,8 +709,8 @@ def read_operator(index: Cursor, max_parallelism: int) -> Operator:
             groups = index.uint(2), index.uint(2)
         if groups != expected:
             malformed(f"subtask {number} of {uid!r} in {index.where} has key groups {groups}, not {expected}")
-        keyed = read_handle(index) if flags & 1 else None
-        subtasks.append(Subtask(groups, keyed, read_handle(index) if flags & 2 else None))
+        keyed, shared = (read_handle(index), read_shared(index)) if flags & 1 else (None, [])
+        subtasks.append(Subtask(groups, keyed, shared, read_handle(index) if flags & 2 else None))
     return Operator(uid, parallelism, subtasks)
 
 
@@ -622,6 +747,11 @@ Loaded = namedtuple("Loaded", "uid subtask stream")
 
 def load_stream(directory: str, handle: Handle, open_: Callable[[bytes, str], Stream], what: str) -> Stream:
     """Steps 2 and 3 of a restore, without the comparison with the metadata."""
+    return open_(*load_bytes(directory, handle, what))
+
+
+def load_bytes(directory: str, handle: Handle, what: str) -> Tuple[bytes, str]:
+    """The bytes that a handle leads to, of the right length and seal, and a name for them."""
     if handle.inline is None:
         where = os.path.join(os.path.dirname(directory), handle.path)
         data = read_file(where, handle.length)
@@ -630,7 +760,7 @@ def load_stream(directory: str, handle: Handle, open_: Callable[[bytes, str], St
     if int.from_bytes(data[-4:], "little") != handle.seal:
         message = f"{where} has the seal {int.from_bytes(data[-4:], 'little'):08x}, not {handle.seal:08x}"
         raise Refused("StorageError::SealMismatch", message)
-    return open_(data, where)
+    return data, where
 
 
 def load(directory: str) -> Tuple[Metadata, List[Loaded]]:
@@ -646,6 +776,11 @@ def load(directory: str) -> Tuple[Metadata, List[Loaded]]:
                     mismatch(f"{stream.where} is of subtask {stream.header.subtask}, not {number}")
                 if stream.scope != (meta.max_parallelism, meta.assigner, *subtask.groups):
                     mismatch(f"{stream.where} has other key groups or another assigner than the metadata")
+                if stream.shared != subtask.shared:
+                    mismatch(f"{stream.where} has other shared files than the metadata")
+                for file in stream.shared:
+                    handle = Handle(file.length, file.seal, None, file.path)
+                    stream.files.append(load_bytes(directory, handle, file.path))
                 loaded.append(agreed(meta, operator, number, stream, seen))
             if subtask.operator:
                 stream = load_stream(directory, subtask.operator, open_operator, f"the operator stream {what}")

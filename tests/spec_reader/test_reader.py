@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Tests of read_checkpoint.py. All expected values are those of SPEC.md, section by section."""
+import collections
 import contextlib
 import io
 import json
@@ -16,14 +17,14 @@ import read_checkpoint as reader  # noqa: E402
 # The file wordcount/chk-3/_metadata of section 11.
 EXAMPLE = bytes.fromhex(
     """
-    414c4c555649554d010001000000000000000000ffffffff0300000000000000020000004b3deb420900776f7264636f
-    756e740068e5cf8b010000fa68e5cf8b01000004000101000500636f756e740100010000030001e000000000000000a1
-    8414ac414c4c555649554d02000100000000000000000000000000030000000000000002000000c68e71530161010000
-    00000000000262652c010000000000000500636f756e74040001000003000600737472696e6701000000010001006e01
-    0400756e6974010000000300753634010000000000020000002800000000000000010000000000010000002800000000
-    0000000a0000000a0000003196fa8b000000000000020000000100000000000100000032000000000000000b0000000b
-    0000002664a3f8000000003d000000000000008b0000000000000072c07ed3a18414ac28000000000000001b01000000
-    0000004fc9b0146714e097
+    414c4c555649554d010002000000000000000000ffffffff030000000000000002000000b3d0bcb00900776f7264636f
+    756e740068e5cf8b010000fa68e5cf8b01000004000101000500636f756e740100010000030001d800000000000000a5
+    c0d086414c4c555649554d020002000000000000000000000000000300000000000000020000003e6326a10161010000
+    00000000000262652b01000000000000016505000000000000000101650262652c010000000000000500636f756e7404
+    0001000003000600737472696e670100000001000300efcdab8967452301010001006e010400756e6974010000000300
+    75363401000000000002000000000000000102000101000a013196fa8b02000000010102010015024df4ed83010e02e6
+    8ff7b255000000000000006b000000000000007ee29414a5c0d08600002800000000000000150100000000000023803f
+    bb7003188a
     """
 )
 
@@ -41,28 +42,74 @@ def codec(name, *parts, version=1, parameters=b""):
 
 
 def stream(kind, blocks, index, subtask=0, checkpoint=1, attempt=1):
-    header = struct.pack("<8sHHIIIQI", b"ALLUVIUM", kind, 1, 0, 0, subtask, checkpoint, attempt)
+    header = struct.pack("<8sHHIIIQI", b"ALLUVIUM", kind, 2, 0, 0, subtask, checkpoint, attempt)
     footer = struct.pack("<QQI", 40 + len(blocks), len(index), crc32(header + index))
     return header + struct.pack("<I", crc32(header)) + blocks + index + footer + struct.pack("<I", crc32(footer))
 
 
-def keyed(blocks, key="string", states=None, groups=(0, 3), max_parallelism=4, assigner=1, **fields):
-    """A keyed stream of blocks (state, group, segment, count, bytes)."""
+def varint(value):
+    groups = bytearray()
+    while value > 127:
+        groups.append(value & 127 | 128)
+        value >>= 7
+    return bytes(groups) + bytes([value])
+
+
+# A block of an index; `place` is empty for one of the stream itself.
+Block = collections.namedtuple("Block", "data records flags place")
+
+
+def own(data, records=1, delta=False, flags=0):
+    return Block(data, records, flags | delta, b"")
+
+
+def far(file, offset, data, records=1, delta=False):
+    return Block(data, records, 2 | delta, varint(file) + varint(offset))
+
+
+def put_block(block):
+    head = bytes([block.flags]) + block.place + varint(len(block.data)) + varint(block.records)
+    return head + struct.pack("<I", crc32(block.data))
+
+
+def put_map(group, state, parts, layout=1):
+    """Parts are segments (count, block, block, ...) or, of layout 2, blocks."""
+    out = struct.pack("<HHB", group, state, layout) + varint(len(parts))
+    for part in parts:
+        blocks = [part] if isinstance(part, Block) else part[1:]
+        if not isinstance(part, Block):
+            out += varint(len(blocks)) + (varint(part[0]) if blocks else b"")
+        out += b"".join(map(put_block, blocks))
+    return out
+
+
+def one(state, group, count, data):
+    """A map of one segment, which is one full block of the stream."""
+    return group, state, [(count, own(data, count))]
+
+
+def put_shared(files):
+    out = struct.pack("<H", len(files))
+    for path, data in files:
+        out += text(path) + struct.pack("<Q", len(data)) + data[-4:]
+    return out
+
+
+def keyed(maps, key="string", states=None, groups=(0, 3), max_parallelism=4, assigner=1, **fields):
+    """A keyed stream of maps (group, state, parts) or (group, state, parts, layout)."""
     states = states or [("n", 1, codec("unit"), codec("u64"))]
     index = text("op") + struct.pack("<HBHH", max_parallelism, assigner, *groups)
     index += key if isinstance(key, bytes) else codec(key)
+    seeds = fields.pop("seeds", [groups[1]])
+    index += struct.pack("<H", len(seeds)) + b"".join(struct.pack("<HQ", last, 7) for last in seeds)
     index += struct.pack("<H", len(states))
     index += b"".join(text(name) + bytes([kind]) + namespace + value for name, kind, namespace, value in states)
-    index += struct.pack("<HIH", fields.pop("others", 0), len(blocks), 40)
-    change, offset = fields.pop("change", {}), 40
-    for state, group, segment, count, data in blocks:
-        values = dict(file=0, kind=1, compression=0, offset=offset, raw=len(data), reserved=0)
-        values.update(change)
-        index += struct.pack("<HHHBB", state, group, values["file"], values["kind"], values["compression"])
-        index += struct.pack("<IIQI", segment, count, values["offset"], len(data))
-        index += struct.pack("<III", values["raw"], crc32(data), values["reserved"])
-        offset += len(data)
-    return stream(2, b"".join(block[4] for block in blocks), index + fields.pop("extra", b""), **fields)
+    index += put_shared(fields.pop("files", ())) + struct.pack("<I", len(maps))
+    index += b"".join(map_ if isinstance(map_, bytes) else put_map(*map_) for map_ in maps)
+    parts = [part for map_ in maps if not isinstance(map_, bytes) for part in map_[2]]
+    blocks = [block for part in parts for block in ([part] if isinstance(part, Block) else part[1:])]
+    data = b"".join(block.data for block in blocks if not block.flags & 2)
+    return stream(2, data, index + fields.pop("extra", b""), **fields)
 
 
 def operator(states, uid="op", **fields):
@@ -86,6 +133,7 @@ def metadata(handle=None, flags=1, operators=None, max_parallelism=4, groups=(0,
     index = text("job") + struct.pack("<QQHB", 1, 2, max_parallelism, 1)
     one = text("op") + struct.pack("<HB", 1, flags)
     one += (struct.pack("<HH", *groups) if flags & 1 else b"") + (handle or b"")
+    one += put_shared(fields.pop("files", ())) if flags & 1 else b""
     operators = [one] if operators is None else operators
     index += struct.pack("<H", len(operators)) + b"".join(operators) + extra
     fields.setdefault("subtask", reader.NO_SUBTASK)
@@ -93,7 +141,7 @@ def metadata(handle=None, flags=1, operators=None, max_parallelism=4, groups=(0,
 
 
 ENTRY_A, ENTRY_BE = b"\x01a" + struct.pack("<Q", 1), b"\x02be" + struct.pack("<Q", 300)
-GOOD = keyed([(0, 0, 0, 1, ENTRY_A), (0, 2, 0, 1, ENTRY_BE)])
+GOOD = keyed([one(0, 0, 1, ENTRY_A), one(0, 2, 1, ENTRY_BE)])
 
 
 class Case(unittest.TestCase):
@@ -118,8 +166,8 @@ class Case(unittest.TestCase):
         self.assertEqual(caught.exception.name, name, str(caught.exception))
         return str(caught.exception)
 
-    def refuses_stream(self, name, data, flags=1):
-        return self.refuses(name, metadata(inline(data), flags))
+    def refuses_stream(self, name, data, flags=1, **fields):
+        return self.refuses(name, metadata(inline(data), flags, **fields))
 
 
 class WorkedExample(Case):
@@ -145,7 +193,7 @@ class WorkedExample(Case):
 
     def test_verify_and_latest(self):
         folder = self.write(EXAMPLE, 3)
-        self.assertEqual(self.run_main("--verify", folder + "/"), (0, "ok: 1 streams, 2 blocks, 2 entries\n", ""))
+        self.assertEqual(self.run_main("--verify", folder + "/"), (0, "ok: 1 streams, 3 blocks, 2 entries\n", ""))
         self.assertEqual(self.run_main("--latest", self.job), (0, folder + "\n", ""))
 
     def test_exit_codes(self):
@@ -174,7 +222,7 @@ class WorkedExample(Case):
 
     def test_every_flipped_bit_of_the_inlined_stream_alone(self):
         """The index checksum of the metadata is made right again, so the stream has to defend itself."""
-        start, end, operator_at = 0x63, 0x143, 0x46
+        start, end, operator_at = 0x63, 0x13B, 0x46
         for bit in range(8 * start, 8 * end):
             damaged = bytearray(EXAMPLE)
             damaged[bit // 8] ^= 1 << bit % 8
@@ -294,6 +342,7 @@ class Codecs(unittest.TestCase):
             "030075363401000000": codec("u64"),
             "0600737472696e6701000000": string,
             "0500627974657301000000": codec("bytes"),
+            "0b0066697865645f62797465730100041000000000": codec("fixed_bytes", parameters=b"\x10\0\0\0"),
             "03006d6170010000020600737472696e67010000000300766563010000010200753801000000": codec(
                 "map", string, codec("vec", number)
             ),
@@ -318,6 +367,7 @@ class Codecs(unittest.TestCase):
             (codec("bool"), "01", True),
             (string, "075ac3bc72696368", "Zürich"),
             (codec("bytes"), "0200ff", "00ff"),
+            (codec("fixed_bytes", parameters=b"\3\0\0\0"), "0100ff", "0100ff"),
             (codec("unit"), "", None),
             (codec("option", u8), "0107", 7),
             (codec("option", u8), "00", None),
@@ -359,6 +409,8 @@ class Codecs(unittest.TestCase):
         bad += [codec("option"), codec("map", u8), codec("tuple", u8), codec("tuple", *[u8] * 7)]
         for parameters in (b"", text("t") + bytes(3), text("t") + bytes(5), b"\1\0\xff" + bytes(4)):
             bad.append(codec("user", parameters=parameters))
+        for parameters in (b"", b"\3\0\0", b"\3\0\0\0\0", bytes(4), b"\0\0\1\0"):
+            bad.append(codec("fixed_bytes", parameters=parameters))
         for snapshot in bad:
             self.refuses("StateError::IncompatibleSchema", snapshot, "00" * 9)
         self.assertEqual(self.value(codec("tuple", *[u8] * 6), "00" * 6), [0] * 6)
@@ -378,7 +430,7 @@ class Rules(Case):
         footer = struct.pack("<QQ", 41, len(data) - 64)
         cases = {
             "FormatError::Magic": b"alluvium" + data[8:],
-            "FormatError::UnsupportedVersion": data[:10] + b"\2" + data[11:],
+            "FormatError::UnsupportedVersion": data[:10] + b"\1" + data[11:],
             "FormatError::UnsupportedFeatures": data[:16] + b"\1" + data[17:],
             "FormatError::Truncated": data[:50],
             "FormatError::Kind": GOOD,
@@ -435,51 +487,111 @@ class Rules(Case):
         for data, flags in ((keyed([], subtask=reader.NO_SUBTASK), 1), (operator([], subtask=reader.NO_SUBTASK), 2)):
             self.refuses_stream("FormatError::Malformed", data, flags)
 
-    def test_blocks_without_entries(self):
-        data = keyed([(0, 0, 0, 0, b""), (0, 0, 1, 1, ENTRY_A), (0, 2, 0, 0, b"")])
+    def test_maps_without_entries(self):
+        empty = [(0,), (0, own(b"", 0)), (0, own(b"\0", 0), own(b"\0", 0, delta=True))]
+        data = keyed([(0, 0, [(0, own(b"", 0)), (1, own(ENTRY_A)), (0,)]), (1, 0, [own(b"", 0)], 2), (2, 0, empty[:2])])
         self.assertEqual(len(self.rows(self.write(metadata(inline(data))))), 3)
 
     def test_keyed_index(self):
-        block = (0, 0, 0, 1, ENTRY_A)
-        changes = ("file", 1), ("kind", 2), ("compression", 1), ("reserved", 1), ("raw", 9), ("offset", 41)
-        bad = [keyed([block], change={field: value}) for field, value in changes]
-        bad += [keyed([block], others=1), keyed([block], extra=b"x"), keyed([block], assigner=3)]
-        bad += [keyed([(1, *block[1:])]), keyed([(0, 4, *block[2:])]), keyed([block, block])]
-        bad += [keyed([block, (0, 0, 0, 1, ENTRY_BE)]), keyed([(0, 2, 0, 1, ENTRY_BE), block])]
+        a, be = one(0, 0, 1, ENTRY_A), one(0, 2, 1, ENTRY_BE)
+        bad = [keyed([a], extra=b"x"), keyed([a], assigner=3)]
+        bad += [keyed([a], seeds=seeds) for seeds in ([], [2], [3, 3], [3, 1], [1, 1, 3], [1, 4], [4])]
+        bad += [keyed([one(0, 2, 1, ENTRY_BE)], groups=(2, 3), seeds=[1, 3])]
+        bad += [keyed([one(1, 0, 1, ENTRY_A)]), keyed([one(0, 4, 1, ENTRY_A)])]
         unit, number = codec("unit"), codec("u64")
+        two = [(name, 1, unit, number) for name in "nm"]
+        bad += [keyed([a, a]), keyed([be, a]), keyed([(2, 1, [(0,)]), be], states=two)]
         bad += [keyed([], states=[("n", 6, unit, number)]), keyed([], states=[("n", 1, unit, number)] * 2)]
         bad += [keyed([], groups=(3, 2)), keyed([], groups=(0, 4))]
         for data in bad:
             self.refuses_stream("FormatError::Malformed", data)
         for kind, value in ((2, number), (3, codec("vec", number))):
             self.refuses_stream("StateError::IncompatibleSchema", keyed([], states=[("n", kind, unit, value)]))
-        gap = keyed([block])
+        gap = keyed([a])
         bad_ends = stream(2, gap[40:50] + b"gap", gap[50:-24])
         self.assertIn("the blocks", self.refuses_stream("FormatError::Malformed", bad_ends))
         damaged = GOOD[:41] + b"b" + GOOD[42:]
         self.refuses_stream("FormatError::Checksum", damaged)
 
+    def test_maps(self):
+        full, delta = own(ENTRY_A), own(b"\0" + ENTRY_A, 1, delta=True)
+        chains = [[(1, delta)], [(1, full, full)], [(1, full, delta, full)], [(3, full, delta)], [(2, full)]]
+        bad = [keyed([(0, 0, chain)]) for chain in chains]
+        bad += [keyed([(0, 0, [delta], 2)]), keyed([(0, 0, [full], 0)]), keyed([(0, 0, [full], 3)])]
+        bad += [keyed([(0, 0, [], layout)]) for layout in (1, 2)]
+        bad += [keyed([(0, 0, [(1, own(ENTRY_A, flags=flag))])]) for flag in (4, 8, 12, 16, 128)]
+        bad += [keyed([(0, 0, [(1, full, *[delta] * 255)])])]
+        for data in bad:
+            self.refuses_stream("FormatError::Malformed", data)
+        longest = keyed([(0, 0, [(1, full, *[delta] * 254)])])
+        self.assertEqual(len(self.rows(self.write(metadata(inline(longest))))), 3)
+        head = struct.pack("<HHB", 0, 0, 1)
+        block = put_block(own(b""))
+        codec_errors = [head + varint(2**32), head + varint(2) + b"\0", head + varint(1) + varint(2**32)]
+        codec_errors += [head + varint(1) + varint(200) + b"\1", head[:-1] + b"\2" + varint(2) + block]
+        codec_errors += [head + b"\1\1" + varint(2**32) + block, head + b"\1\1\1\0" + varint(2**32) + bytes(9)]
+        codec_errors += [head + b"\1\1\1\0\0" + varint(2**32) + bytes(9), head + b"\x81\0\0"]
+        for data in codec_errors:
+            self.refuses_stream("FormatError::Codec", keyed([data]))
+
     def test_keyed_entries(self):
-        self.refuses_stream("StateError::MisplacedKey", keyed([(0, 1, 0, 1, ENTRY_A)]))
-        self.refuses_stream("CodecError::Invalid", keyed([(0, 0, 0, 2, ENTRY_A * 2)]))
-        twice = [(0, 0, segment, 1, ENTRY_A) for segment in (3, 7)]
-        self.refuses_stream("CodecError::Invalid", keyed(twice))
-        self.refuses_stream("CodecError::TrailingBytes", keyed([(0, 0, 0, 1, ENTRY_A + b"x")]))
-        self.refuses_stream("CodecError::Truncated", keyed([(0, 0, 0, 2**32 - 1, ENTRY_A)]))
+        self.refuses_stream("StateError::MisplacedKey", keyed([one(0, 1, 1, ENTRY_A)]))
+        self.refuses_stream("CodecError::Invalid", keyed([one(0, 0, 2, ENTRY_A * 2)]))
+        self.refuses_stream("CodecError::Invalid", keyed([(0, 0, [(1, own(ENTRY_A))] * 2)]))
+        self.refuses_stream("CodecError::Invalid", keyed([(0, 0, [own(ENTRY_A)] * 2, 2)]))
+        self.refuses_stream("CodecError::TrailingBytes", keyed([one(0, 0, 1, ENTRY_A + b"x")]))
+        self.refuses_stream("CodecError::Truncated", keyed([one(0, 0, 2**32 - 1, ENTRY_A)]))
+        self.refuses_stream("FormatError::Malformed", keyed([(0, 0, [(0, own(ENTRY_A))])]))
         states = [("empty", 1, codec("unit"), codec("unit"))]
         group = reader.xxh64(b"") % 4
-        good = keyed([(0, group, 0, 1, b"")], key="unit", states=states)
+        good = keyed([one(0, group, 1, b"")], key="unit", states=states)
         self.assertEqual(self.rows(self.write(metadata(inline(good))))[-1]["key"], None)
-        self.refuses_stream("CodecError::Invalid", keyed([(0, group, 0, 2**32 - 1, b"")], key="unit", states=states))
+        self.refuses_stream("CodecError::Invalid", keyed([one(0, group, 2**32 - 1, b"")], key="unit", states=states))
+
+    def test_delta_blocks(self):
+        """Keys a, f and j are in key group 0."""
+
+        def entry(key, value):
+            return b"\1" + key + struct.pack("<Q", value)
+
+        def after(count, *deltas):
+            blocks = [own(data, records, delta=True) for records, data in deltas]
+            return keyed([(0, 0, [(count, own(entry(b"a", 1) + entry(b"f", 2), 2), *blocks)])])
+
+        def found(*arguments):
+            rows = self.rows(self.write(metadata(inline(after(*arguments)))))[2:]
+            return {row["key"]: row["value"] for row in rows}
+
+        self.assertEqual(found(2), {"a": 1, "f": 2})
+        self.assertEqual(found(2, (0, b"\0")), {"a": 1, "f": 2})
+        self.assertEqual(found(2, (2, b"\1\1a" + entry(b"j", 3))), {"f": 2, "j": 3})
+        self.assertEqual(found(2, (1, b"\0" + entry(b"a", 9))), {"a": 9, "f": 2})
+        self.assertEqual(found(2, (1, b"\1\1j")), {"a": 1, "f": 2})
+        self.assertEqual(found(0, (2, b"\2\1a\1f")), {})
+        self.assertEqual(found(2, (1, b"\1\1a"), (1, b"\0" + entry(b"a", 7))), {"a": 7, "f": 2})
+        refused = [
+            ("CodecError::Invalid", (1, (1, b"\2\1a\1f"))),
+            ("CodecError::Invalid", (1, (2, b"\2\1a\1a"))),
+            ("CodecError::Invalid", (2, (2, b"\1\1a" + entry(b"a", 3)))),
+            ("CodecError::Invalid", (2, (2, b"\0" + entry(b"a", 3) * 2))),
+            ("CodecError::Truncated", (2, (1, b"\1\1"))),
+            ("CodecError::Truncated", (2, (0, b""))),
+            ("CodecError::TrailingBytes", (2, (1, b"\1\1ax"))),
+            ("StateError::MisplacedKey", (2, (1, b"\1\1b"))),
+            ("FormatError::Malformed", (2, (1, b"\1\1a"))),
+            ("FormatError::Malformed", (2, (1, b"\0" + entry(b"j", 3)))),
+        ]
+        for name, arguments in refused:
+            self.refuses_stream(name, after(*arguments))
 
     def test_namespaces_and_states(self):
         states = [("x", 1, codec("u8"), codec("unit")), ("y", 1, codec("u8"), codec("unit"))]
-        data = keyed([(0, 0, 0, 2, b"\x01a\x01\x01a\x02"), (1, 0, 0, 1, b"\x01a\x01")], states=states)
+        data = keyed([one(0, 0, 2, b"\x01a\x01\x01a\x02"), one(1, 0, 1, b"\x01a\x01")], states=states)
         found = [(row["state"], row["namespace"]) for row in self.rows(self.write(metadata(inline(data))))[2:]]
         self.assertEqual(found, [("x", 1), ("x", 2), ("y", 1)])
 
     def test_streams_agree_with_the_metadata(self):
-        block = (0, 0, 0, 1, ENTRY_A)
+        block = one(0, 0, 1, ENTRY_A)
         for fields in ({"groups": (0, 2)}, {"max_parallelism": 5}, {"assigner": 2}, {"checkpoint": 2}, {"attempt": 2}):
             self.refuses_stream("RestoreError::Mismatch", keyed([block] if "assigner" not in fields else [], **fields))
         state = ("s", 0, codec("u8"), 1, b"\x01\x07")
@@ -489,15 +601,18 @@ class Rules(Case):
 
     def test_subtasks_agree(self):
         def two(left, right):
-            handles = struct.pack("<BHH", 1, 0, 1) + inline(left) + struct.pack("<BHH", 1, 2, 3) + inline(right)
+            none = put_shared(())
+            handles = struct.pack("<BHH", 1, 0, 1) + inline(left) + none
+            handles += struct.pack("<BHH", 1, 2, 3) + inline(right) + none
             return metadata(operators=[text("op") + struct.pack("<H", 2) + handles])
 
-        left, right = keyed([(0, 0, 0, 1, ENTRY_A)], groups=(0, 1)), keyed([(0, 2, 0, 1, ENTRY_BE)], groups=(2, 3), subtask=1)
+        left = keyed([one(0, 0, 1, ENTRY_A)], groups=(0, 1))
+        right = keyed([one(0, 2, 1, ENTRY_BE)], groups=(2, 3), subtask=1)
         self.assertEqual(len(self.rows(self.write(two(left, right)))), 4)
         self.refuses("RestoreError::Mismatch", two(left, keyed([], key="u8", groups=(2, 3), subtask=1)))
         other = [("n", 1, codec("unit"), codec("u32"))]
         self.refuses("RestoreError::Mismatch", two(left, keyed([], states=other, groups=(2, 3), subtask=1)))
-        self.refuses("RestoreError::Mismatch", two(left, keyed([(0, 2, 0, 1, ENTRY_BE)], groups=(2, 3))))
+        self.refuses("RestoreError::Mismatch", two(left, keyed([one(0, 2, 1, ENTRY_BE)], groups=(2, 3))))
 
     def test_operator_state(self):
         u8 = codec("u8")
@@ -519,6 +634,88 @@ class Rules(Case):
         for name, state in cases:
             self.refuses_stream(name, operator([state]), flags=2)
         self.refuses_stream("FormatError::Malformed", operator([("a", 0, u8, 0, b"")] * 2), flags=2)
+
+
+class TwoStreams(Case):
+    """Checkpoint 1 wrote a file; checkpoint 2 refers to its blocks and changes what they say."""
+
+    PATH = "shared/op-0-keyed-1-1"
+    FULL = b"\x02be" + struct.pack("<Q", 299) + b"\x01e" + struct.pack("<Q", 5)
+    CHANGE = b"\x01" + b"\x01e" + ENTRY_BE  # e is removed, be is set
+    FIRST = keyed([one(0, 0, 1, ENTRY_A), one(0, 2, 2, FULL)])
+    MAPS = [(0, 0, [(0,), (1, far(1, 40, ENTRY_A))]), (2, 0, [(1, far(1, 50, FULL, 2), own(CHANGE, 2, delta=True))])]
+
+    def setUp(self):
+        super().setUp()
+        self.write_first(self.FIRST)
+
+    def write_first(self, data):
+        os.makedirs(os.path.join(self.job, "shared"), exist_ok=True)
+        with open(os.path.join(self.job, self.PATH), "wb") as file:
+            file.write(data)
+
+    def second(self, maps=None, files=None, listed=None, **fields):
+        files = [(self.PATH, self.FIRST)] if files is None else files
+        data = keyed(self.MAPS if maps is None else maps, files=files, checkpoint=2, **fields)
+        return metadata(inline(data), files=files if listed is None else listed, checkpoint=2)
+
+    def test_entries(self):
+        folder = self.write(self.second(), 2)
+        self.assertEqual(reader.verify(folder)[2], "ok: 1 streams, 3 blocks, 2 entries")
+        self.assertEqual([(row["key"], row["value"]) for row in self.rows(folder)[2:]], [("a", 1), ("be", 300)])
+
+    def test_both_checkpoints(self):
+        first = self.write(metadata(in_file(self.PATH, self.FIRST)))
+        self.assertEqual([row["key"] for row in self.rows(first)[2:]], ["a", "be", "e"])
+        second = self.write(self.second(), 2)
+        self.assertEqual(reader.latest(self.job), second)
+
+    def test_an_unsegmented_map(self):
+        maps = [self.MAPS[0], (2, 0, [own(ENTRY_BE), far(1, 40 + 10 + 11, self.FULL[11:])], 2)]
+        rows = self.rows(self.write(self.second(maps), 2))[2:]
+        self.assertEqual([(row["key"], row["value"]) for row in rows], [("a", 1), ("be", 300), ("e", 5)])
+
+    def test_the_file(self):
+        second = self.second()
+        self.write_first(self.FIRST[:-1] + b"x")
+        self.refuses("StorageError::SealMismatch", second, 2)
+        self.write_first(self.FIRST + b"x")
+        self.refuses("StorageError::Truncated", second, 2)
+        self.write_first(self.FIRST[:41] + b"f" + self.FIRST[42:])
+        self.assertIn(self.PATH, self.refuses("FormatError::Checksum", second, 2))
+        self.write_first(bytes(40) + self.FIRST[40:])  # nothing but its blocks is used
+        self.assertEqual(len(self.rows(self.write(second, 2))), 4)
+        os.remove(os.path.join(self.job, self.PATH))
+        self.refuses("StorageError::NotFound", second, 2)
+
+    def test_the_lists(self):
+        other = ("shared/other", self.FIRST)
+        one_file = (self.PATH, self.FIRST)
+        twice = [one_file, one_file]
+        self.refuses("FormatError::Malformed", self.second(files=twice), 2)
+        self.refuses("FormatError::Malformed", self.second(listed=twice), 2)
+        self.assertIn("no block", self.refuses("FormatError::Malformed", self.second(files=[one_file, other]), 2))
+        for path in ("/etc/hosts", "shared/../../x"):
+            self.refuses("FormatError::Malformed", self.second(files=[(path, self.FIRST)]), 2)
+        longer, other_seal = (self.PATH, self.FIRST + b"x"), (self.PATH, self.FIRST[:-1] + b"x")
+        for listed in ([], [other], [one_file, other], [longer], [other_seal]):
+            self.refuses("RestoreError::Mismatch", self.second(listed=listed), 2)
+
+    def test_places(self):
+        end = len(self.FIRST) - 24
+        for file, offset in ((0, 40), (2, 40), (1, 39), (1, 0), (1, end - 9), (1, 2**64 - 5)):
+            maps = [(0, 0, [(1, far(file, offset, ENTRY_A))])]
+            self.refuses("FormatError::Malformed", self.second(maps), 2)
+        self.refuses("FormatError::Checksum", self.second([(0, 0, [(1, far(1, end - 10, ENTRY_A))])]), 2)
+
+    def test_missing_file_of_the_latest(self):
+        older = self.write(metadata(inline(GOOD)))
+        self.write(self.second(), 2)
+        os.remove(os.path.join(self.job, self.PATH))
+        with self.assertRaises(reader.Refused) as caught:
+            reader.latest(self.job)
+        self.assertIn(self.PATH, str(caught.exception))
+        self.assertIn(f"the newest whole checkpoint is {older}", str(caught.exception))
 
 
 class Latest(Case):

@@ -40,7 +40,7 @@ fn files(dir: &Path, extension: &str, found: &mut Vec<PathBuf>) {
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    for dir in ["crates", "tests"] {
+    for dir in ["benches", "crates", "tests"] {
         files(&top().join(dir), "rs", &mut found);
     }
     assert!(found.len() > 80, "{} source files", found.len());

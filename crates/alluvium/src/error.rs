@@ -42,6 +42,7 @@ impl From<&StateError> for ErrorKind {
         match error {
             StateError::Decode { .. } | StateError::MisplacedKey { .. } => Self::Data,
             StateError::Restore { source, .. } => (&**source).into(),
+            StateError::NotLoaded { source } => (&**source).into(),
             _ => Self::Invalid,
         }
     }
@@ -94,7 +95,9 @@ impl From<&JobError> for ErrorKind {
         match error {
             JobError::Task { source, .. } => match source.downcast_ref() {
                 // The job's own code met it first, and has nothing to do with it.
-                Some(StateError::Restore { source, .. }) => (&**source).into(),
+                Some(error @ (StateError::Restore { .. } | StateError::NotLoaded { .. })) => {
+                    error.into()
+                }
                 _ => Self::Failed,
             },
             JobError::Panic { .. } => Self::Failed,

@@ -15,6 +15,7 @@
 //! Source: SPEC 5; Flink `TypeSerializer`, `TypeSerializerSnapshot`.
 
 mod compound;
+mod fixed;
 mod input;
 mod number;
 mod postcard;
@@ -24,6 +25,7 @@ mod user;
 
 pub use compound::{MapCodec, OptionCodec, TupleCodec, UnitCodec, VecCodec};
 pub use compound::{decode_entries, encode_entries, encode_items};
+pub use fixed::FixedBytesCodec;
 pub use input::Input;
 pub use number::{BoolCodec, NumberCodec};
 pub use postcard::PostcardCodec;
@@ -166,8 +168,8 @@ impl<T: HasCodec> Codec<T> for DefaultCodec {
     }
 }
 
-/// A type with a codec of its own: all numbers, `bool`, `String`, [`bytes::Bytes`], `()`,
-/// `Option`, `Vec`, maps and tuples of them.
+/// A type with a codec of its own: all numbers, `bool`, `String`, [`bytes::Bytes`], `[u8; N]`,
+/// `()`, `Option`, `Vec`, maps and tuples of them.
 pub trait HasCodec: Sized + 'static {
     /// The codec.
     type Codec: Codec<Self> + Default;

@@ -6,8 +6,10 @@
 //!
 //! Header: magic, kind, version, compatible and incompatible feature bits, subtask, checkpoint,
 //! attempt, its own checksum. Footer: offset and length of the index, checksum of header (without
-//! its own checksum) and index, and the *seal*, a checksum of the footer. The index holds the checksum of each block, so
-//! the seal, which is stored with the handle of the stream, vouches for every byte.
+//! its own checksum) and index, and the *seal*, a checksum of the footer. The index holds the
+//! checksum of each block, so the seal, which is stored with the handle of the stream, vouches for
+//! every byte. Bytes come from a [`Source`], which is read in ranges: opening a stream leaves its
+//! blocks unread.
 //!
 //! Invariants:
 //! - blocks begin right after the header, leave no gap and end where the index begins;
@@ -16,9 +18,11 @@
 //! Source: SPEC 4.
 
 mod reader;
+mod source;
 mod writer;
 
 pub use reader::{Block, Envelope};
+pub use source::{Source, read_block};
 pub use writer::EnvelopeWriter;
 
 use std::fmt;
@@ -28,9 +32,9 @@ use alluvium_core::{AttemptId, CheckpointId, SubtaskIndex};
 /// First bytes of every stream.
 pub const MAGIC: [u8; 8] = *b"ALLUVIUM";
 /// The version that is written.
-pub const VERSION: u16 = 1;
-/// The oldest version that is read.
-pub const MIN_VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+/// The oldest version that is read: version 1 was never released.
+pub const MIN_VERSION: u16 = 2;
 /// Incompatible feature bits that are known: none yet.
 pub const KNOWN_INCOMPATIBLE_FEATURES: u32 = 0;
 

@@ -158,6 +158,9 @@ pub enum FormatError {
     /// The stream could not be written.
     #[error("cannot write the stream: {0}")]
     Write(#[from] std::io::Error),
+    /// The stream could not be read.
+    #[error("cannot read the stream: {0}")]
+    Read(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Something is larger than the format can hold.
     #[error("{what} of {found} is above the limit of {limit}")]
     Limit {

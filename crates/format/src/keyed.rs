@@ -1,25 +1,36 @@
 //! Keyed state of one subtask as a stream of blocks.
 //!
-//! A *block* holds entries (key, namespace, value) of one state in one key group. The index says
-//! which state and key group each block belongs to, so a subtask that owns some of the key groups
-//! reads only those blocks. A state that is large in one key group has several blocks there, one
-//! per *segment* of its map.
+//! Ladder of names: the *map* of a state in one key group is split into *segments* by the writer's
+//! hash; a segment is a *chain* of *blocks*; a block holds *records*. The first block of a chain is
+//! *full*: its records are entries (key, namespace, value). Those after it are *deltas*: removals
+//! and entries that change what the blocks before them say. A block lies in this stream or in a
+//! *shared file*, a stream of an earlier checkpoint, so what has not changed is not written again.
+//! A map may also be *unsegmented*: full blocks in no order of hashes.
+//!
+//! The index names every block, so a subtask that owns some of the key groups reads only their
+//! blocks, and reads each when it needs it.
 //!
 //! Invariants:
-//! - blocks are in the order of key group, state, segment;
-//! - every key group of a block lies in the stream's range, every state id is in its table;
-//! - version 1 has full blocks in this stream only; delta blocks and blocks of other streams have
-//!   their fields in the index, and a reader refuses what it does not know.
+//! - maps are in the order of key group, state; the blocks of this stream are in the order of the
+//!   index and fill it without gap;
+//! - every key group of a map lies in the stream's range, every state id is in its table;
+//! - every shared file holds at least one block of this stream, between its header and its footer.
 //!
 //! Source: SPEC 6.
 
+mod delta;
+mod header;
 mod index;
+mod map;
 mod reader;
 mod writer;
 
-pub use index::{BLOCK_ENTRY_LEN, BlockEntry, KeyedHeader, StateKind, StateMeta};
+pub use crate::envelope::read_block;
+pub use delta::{read_delta_header, write_delta_header};
+pub use header::{HashSeedRun, KeyedHeader, StateKind, StateMeta};
+pub use map::{BlockRef, Chain, MAX_CHAIN_LEN, MapEntry, MapLayout};
 pub use reader::KeyedReader;
-pub use writer::KeyedWriter;
+pub use writer::{Finished, KeyedWriter};
 
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,9 @@ mod error;
 pub mod keyed;
 pub mod metadata;
 pub mod operator;
+mod refusal;
+mod shared;
 mod wire;
 
+pub use envelope::Source;
 pub use error::{CodecError, FormatError};

@@ -1,7 +1,7 @@
 //! Metadata of a checkpoint: an envelope without blocks whose index holds everything.
 //!
 //! Fields in order: job, times, max parallelism, assigner; operators (uid, parallelism); subtasks
-//! (what they have, key groups, handles).
+//! (what they have, key groups, handles; of keyed state also the shared files).
 //!
 //! Invariants:
 //! - operators have different uids; subtasks are complete and in order;

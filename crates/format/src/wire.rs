@@ -28,6 +28,18 @@ pub(crate) fn put_text(text: &str, out: &mut Vec<u8>) -> Result<(), CodecError> 
     Ok(())
 }
 
+/// Appends a number of things as u16.
+pub(crate) fn put_count(
+    count: usize,
+    what: &'static str,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    let (found, limit) = (count as u64, u64::from(u16::MAX));
+    let count = u16::try_from(count).map_err(|_| CodecError::TooLarge { what, found, limit })?;
+    out.extend_from_slice(&count.to_le_bytes());
+    Ok(())
+}
+
 /// Runs `body` so that what it appends gets a varint of its length in front.
 ///
 /// Most bodies are below 128 bytes, so one byte is kept free; longer ones are moved up.
@@ -83,6 +95,15 @@ impl<'a> Input<'a> {
             }
         }
         Err(CodecError::Invalid { what, offset, reason: "longer than ten bytes" })
+    }
+
+    /// Reads a varint that fits into a u32.
+    ///
+    /// Errors: [`CodecError::Truncated`], [`CodecError::Invalid`].
+    pub(crate) fn varint_u32(&mut self, what: &'static str) -> Result<u32, CodecError> {
+        let offset = self.offset();
+        let reason = "above 32 bits";
+        u32::try_from(self.varint(what)?).map_err(|_| CodecError::Invalid { what, offset, reason })
     }
 
     /// Reads a varint length and that many bytes.

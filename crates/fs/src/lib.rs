@@ -1,13 +1,16 @@
 //! Filesystem state backend: the working state in memory, the snapshots as files.
 //!
-//! It is the heap backend with one difference: a restore maps local state files into memory
-//! instead of copying them first, so the bytes of other subtasks' key groups are never read.
-//! Where snapshots go is chosen by the [`StreamPolicy`](alluvium_storage::StreamPolicy):
+//! It is the heap backend with one difference: a restore is *lazy*. Opening reads the indexes of
+//! the streams only; local files are mapped into memory, others are read piece by piece. A segment
+//! of entries is read, checked and decoded when one of them is first touched, and
+//! [`background_load`](alluvium_state::KeyedStateBackend::background_load) brings in the rest beside
+//! the task. Where snapshots go is chosen by the [`StreamPolicy`](alluvium_storage::StreamPolicy):
 //! [`FsStateBackend`] with files is Flink's classic `FsStateBackend`.
 //!
-//! Invariants: a mapped file is verified and decoded while the job starts. Only restored state that
-//! nobody registers stays mapped; checkpoint files are never written to again, so a mapping stays
-//! valid unless somebody outside cuts a file short; then the process ends (`SIGBUS`).
+//! Invariants: a block's checksum is compared before its first entry is used. A mapped file stays
+//! readable when somebody deletes it. One that somebody has cut short is refused by name when a
+//! block of it is needed next; a file that is cut in the very moment in which it is read ends the
+//! process (`SIGBUS`).
 //!
 //! ```
 //! use alluvium_fs::FsStateBackend;
@@ -52,7 +55,7 @@ impl StateBackend for FsStateBackend {
         reader: &HandleReader,
     ) -> Result<Self::Keyed<K, C>, RestoreError> {
         let mapped = reader.with_access(ReadAccess::Map);
-        HeapStateBackend::new(self.map).open(spec, restored, &mapped)
+        HeapStateBackend::new(self.map).lazy().open(spec, restored, &mapped)
     }
 }
 

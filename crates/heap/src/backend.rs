@@ -1,6 +1,7 @@
 //! The heap backend: registers states, opens keys, freezes, restores.
 
 mod at;
+mod fill;
 mod frozen;
 mod register;
 mod restore;
@@ -8,33 +9,70 @@ mod restore;
 pub use at::HeapAt;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use alluvium_core::{CheckpointId, KeyGroup, KeyGroupRange, KeyedStateHandle};
 use alluvium_format::codec::Codec;
 use alluvium_state::{
-    AggregateFunction, AggregatingState, AggregatingStateDescriptor, FrozenState, KeyedBackendSpec,
-    KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor, ReducingState,
-    ReducingStateDescriptor, RestoreError, SnapshotError, StateBackend, StateError, StateKey,
-    StateRef, StateValue, ValueState, ValueStateDescriptor,
+    AggregateFunction, AggregatingState, AggregatingStateDescriptor, BackgroundLoad, FrozenState,
+    KeyedBackendSpec, KeyedStateBackend, ListState, ListStateDescriptor, MapState,
+    MapStateDescriptor, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError,
+    StateBackend, StateError, StateKey, StateRef, StateValue, ValueState, ValueStateDescriptor,
 };
 use alluvium_storage::HandleReader;
 
+use self::frozen::Written;
 use self::restore::RestoredState;
+use crate::base::{Base, IncrementalOptions};
 use crate::map::StateMapKind;
-use crate::table::{AnyTable, NamespacedTable};
+use crate::moment::{Epoch, Moment};
+use crate::table::{AnyTable, LoadJob, NamespacedTable, not_loaded};
 use crate::{Probe, TableHasher};
 
 /// Opens keyed state in memory.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HeapStateBackend {
     map: StateMapKind,
+    is_lazy: bool,
+    incremental: IncrementalOptions,
+    max_segment_entries: Option<usize>,
 }
 
 impl HeapStateBackend {
     /// A backend whose tables use a map; the default is [`StateMapKind::CopyOnWrite`].
     pub const fn new(map: StateMapKind) -> Self {
-        Self { map }
+        Self {
+            map,
+            is_lazy: false,
+            incremental: IncrementalOptions::DEFAULT,
+            max_segment_entries: None,
+        }
+    }
+
+    /// Restores lazily: [`StateBackend::open`] reads indexes only, and a segment of restored
+    /// entries is read, checked and decoded when one of them is first touched. Default: everything
+    /// is read and checked before `open` returns.
+    #[must_use]
+    pub const fn lazy(mut self) -> Self {
+        self.is_lazy = true;
+        self
+    }
+
+    /// Most entries that a segment holds on average, at least 1. Smaller ones are copied and loaded
+    /// faster, and cost more memory and larger indexes. Default: as many as weigh about 29 KiB, and
+    /// 512 where keys, namespaces or values own memory.
+    #[must_use]
+    pub const fn max_segment_entries(mut self, entries: usize) -> Self {
+        self.max_segment_entries = Some(entries);
+        self
+    }
+
+    /// Bounds of incremental snapshots; default [`IncrementalOptions::default`].
+    #[must_use]
+    pub const fn incremental(mut self, options: IncrementalOptions) -> Self {
+        self.incremental = options;
+        self
     }
 }
 
@@ -54,7 +92,7 @@ impl StateBackend for HeapStateBackend {
         restored: &[KeyedStateHandle],
         reader: &HandleReader,
     ) -> Result<Self::Keyed<K, C>, RestoreError> {
-        HeapKeyedStateBackend::open(self.map, spec, restored, reader)
+        HeapKeyedStateBackend::open(*self, spec, restored, reader)
     }
 }
 
@@ -67,12 +105,30 @@ pub struct HeapKeyedStateBackend<K, C> {
     map: StateMapKind,
     spec: KeyedBackendSpec<K, C>,
     key_groups: KeyGroupRange,
-    hasher: TableHasher,
+    /// Hashers by the position of the key group.
+    hashers: Arc<[TableHasher]>,
+    is_lazy: bool,
+    incremental: IncrementalOptions,
+    max_segment_entries: usize,
     tables: Vec<Registered<K>>,
     /// Restored states that nobody registered yet, by name.
     restored: BTreeMap<String, RestoredState>,
+    moment: Moment,
+    /// The newest confirmed checkpoint that later ones may refer to.
+    base: Option<Arc<Base>>,
+    /// Checkpoints that are neither confirmed nor given up, oldest first.
+    pending: Vec<Pending>,
+    /// Tells background work that the backend is there.
+    alive: Arc<()>,
     /// Encoded key of the record at hand.
     scratch: Vec<u8>,
+}
+
+/// A checkpoint on its way.
+struct Pending {
+    checkpoint: CheckpointId,
+    epoch: Epoch,
+    written: Written,
 }
 
 /// A table, seen once without its types and once with its namespace type only.
@@ -94,31 +150,49 @@ struct Views<K, N> {
 
 impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     fn open(
-        map: StateMapKind,
+        backend: HeapStateBackend,
         spec: KeyedBackendSpec<K, C>,
         handles: &[KeyedStateHandle],
         reader: &HandleReader,
     ) -> Result<Self, RestoreError> {
+        let HeapStateBackend { map, is_lazy, incremental, max_segment_entries } = backend;
         let key_groups = KeyGroupRange::of_subtask(spec.subtask, spec.parallelism)
             .map_err(|error| restore::subtask_error(&error))?;
-        let restored = restore::read_handles(&spec, key_groups, handles, reader)?;
+        let restored = restore::read_handles(&spec, key_groups, handles, reader, is_lazy)?;
+        let base = restored.base.map(Arc::new);
         Ok(Self {
             number: NEXT_BACKEND.fetch_add(1, Ordering::Relaxed),
             map,
             key_groups,
-            hasher: TableHasher::new(spec.hash_seed),
+            hashers: restored.hashers.into(),
+            is_lazy,
+            incremental,
+            max_segment_entries: max_segment_entries.unwrap_or(usize::MAX).max(1),
             tables: Vec::new(),
-            restored,
+            restored: restored.states,
+            moment: Moment { base: base.as_ref().map(|base| base.epoch), ..Moment::FIRST },
+            base,
+            pending: Vec::new(),
+            alive: Arc::new(()),
             scratch: Vec::new(),
             spec,
         })
     }
 
-    fn registered(&self, id: alluvium_state::StateId) -> Result<&Registered<K>, StateError> {
-        if id.backend != self.number {
-            return Err(StateError::ForeignHandle);
+    /// Tells all tables where the backend stands.
+    fn set_moment(&mut self, moment: Moment) {
+        self.moment = moment;
+        for registered in &mut self.tables {
+            registered.table.set_moment(moment);
         }
-        self.tables.get(usize::from(id.index)).ok_or(StateError::ForeignHandle)
+    }
+
+    #[inline]
+    fn registered(&self, id: alluvium_state::StateId) -> Result<&Registered<K>, StateError> {
+        match self.tables.get(usize::from(id.index)) {
+            Some(registered) if id.backend == self.number => Ok(registered),
+            _ => Err(StateError::ForeignHandle),
+        }
     }
 }
 
@@ -131,12 +205,17 @@ impl<K> Registered<K> {
         (views.shared)(&*self.table)
     }
 
-    fn remove<N: StateKey>(&mut self, group: usize, probe: Probe<'_, K, N>) -> Option<()>
+    fn remove<N: StateKey>(
+        &mut self,
+        group: usize,
+        probe: Probe<'_, K, N>,
+    ) -> Option<Result<(), StateError>>
     where
         K: StateKey,
     {
         let views = self.namespaced.downcast_ref::<Views<K, N>>()?;
-        (views.exclusive)(&mut *self.table).map(|table| table.remove_pair(group, probe))
+        let table = (views.exclusive)(&mut *self.table)?;
+        Some(table.remove_pair(group, probe).map_err(not_loaded))
     }
 }
 
@@ -157,6 +236,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         Ok(self.spec.assigner.assign(key, &self.scratch, self.spec.parallelism.max()))
     }
 
+    #[inline]
     fn at_key_group<'a, N: StateKey>(
         &'a mut self,
         key_group: KeyGroup,
@@ -164,9 +244,10 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         namespace: &'a N,
     ) -> Result<HeapAt<'a, K, C, N>, StateError> {
         let range = self.key_groups;
-        let group =
-            range.index_of(key_group).ok_or(StateError::ForeignKeyGroup { key_group, range })?;
-        Ok(HeapAt::new(self, group, key, namespace))
+        match range.index_of(key_group) {
+            Some(group) => Ok(HeapAt::new(self, group, key, namespace)),
+            None => Err(StateError::ForeignKeyGroup { key_group, range }),
+        }
     }
 
     fn value_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
@@ -222,7 +303,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         let registered = self.registered(state.id())?;
         let table = registered.shared::<S::Namespace>().ok_or(StateError::ForeignHandle)?;
         let mut keys = Vec::new();
-        table.keys_of(namespace, &mut keys);
+        table.keys_of(namespace, &mut keys).map_err(not_loaded)?;
         Ok(keys)
     }
 
@@ -230,13 +311,41 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         self.tables.iter().map(|registered| registered.table.entry_count()).sum()
     }
 
-    fn freeze(&mut self, _checkpoint: CheckpointId) -> Result<Box<dyn FrozenState>, SnapshotError> {
-        self.freeze_tables()
+    fn freeze(&mut self, checkpoint: CheckpointId) -> Result<Box<dyn FrozenState>, SnapshotError> {
+        let written = Written::default();
+        let frozen = self.freeze_tables(Arc::clone(&written))?;
+        let epoch = self.moment.now;
+        self.pending.push(Pending { checkpoint, epoch, written });
+        self.set_moment(Moment { now: epoch + 1, ..self.moment });
+        Ok(Box::new(frozen))
     }
 
-    fn complete(&mut self, _checkpoint: CheckpointId) {}
+    /// A checkpoint that left nothing to refer to takes the base away as well: it may be the one
+    /// whose completion lets the files of the base go.
+    fn complete(&mut self, checkpoint: CheckpointId) {
+        let at = self.pending.iter().position(|pending| pending.checkpoint == checkpoint);
+        let Some(at) = at else { return };
+        let Some(confirmed) = self.pending.drain(..=at).next_back() else { return };
+        self.base = confirmed.written.get().cloned();
+        let base = self.base.as_ref().map(|_| confirmed.epoch);
+        self.set_moment(Moment { base, ..self.moment });
+    }
 
-    fn abort(&mut self, _checkpoint: CheckpointId) {}
+    fn abort(&mut self, checkpoint: CheckpointId) {
+        self.pending.retain(|pending| pending.checkpoint != checkpoint);
+    }
+
+    fn background_load(&mut self) -> Option<BackgroundLoad> {
+        let jobs: Vec<LoadJob> =
+            self.tables.iter().filter_map(|registered| registered.table.load_job()).collect();
+        if jobs.is_empty() {
+            return None;
+        }
+        let backend = Arc::downgrade(&self.alive);
+        Some(BackgroundLoad::new(move || {
+            jobs.into_iter().try_for_each(|job| job(&backend).map_err(not_loaded))
+        }))
+    }
 }
 
 impl<K, C> std::fmt::Debug for HeapKeyedStateBackend<K, C> {

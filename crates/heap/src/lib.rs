@@ -46,16 +46,31 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![expect(
+    clippy::inline_always,
+    reason = "the way of a record is one function: the fewer instructions lie between two misses \
+              of the cache, the more of them overlap"
+)]
+
 mod backend;
+mod base;
+mod groups;
 mod hasher;
 mod map;
+mod moment;
+mod segment;
+mod segmented;
 mod shared_list;
+mod slot;
+mod streams;
 mod table;
 mod user_map;
 
 pub use backend::{HeapAt, HeapKeyedStateBackend, HeapStateBackend};
+pub use base::IncrementalOptions;
 pub use hasher::TableHasher;
 pub use map::{
     CopyOnWriteSnapshot, CopyOnWriteStateMap, NestedStateMap, Probe, StateMap, StateMapKind,
 };
 pub use shared_list::{Iter as SharedListIter, SharedList};
+pub use slot::{Entry, InlineSlot, SharedSlot, Slot};

@@ -1,4 +1,4 @@
-//! The map of one state in one key group: two of them behind one interface.
+//! The map of one state in one key group: two of them.
 //!
 //! Invariants: a (key, namespace) pair has at most one entry; the hash of a [`Probe`] is that of
 //! its pair under the table's hasher.
@@ -15,7 +15,7 @@ use crate::TableHasher;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum StateMapKind {
-    /// [`CopyOnWriteStateMap`]: asynchronous snapshots.
+    /// [`CopyOnWriteStateMap`]: asynchronous and incremental snapshots.
     #[default]
     CopyOnWrite,
     /// [`NestedStateMap`]: synchronous snapshots.
@@ -31,8 +31,16 @@ pub struct Probe<'a, K, N> {
     pub key: &'a K,
     /// The namespace.
     pub namespace: &'a N,
-    /// The table's hasher.
-    pub hasher: &'a TableHasher,
+    /// The hasher that gave the hash.
+    pub hasher: TableHasher,
+}
+
+impl<'a, K: std::hash::Hash, N: std::hash::Hash> Probe<'a, K, N> {
+    /// Hashes a pair.
+    #[inline]
+    pub fn new(key: &'a K, namespace: &'a N, hasher: TableHasher) -> Self {
+        Self { hash: hasher.hash_pair(key, namespace), key, namespace, hasher }
+    }
 }
 
 impl<K, N> Clone for Probe<'_, K, N> {
@@ -49,7 +57,7 @@ pub(crate) fn take<S>(state: &mut Option<S>) -> S {
     state
 }
 
-/// What a table needs of a map.
+/// What both maps can do on their own.
 pub trait StateMap<K, N, S> {
     /// How many entries there are.
     fn len(&self) -> usize;

@@ -1,53 +1,149 @@
-//! The table of one state: a map for each key group, and the codec of its entries.
+//! The table of one state: one map per key group.
 //!
-//! Invariants: a table keeps the types it was made with; what it writes, it can read.
+//! Tables of different types live in one backend, so they are used through [`AnyTable`] where types
+//! do not matter, and downcast to [`StateTable`] where they do.
+//!
+//! Invariants: the map at index `i` belongs to the `i`-th key group of the backend's range.
 
 mod codec;
 mod frozen;
+mod load;
+mod raw;
 
-pub(crate) use codec::{EntryCodec, Plain, SlotCodec, TypedEntryCodec, probe};
-pub(crate) use frozen::{FrozenTable, RawTable};
+pub(crate) use codec::{
+    EntryCodec, EntryReader, Plain, SlotCodec, TypedEntryCodec, TypedEntryReader,
+};
+pub(crate) use frozen::{BlockWriter, FrozenTable};
+pub(crate) use load::{LoadRules, Refusal, StreamedMap};
+pub(crate) use raw::{RawMap, RawTable};
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use alluvium_format::CodecError;
 use alluvium_format::keyed::StateMeta;
-use alluvium_state::{AggregateFunction, ReduceFunction, SnapshotError, StateKey, StateValue};
+use alluvium_state::{
+    AggregateFunction, ReduceFunction, SnapshotError, StateError, StateKey, StateValue,
+};
 
 use self::frozen::{EncodedTable, SharedTable};
-use crate::map::{CopyOnWriteStateMap, NestedStateMap, Probe, StateMap, StateMapKind, take};
+use crate::TableHasher;
+use crate::groups::Groups;
+use crate::map::{CopyOnWriteStateMap, NestedStateMap, Probe, StateMap, take};
+use crate::moment::Moment;
+use crate::segment::{LoadError, Spares, Writing};
+use crate::slot::{InlineSlot, SharedSlot, Slot};
+
+/// A count as it is stored.
+pub(crate) fn count_of(entries: usize) -> Result<u32, CodecError> {
+    let (what, found) = ("number of entries of a segment", entries as u64);
+    let limit = u64::from(u32::MAX);
+    u32::try_from(entries).map_err(|_| CodecError::TooLarge { what, found, limit })
+}
+
+/// Loads what a table has not loaded yet, as long as the backend is there.
+pub(crate) type LoadJob = Box<dyn FnOnce(&Weak<()>) -> Result<(), LoadError> + Send>;
 
 /// A table of any namespace and state type.
-pub(crate) trait AnyTable<K>: Send {
+pub(crate) trait AnyTable<K>: Any + Send {
     fn meta(&self) -> &StateMeta;
     fn entry_count(&self) -> usize;
-    fn as_any(&self) -> &dyn Any;
-    fn as_any_mut(&mut self) -> &mut dyn Any;
     /// What the state's function is, if it has one.
     fn function(&self) -> Option<&(dyn Any + Send + Sync)>;
-    fn freeze(&self) -> Result<Box<dyn FrozenTable>, SnapshotError>;
+    fn freeze(&self, hashers: &Arc<[TableHasher]>) -> Result<Box<dyn FrozenTable>, SnapshotError>;
+    /// Says where the backend stands.
+    fn set_moment(&mut self, moment: Moment);
+    /// A job that loads what is not loaded; `None` when everything is.
+    fn load_job(&self) -> Option<LoadJob>;
+}
+
+/// How large a table is to become.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) key_group_count: usize,
+    pub(crate) max_segment_entries: usize,
+}
+
+/// Copy-on-write maps with what belongs to them.
+pub(crate) struct CopyOnWriteTable<E: Slot> {
+    pub(crate) groups: Groups<E>,
+    codec: Arc<dyn EntryCodec<E>>,
+    spares: Spares<E>,
+    moment: Moment,
+    split_at: usize,
+}
+
+impl<E: Slot> CopyOnWriteTable<E> {
+    fn new(shape: Shape, codec: Arc<dyn EntryCodec<E>>) -> Self {
+        let (groups, spares) = (Groups::new(shape.key_group_count), Spares::default());
+        let split_at = E::SPLIT_AT.min(shape.max_segment_entries);
+        Self { groups, codec, spares, moment: Moment::FIRST, split_at }
+    }
+
+    pub(crate) const fn split_at(&self) -> usize {
+        self.split_at
+    }
+
+    #[inline(always)]
+    fn at(&mut self, group: usize) -> Option<(&mut CopyOnWriteStateMap<E>, Writing<'_, E>)> {
+        let (moment, split_at) = (self.moment, self.split_at);
+        let writing = Writing { moment, spares: Some(&self.spares), split_at };
+        self.groups.map_mut(group).map(|map| (map, writing))
+    }
+
+    fn load_job(&self) -> Option<LoadJob> {
+        let maps = self.groups.maps();
+        let lazy: Vec<_> = maps
+            .flat_map(|(_, map)| map.segments())
+            .filter_map(|segment| segment.lazy().cloned())
+            .collect();
+        if lazy.is_empty() {
+            return None;
+        }
+        Some(Box::new(move |backend| {
+            let mut wanted = lazy.into_iter().take_while(|_| backend.strong_count() > 0);
+            wanted.try_for_each(|lazy| lazy.table().map(drop))
+        }))
+    }
 }
 
 /// The maps of a table, one per key group.
-enum Maps<K, N, S> {
-    CopyOnWrite(Vec<CopyOnWriteStateMap<K, N, S>>),
-    Nested(Vec<NestedStateMap<K, N, S>>),
+pub(crate) enum Maps<K: StateKey, N: StateKey, S: StateValue> {
+    Inline(CopyOnWriteTable<InlineSlot<K, N, S>>),
+    Shared(CopyOnWriteTable<SharedSlot<K, N, S>>),
+    Nested(Vec<NestedStateMap<K, N, S>>, Arc<dyn EntryCodec<InlineSlot<K, N, S>>>),
 }
 
 /// The table of one state.
-pub(crate) struct StateTable<K, N, S> {
+pub(crate) struct StateTable<K: StateKey, N: StateKey, S: StateValue> {
     meta: StateMeta,
-    maps: Maps<K, N, S>,
-    codec: Arc<dyn EntryCodec<K, N, S>>,
+    pub(crate) maps: Maps<K, N, S>,
     function: Option<Box<dyn Any + Send + Sync>>,
 }
 
 /// Runs an expression on the map of a key group, whichever kind it is.
-macro_rules! with_map {
-    ($maps:expr, $get:ident, $group:expr, $map:ident => $body:expr) => {
+macro_rules! with_entry {
+    ($maps:expr, $group:expr, $probe:expr, $initial:expr) => {
         match $maps {
-            Maps::CopyOnWrite(maps) => maps.$get($group).map(|$map| $body),
-            Maps::Nested(maps) => maps.$get($group).map(|$map| $body),
+            Maps::Inline(table) => match table.at($group) {
+                Some((map, writing)) => Some(map.entry($probe, $initial, writing)?),
+                None => None,
+            },
+            Maps::Shared(table) => match table.at($group) {
+                Some((map, writing)) => Some(map.entry($probe, $initial, writing)?),
+                None => None,
+            },
+            Maps::Nested(maps, _) => maps.get_mut($group).map(|map| {
+                let before = map.len();
+                let is_new = {
+                    map.get_or_insert_with($probe, $initial);
+                    map.len() > before
+                };
+                let Some(state) = map.get_mut($probe) else {
+                    unreachable!("the entry was just made")
+                };
+                (state, is_new)
+            }),
         }
     };
 }
@@ -55,60 +151,98 @@ macro_rules! with_map {
 impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
     pub(crate) fn new(
         meta: StateMeta,
-        kind: StateMapKind,
-        key_group_count: usize,
-        codec: Arc<dyn EntryCodec<K, N, S>>,
+        maps: Maps<K, N, S>,
         function: Option<Box<dyn Any + Send + Sync>>,
     ) -> Self {
-        let maps = match kind {
-            StateMapKind::CopyOnWrite => {
-                let maps = (0..key_group_count).map(|_| CopyOnWriteStateMap::default());
-                Maps::CopyOnWrite(maps.collect())
-            }
-            StateMapKind::Nested => {
-                Maps::Nested((0..key_group_count).map(|_| NestedStateMap::default()).collect())
-            }
-        };
-        Self { meta, maps, codec, function }
+        Self { meta, maps, function }
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(
+        &self,
+        group: usize,
+        probe: Probe<'_, K, N>,
+    ) -> Result<Option<&S>, LoadError> {
+        match &self.maps {
+            Maps::Inline(table) => table.groups.map(group).map_or(Ok(None), |map| map.find(probe)),
+            Maps::Shared(table) => table.groups.map(group).map_or(Ok(None), |map| map.find(probe)),
+            Maps::Nested(maps, _) => Ok(maps.get(group).and_then(|map| map.get(probe))),
+        }
     }
 
     #[inline]
-    pub(crate) fn get(&self, group: usize, probe: Probe<'_, K, N>) -> Option<&S> {
-        with_map!(&self.maps, get, group, map => map.get(probe)).flatten()
-    }
-
-    #[inline]
-    pub(crate) fn get_mut(&mut self, group: usize, probe: Probe<'_, K, N>) -> Option<&mut S> {
-        with_map!(&mut self.maps, get_mut, group, map => map.get_mut(probe)).flatten()
+    pub(crate) fn get_mut(
+        &mut self,
+        group: usize,
+        probe: Probe<'_, K, N>,
+    ) -> Result<Option<&mut S>, LoadError> {
+        match &mut self.maps {
+            Maps::Inline(table) => {
+                table.at(group).map_or(Ok(None), |(map, writing)| map.find_mut(probe, writing))
+            }
+            Maps::Shared(table) => {
+                table.at(group).map_or(Ok(None), |(map, writing)| map.find_mut(probe, writing))
+            }
+            Maps::Nested(maps, _) => Ok(maps.get_mut(group).and_then(|map| map.get_mut(probe))),
+        }
     }
 
     /// The state of a pair, made first when there is none; `None` outside the key groups.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get_or_insert_with(
         &mut self,
         group: usize,
         probe: Probe<'_, K, N>,
         initial: impl FnOnce() -> S,
-    ) -> Option<&mut S> {
-        with_map!(&mut self.maps, get_mut, group, map => map.get_or_insert_with(probe, initial))
+    ) -> Result<Option<&mut S>, LoadError> {
+        Ok(match &mut self.maps {
+            Maps::Inline(table) => match table.at(group) {
+                Some((map, writing)) => Some(map.entry(probe, initial, writing)?.0),
+                None => None,
+            },
+            Maps::Shared(table) => match table.at(group) {
+                Some((map, writing)) => Some(map.entry(probe, initial, writing)?.0),
+                None => None,
+            },
+            Maps::Nested(maps, _) => {
+                maps.get_mut(group).map(|map| map.get_or_insert_with(probe, initial))
+            }
+        })
     }
 
     /// Sets the state of a pair and says whether it was absent.
-    pub(crate) fn insert(&mut self, group: usize, probe: Probe<'_, K, N>, state: S) -> bool {
-        with_map!(&mut self.maps, get_mut, group, map => map.insert(probe, state)).unwrap_or(false)
+    pub(crate) fn insert(
+        &mut self,
+        group: usize,
+        probe: Probe<'_, K, N>,
+        state: S,
+    ) -> Result<bool, LoadError> {
+        let mut new = Some(state);
+        let slot = with_entry!(&mut self.maps, group, probe, || take(&mut new));
+        let Some((slot, is_new)) = slot else { return Ok(false) };
+        if let Some(state) = new {
+            *slot = state;
+        }
+        Ok(is_new)
     }
 
     /// Reduces a value into the state of a pair; `None` when the table has no such function.
-    pub(crate) fn reduce(&mut self, group: usize, probe: Probe<'_, K, N>, value: S) -> Option<()> {
+    pub(crate) fn reduce(
+        &mut self,
+        group: usize,
+        probe: Probe<'_, K, N>,
+        value: S,
+    ) -> Result<Option<()>, LoadError> {
         let Self { maps, function, .. } = self;
-        let reduce = function.as_deref()?.downcast_ref::<ReduceFunction<S>>()?;
-        with_map!(maps, get_mut, group, map => {
-            let mut value = Some(value);
-            let slot = map.get_or_insert_with(probe, || take(&mut value));
+        let function = function.as_deref().and_then(|it| it.downcast_ref::<ReduceFunction<S>>());
+        let Some(reduce) = function else { return Ok(None) };
+        let mut value = Some(value);
+        let slot = with_entry!(maps, group, probe, || take(&mut value));
+        Ok(slot.map(|(slot, _)| {
             if let Some(value) = value {
                 reduce(slot, value);
             }
-        })
+        }))
     }
 
     /// Adds an input to the state of a pair; `None` when the table has no such function.
@@ -117,46 +251,61 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
         group: usize,
         probe: Probe<'_, K, N>,
         input: A::Input,
-    ) -> Option<()> {
+    ) -> Result<Option<()>, LoadError> {
         let Self { maps, function, .. } = self;
-        let aggregate = function.as_deref()?.downcast_ref::<A>()?;
-        with_map!(maps, get_mut, group, map => {
-            aggregate.add(map.get_or_insert_with(probe, || aggregate.create()), input);
-        })
+        let function = function.as_deref().and_then(|function| function.downcast_ref::<A>());
+        let Some(aggregate) = function else { return Ok(None) };
+        let slot = with_entry!(maps, group, probe, || aggregate.create());
+        Ok(slot.map(|(slot, _)| aggregate.add(slot, input)))
     }
 
-    pub(crate) fn remove(&mut self, group: usize, probe: Probe<'_, K, N>) {
-        with_map!(&mut self.maps, get_mut, group, map => map.remove(probe));
+    pub(crate) fn remove(&mut self, group: usize, probe: Probe<'_, K, N>) -> Result<(), LoadError> {
+        match &mut self.maps {
+            Maps::Inline(table) => {
+                table.at(group).map_or(Ok(false), |(map, writing)| map.delete(probe, writing))?;
+            }
+            Maps::Shared(table) => {
+                table.at(group).map_or(Ok(false), |(map, writing)| map.delete(probe, writing))?;
+            }
+            Maps::Nested(maps, _) => {
+                if let Some(map) = maps.get_mut(group) {
+                    map.remove(probe);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
 /// What all tables over the same keys and namespaces can do, whatever their states are.
 pub(crate) trait NamespacedTable<K, N> {
-    fn remove_pair(&mut self, group: usize, probe: Probe<'_, K, N>);
-    fn keys_of(&self, namespace: &N, keys: &mut Vec<K>);
+    fn remove_pair(&mut self, group: usize, probe: Probe<'_, K, N>) -> Result<(), LoadError>;
+    fn keys_of(&self, namespace: &N, keys: &mut Vec<K>) -> Result<(), LoadError>;
 }
 
 impl<K: StateKey, N: StateKey, S: StateValue> NamespacedTable<K, N> for StateTable<K, N, S> {
-    fn remove_pair(&mut self, group: usize, probe: Probe<'_, K, N>) {
-        self.remove(group, probe);
+    fn remove_pair(&mut self, group: usize, probe: Probe<'_, K, N>) -> Result<(), LoadError> {
+        self.remove(group, probe)
     }
 
-    fn keys_of(&self, namespace: &N, keys: &mut Vec<K>) {
+    fn keys_of(&self, namespace: &N, keys: &mut Vec<K>) -> Result<(), LoadError> {
         let mut visit = |key: &K, n: &N, _: &S| {
             if n == namespace {
                 keys.push(key.clone());
             }
         };
         match &self.maps {
-            Maps::CopyOnWrite(maps) => {
-                for map in maps {
-                    map.for_each(&mut visit);
-                }
+            Maps::Inline(table) => {
+                table.groups.maps().try_for_each(|(_, map)| map.try_for_each(&mut visit))
             }
-            Maps::Nested(maps) => {
+            Maps::Shared(table) => {
+                table.groups.maps().try_for_each(|(_, map)| map.try_for_each(&mut visit))
+            }
+            Maps::Nested(maps, _) => {
                 for map in maps {
                     map.for_each(&mut visit);
                 }
+                Ok(())
             }
         }
     }
@@ -169,31 +318,76 @@ impl<K: StateKey, N: StateKey, S: StateValue> AnyTable<K> for StateTable<K, N, S
 
     fn entry_count(&self) -> usize {
         match &self.maps {
-            Maps::CopyOnWrite(maps) => maps.iter().map(StateMap::len).sum(),
-            Maps::Nested(maps) => maps.iter().map(StateMap::len).sum(),
+            Maps::Inline(table) => table.groups.maps().map(|(_, map)| map.entry_count()).sum(),
+            Maps::Shared(table) => table.groups.maps().map(|(_, map)| map.entry_count()).sum(),
+            Maps::Nested(maps, _) => maps.iter().map(StateMap::len).sum(),
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
     }
 
     fn function(&self) -> Option<&(dyn Any + Send + Sync)> {
         self.function.as_deref()
     }
 
-    fn freeze(&self) -> Result<Box<dyn FrozenTable>, SnapshotError> {
-        let (name, codec) = (&self.meta.name, &self.codec);
+    fn freeze(&self, hashers: &Arc<[TableHasher]>) -> Result<Box<dyn FrozenTable>, SnapshotError> {
+        let name = &self.meta.name;
         Ok(match &self.maps {
-            Maps::CopyOnWrite(maps) => {
-                let maps = maps.iter().map(CopyOnWriteStateMap::freeze).collect();
-                Box::new(SharedTable::new(name.clone(), Arc::clone(codec), maps))
-            }
-            Maps::Nested(maps) => Box::new(EncodedTable::encode(name, &**codec, maps)?),
+            Maps::Inline(table) => Box::new(SharedTable::of(name, table, hashers)),
+            Maps::Shared(table) => Box::new(SharedTable::of(name, table, hashers)),
+            Maps::Nested(maps, codec) => Box::new(EncodedTable::encode(name, &**codec, maps)?),
         })
+    }
+
+    fn set_moment(&mut self, moment: Moment) {
+        match &mut self.maps {
+            Maps::Inline(table) => table.moment = moment,
+            Maps::Shared(table) => table.moment = moment,
+            Maps::Nested(..) => {}
+        }
+    }
+
+    fn load_job(&self) -> Option<LoadJob> {
+        match &self.maps {
+            Maps::Inline(table) => table.load_job(),
+            Maps::Shared(table) => table.load_job(),
+            Maps::Nested(..) => None,
+        }
+    }
+}
+
+impl<K: StateKey, N: StateKey, S: StateValue> Maps<K, N, S> {
+    /// Empty maps in place.
+    pub(crate) fn inline(shape: Shape, codec: Arc<dyn EntryCodec<InlineSlot<K, N, S>>>) -> Self {
+        Self::Inline(CopyOnWriteTable::new(shape, codec))
+    }
+
+    /// Empty maps of entries behind pointers.
+    pub(crate) fn shared(shape: Shape, codec: Arc<dyn EntryCodec<SharedSlot<K, N, S>>>) -> Self {
+        Self::Shared(CopyOnWriteTable::new(shape, codec))
+    }
+
+    /// Empty nested maps.
+    pub(crate) fn nested(shape: Shape, codec: Arc<dyn EntryCodec<InlineSlot<K, N, S>>>) -> Self {
+        let maps = (0..shape.key_group_count).map(|_| NestedStateMap::default());
+        Self::Nested(maps.collect(), codec)
+    }
+}
+
+impl<E: Slot> SharedTable<E> {
+    fn of(name: &str, table: &CopyOnWriteTable<E>, hashers: &Arc<[TableHasher]>) -> Self {
+        Self {
+            name: name.to_owned(),
+            codec: Arc::clone(&table.codec),
+            groups: table.groups.clone(),
+            hashers: Arc::clone(hashers),
+            spares: table.spares.sender(),
+        }
+    }
+}
+
+/// What could not be loaded, as everybody hears of it who needs it.
+pub(crate) fn not_loaded(error: LoadError) -> StateError {
+    match Arc::try_unwrap(error) {
+        Ok(error) => error,
+        Err(source) => StateError::NotLoaded { source },
     }
 }

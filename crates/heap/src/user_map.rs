@@ -1,74 +1,156 @@
 //! The map inside one key of a map state, and its codec.
-
-use std::hash::Hash;
+//!
+//! A small one is one hash table; a large one is segmented, so that a write after a freeze copies a
+//! part of it and shares the rest with the snapshot.
+//!
+//! Invariants: all hashes of a map are of one hasher, which comes with each call, so that a key
+//! costs no hasher of its own.
 
 use alluvium_format::CodecError;
 use alluvium_format::codec::{
     Codec, CodecSnapshot, Compatibility, Input, MapCodec, decode_entries, encode_entries,
 };
+use alluvium_state::{StateKey, StateValue};
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
+use hashbrown::hash_table::Entry as TableEntry;
 
 use crate::TableHasher;
+use crate::segment::{LoadError, Writing};
+use crate::segmented::SegmentedTable;
+use crate::slot::Entry;
 use crate::table::SlotCodec;
 
-/// A hash map that is given its hasher with each call, so that a key costs no hasher of its own.
-#[derive(Debug, Clone)]
-pub(crate) struct UserMap<UK, UV>(HashTable<(UK, UV)>);
+/// Entries beyond which a map is segmented.
+const MAX_SMALL_LEN: usize = 64;
 
-impl<UK, UV> Default for UserMap<UK, UV> {
+/// A user key and its value.
+#[derive(Debug, Clone)]
+pub(crate) struct UserEntry<UK, UV>(UK, UV);
+
+impl<UK: StateKey, UV: StateValue> Entry for UserEntry<UK, UV> {
+    const SPLIT_AT: usize = MAX_SMALL_LEN;
+
+    type Removed = ();
+
+    fn into_removed(self) {}
+}
+
+/// A hash map that is given its hasher with each call.
+#[derive(Clone)]
+pub(crate) enum UserMap<UK: StateKey, UV: StateValue> {
+    Small(HashTable<UserEntry<UK, UV>>),
+    Large(Box<SegmentedTable<UserEntry<UK, UV>>>),
+}
+
+impl<UK: StateKey, UV: StateValue> Default for UserMap<UK, UV> {
     fn default() -> Self {
-        Self(HashTable::new())
+        Self::Small(HashTable::new())
     }
 }
 
-impl<UK: Eq + Hash, UV> UserMap<UK, UV> {
-    pub(crate) fn get(&self, key: &UK, hasher: &TableHasher) -> Option<&UV> {
-        self.0.find(hasher.hash(key), |(k, _)| k == key).map(|(_, value)| value)
+/// Nothing tracks what changes inside a value, and nothing of it is left in a stream.
+fn loaded<T>(result: Result<T, LoadError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => unreachable!("a map inside a key is loaded whole: {error}"),
     }
+}
 
-    /// The value of a key, made first when there is none.
-    pub(crate) fn get_or_insert_with(
-        &mut self,
-        key: UK,
-        initial: impl FnOnce() -> UV,
-        hasher: &TableHasher,
-    ) -> &mut UV {
-        let rehash = |(key, _): &(UK, UV)| hasher.hash(key);
-        let entry = match self.0.entry(hasher.hash(&key), |(k, _)| *k == key, rehash) {
-            Entry::Occupied(entry) => entry,
-            Entry::Vacant(entry) => entry.insert((key, initial())),
-        };
-        &mut entry.into_mut().1
-    }
-
-    /// Sets a value and says whether the key was absent.
-    pub(crate) fn insert(&mut self, key: UK, value: UV, hasher: &TableHasher) -> bool {
-        let rehash = |(key, _): &(UK, UV)| hasher.hash(key);
-        match self.0.entry(hasher.hash(&key), |(k, _)| *k == key, rehash) {
-            Entry::Occupied(mut entry) => {
-                entry.get_mut().1 = value;
-                false
-            }
-            Entry::Vacant(entry) => {
-                entry.insert((key, value));
-                true
-            }
-        }
-    }
-
-    pub(crate) fn remove(&mut self, key: &UK, hasher: &TableHasher) {
-        if let Ok(entry) = self.0.find_entry(hasher.hash(key), |(k, _)| k == key) {
-            entry.remove();
+impl<UK: StateKey, UV: StateValue> UserMap<UK, UV> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Small(table) => table.len(),
+            Self::Large(table) => table.len(),
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
+    }
+
+    pub(crate) fn get(&self, key: &UK, hasher: TableHasher) -> Option<&UV> {
+        let (hash, same) = (hasher.hash(key), |entry: &UserEntry<UK, UV>| entry.0 == *key);
+        let found = match self {
+            Self::Small(table) => table.find(hash, same),
+            Self::Large(table) => loaded(table.get(hash, same)),
+        };
+        found.map(|entry| &entry.1)
+    }
+
+    /// The value of a key, made first when there is none; says whether it was.
+    pub(crate) fn entry(
+        &mut self,
+        key: UK,
+        initial: impl FnOnce() -> UV,
+        hasher: TableHasher,
+    ) -> (&mut UV, bool) {
+        let hash = hasher.hash(&key);
+        let rehash = |entry: &UserEntry<UK, UV>| hasher.hash(&entry.0);
+        self.segment_if_large(rehash);
+        match self {
+            Self::Small(table) => match table.entry(hash, |entry| entry.0 == key, rehash) {
+                TableEntry::Occupied(entry) => (&mut entry.into_mut().1, false),
+                TableEntry::Vacant(entry) => {
+                    (&mut entry.insert(UserEntry(key, initial())).into_mut().1, true)
+                }
+            },
+            Self::Large(table) => {
+                let same = |entry: &UserEntry<UK, UV>| entry.0 == key;
+                let make = || UserEntry(key.clone(), initial());
+                let found = table.get_or_insert_with(hash, same, make, rehash, Writing::ALONE);
+                let (entry, is_new) = loaded(found);
+                (&mut entry.1, is_new)
+            }
+        }
+    }
+
+    fn segment_if_large(&mut self, rehash: impl Fn(&UserEntry<UK, UV>) -> u64) {
+        let Self::Small(table) = self else { return };
+        if table.len() < MAX_SMALL_LEN {
+            return;
+        }
+        let mut large = Box::new(SegmentedTable::default());
+        for entry in std::mem::take(table) {
+            let (hash, mut entry) = (rehash(&entry), Some(entry));
+            let make = || crate::map::take(&mut entry);
+            loaded(large.get_or_insert_with(hash, |_| false, make, &rehash, Writing::ALONE));
+        }
+        *self = Self::Large(large);
+    }
+
+    /// Sets a value and says whether the key was absent.
+    pub(crate) fn insert(&mut self, key: UK, value: UV, hasher: TableHasher) -> bool {
+        let mut new = Some(value);
+        let (slot, is_new) = self.entry(key, || crate::map::take(&mut new), hasher);
+        if let Some(value) = new {
+            *slot = value;
+        }
+        is_new
+    }
+
+    pub(crate) fn remove(&mut self, key: &UK, hasher: TableHasher) {
+        let (hash, same) = (hasher.hash(key), |entry: &UserEntry<UK, UV>| entry.0 == *key);
+        let rehash = |entry: &UserEntry<UK, UV>| hasher.hash(&entry.0);
+        match self {
+            Self::Small(table) => {
+                if let Ok(entry) = table.find_entry(hash, same) {
+                    entry.remove();
+                }
+            }
+            Self::Large(table) => {
+                loaded(table.remove(hash, same, rehash, Writing::ALONE));
+            }
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&UK, &UV)> {
-        self.0.iter().map(|(key, value)| (key, value))
+        let (small, large) = match self {
+            Self::Small(table) => (Some(table), None),
+            Self::Large(table) => (None, Some(table)),
+        };
+        let segments = large.into_iter().flat_map(|table| table.segments());
+        let tables = small.into_iter().chain(segments.map(|segment| loaded(segment.table())));
+        tables.flatten().map(|entry| (&entry.0, &entry.1))
     }
 }
 
@@ -81,8 +163,8 @@ pub(crate) struct UserMapCodec<KC, VC> {
 
 impl<UK, UV, KC, VC> SlotCodec<UserMap<UK, UV>> for UserMapCodec<KC, VC>
 where
-    UK: Eq + Hash + 'static,
-    UV: 'static,
+    UK: StateKey,
+    UV: StateValue,
     KC: Codec<UK>,
     VC: Codec<UV>,
 {
@@ -91,7 +173,7 @@ where
     }
 
     fn encode(&self, slot: &UserMap<UK, UV>, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        encode_entries(&self.entries, slot.0.len(), slot.iter(), out)
+        encode_entries(&self.entries, slot.len(), slot.iter(), out)
     }
 
     fn decode(&self, input: &mut Input<'_>) -> Result<UserMap<UK, UV>, CodecError> {
@@ -100,7 +182,7 @@ where
             |input| self.entries.keys.decode(input),
             |input| self.entries.values.decode(input),
             input,
-            |key, value| map.insert(key, value, &self.hasher),
+            |key, value| map.insert(key, value, self.hasher),
         )?;
         Ok(map)
     }
@@ -114,14 +196,14 @@ where
             let (stored, current) = (Box::new(stored.clone()), Box::new(current));
             return Compatibility::Incompatible { stored, current };
         };
-        let hasher = self.hasher.clone();
+        let hasher = self.hasher;
         Compatibility::AfterMigration(Box::new(move |input: &mut Input<'_>| {
             let mut map = UserMap::default();
             decode_entries(
                 |input| keys.decode_value(input),
                 |input| values.decode_value(input),
                 input,
-                |key, value| map.insert(key, value, &hasher),
+                |key, value| map.insert(key, value, hasher),
             )?;
             Ok(map)
         }))

@@ -3,7 +3,6 @@
 //! Invariants: a state name stands for one kind, one namespace type and one value type for the
 //! life of the backend; registering it again with the same types gives the same handle.
 
-use std::fmt;
 use std::hash::Hash;
 
 use alluvium_core::{
@@ -14,8 +13,8 @@ use alluvium_format::codec::Codec;
 use alluvium_storage::HandleReader;
 
 use crate::{
-    AggregateFunction, AggregatingState, AggregatingStateDescriptor, FrozenState, KeyContext,
-    ListState, ListStateDescriptor, MapState, MapStateDescriptor, ReducingState,
+    AggregateFunction, AggregatingState, AggregatingStateDescriptor, BackgroundLoad, FrozenState,
+    KeyContext, ListState, ListStateDescriptor, MapState, MapStateDescriptor, ReducingState,
     ReducingStateDescriptor, RestoreError, SnapshotError, StateError, StateRef, ValueState,
     ValueStateDescriptor,
 };
@@ -59,7 +58,8 @@ pub trait StateBackend: Clone + Send + Sync + 'static {
     /// Opens the state of a subtask from the handles whose key groups intersect its own; from
     /// none, it begins empty.
     ///
-    /// Errors: [`RestoreError`]; every block that is needed was verified before this returns.
+    /// Errors: [`RestoreError`]. What was not verified when this returns is verified before its
+    /// first entry is used; see [`KeyedStateBackend::background_load`].
     fn open<K: StateKey, C: Codec<K>>(
         &self,
         spec: KeyedBackendSpec<K, C>,
@@ -187,38 +187,9 @@ pub trait KeyedStateBackend {
     /// The checkpoint will never exist.
     fn abort(&mut self, checkpoint: CheckpointId);
 
-    /// What is left to load after a restore, to be run on another thread while records are
-    /// processed. Asked once, after the states are registered; `None`, which is the default, when
-    /// there is nothing.
+    /// What loads the rest of a lazily restored backend, once all states are registered; `None`
+    /// when everything is there. By default there is nothing to load.
     fn background_load(&mut self) -> Option<BackgroundLoad> {
         None
-    }
-}
-
-/// Loads restored state that nobody has touched yet, so that no record has to wait for it.
-///
-/// State is the same whether this runs or not. It blocks, cannot be stopped from outside, and ends
-/// soon after its backend was dropped; so it may hold nothing that keeps the backend's state
-/// alive, and must look now and then whether that is still there.
-#[must_use = "what is left to load is loaded only when it is run"]
-pub struct BackgroundLoad(Box<dyn FnOnce() -> Result<(), StateError> + Send>);
-
-impl BackgroundLoad {
-    /// Wraps what is to be done.
-    pub fn new(load: impl FnOnce() -> Result<(), StateError> + Send + 'static) -> Self {
-        Self(Box::new(load))
-    }
-
-    /// Loads; call it on a thread that may block.
-    ///
-    /// Errors: [`StateError::Restore`], which a touch of the same state reports too.
-    pub fn run(self) -> Result<(), StateError> {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for BackgroundLoad {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BackgroundLoad")
     }
 }

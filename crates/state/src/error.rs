@@ -7,6 +7,8 @@ use alluvium_format::codec::CodecSnapshot;
 use alluvium_format::{CodecError, FormatError};
 use alluvium_storage::StorageError;
 
+use crate::LoadFailure;
+
 /// A state was used in a way that it does not allow.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -91,20 +93,23 @@ pub enum StateError {
         /// The key group of the key.
         found: KeyGroup,
     },
-    /// Restored state is read when it is first touched, and that failed. Every touch of the same
-    /// part fails alike from then on.
-    #[error(
-        "restored state {state:?} could not be loaded from {stream} when it was first touched: \
-         {source}"
-    )]
+    /// A block of restored state cannot be read.
+    #[error("restored state {state:?} cannot be loaded from {stream}: {source}")]
     Restore {
         /// The state.
         state: String,
-        /// The file, or what messages call a stream that was inlined in the metadata.
+        /// The file, or the subtask whose state was inlined in the metadata.
         stream: String,
-        /// What is wrong; shared by all touches.
+        /// Why.
         #[source]
         source: Arc<LoadFailure>,
+    },
+    /// Restored state that is loaded on demand could not be; everybody who needs it hears the
+    /// same.
+    #[error("{source}")]
+    NotLoaded {
+        /// Why.
+        source: Arc<StateError>,
     },
     /// A key or a namespace cannot be encoded.
     #[error("key cannot be encoded: {source}")]
@@ -112,29 +117,6 @@ pub enum StateError {
         /// What the codec said.
         #[source]
         source: CodecError,
-    },
-}
-
-/// Why a part of restored state could not be loaded when it was first touched.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadFailure {
-    /// The storage refused.
-    #[error("{0}")]
-    Storage(#[from] StorageError),
-    /// The bytes are not those that were written.
-    #[error("{0}")]
-    Format(#[from] FormatError),
-    /// An entry cannot be decoded although its checksum is right.
-    #[error("{0}")]
-    Codec(#[from] CodecError),
-    /// A key is in a block of a key group that is not its own.
-    #[error("it holds a key of key group {found} in a block of key group {expected}")]
-    MisplacedKey {
-        /// The key group of the block.
-        expected: KeyGroup,
-        /// The key group of the key.
-        found: KeyGroup,
     },
 }
 
@@ -151,6 +133,9 @@ pub enum SnapshotError {
         #[source]
         source: CodecError,
     },
+    /// Restored state that has to be written anew could not be loaded.
+    #[error("{0}")]
+    State(Arc<StateError>),
     /// The stream cannot be written.
     #[error("{0}")]
     Format(FormatError),

@@ -42,21 +42,21 @@ mod context;
 mod descriptor;
 mod error;
 mod handles;
+mod load;
 mod operator;
 mod snapshot;
 
-pub use backend::{
-    BackgroundLoad, KeyedBackendSpec, KeyedStateBackend, StateBackend, StateKey, StateValue,
-};
+pub use backend::{KeyedBackendSpec, KeyedStateBackend, StateBackend, StateKey, StateValue};
 pub use context::{Elements, Entries, KeyContext, Ref};
 pub use descriptor::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
     ReduceFunction, ReducingStateDescriptor, ValueStateDescriptor,
 };
-pub use error::{LoadFailure, RestoreError, SnapshotError, StateError};
+pub use error::{RestoreError, SnapshotError, StateError};
 pub use handles::{
     AggregatingState, ListState, MapState, ReducingState, StateId, StateRef, ValueState,
 };
+pub use load::{BackgroundLoad, LoadFailure, StreamSource};
 pub use operator::{
     BroadcastState, BroadcastStateDescriptor, FrozenOperatorState, OperatorListState,
     OperatorStateBackend, restore_operator_states,

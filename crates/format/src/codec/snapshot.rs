@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::Input;
+use super::{Input, fixed};
 use crate::CodecError;
 use crate::wire::{put_framed, put_text};
 
@@ -90,14 +90,17 @@ impl CodecSnapshot {
     }
 }
 
-/// `name`, `name<part, part>`, with `@version` when it is not 1.
+/// `name`, `name<part, part>`, with `@version` when it is not 1 and parameters in parentheses.
 impl fmt::Display for CodecSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
         if self.version != 1 {
             write!(f, "@{}", self.version)?;
         }
-        if !self.parameters.is_empty() {
+        let length = <[u8; 4]>::try_from(self.parameters.as_slice()).map(u32::from_le_bytes);
+        if let (fixed::NAME, Ok(length)) = (self.name.as_str(), length) {
+            write!(f, "({length})")?;
+        } else if !self.parameters.is_empty() {
             let mut input = Input::new(&self.parameters);
             match (input.text("type name"), input.u32("type version")) {
                 (Ok(type_name), Ok(version)) => write!(f, "({type_name} v{version})")?,

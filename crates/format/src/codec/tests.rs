@@ -46,6 +46,7 @@ fn the_vectors_of_the_specification() {
         (hex(&true), ("bool", "01")),
         (hex(&"Zürich".to_owned()), ("string", "075ac3bc72696368")),
         (hex(&Bytes::from_static(&[0, 255])), ("bytes", "0200ff")),
+        (hex(&[1_u8, 0, 255]), ("fixed_bytes(3)", "0100ff")),
         (hex::<()>(&()), ("unit", "")),
         (hex(&Some(7_u8)), ("option<u8>", "0107")),
         (hex(&None::<u8>), ("option<u8>", "00")),
@@ -56,6 +57,21 @@ fn the_vectors_of_the_specification() {
     for ((name, bytes), (expected_name, expected_bytes)) in vectors {
         assert_eq!((name.as_str(), bytes.as_str()), (expected_name, expected_bytes));
     }
+}
+
+#[test]
+fn the_length_of_fixed_bytes_is_part_of_the_codec() {
+    round_trip(&FixedBytesCodec::<16>, &[7; 16]);
+    round_trip(&FixedBytesCodec::<1>, &[7]);
+    let cut = FixedBytesCodec::<4>.decode(&mut Input::new(&[1, 2, 3]));
+    assert!(matches!(cut, Err(CodecError::Truncated { what: "fixed_bytes", needed: 4, .. })));
+    let (four, five) = (FixedBytesCodec::<4>, FixedBytesCodec::<5>);
+    assert_eq!(four.snapshot().parameters, [4, 0, 0, 0]);
+    assert_eq!(four.resolve(&four.snapshot()).answer(), "as is");
+    assert_eq!(four.resolve(&five.snapshot()).answer(), "incompatible");
+    assert_eq!(four.resolve(&BytesCodec.snapshot()).answer(), "incompatible");
+    assert_eq!(BytesCodec.resolve(&four.snapshot()).answer(), "incompatible");
+    assert_eq!(FixedBytesCodec::<65_535>.snapshot().to_string(), "fixed_bytes(65535)");
 }
 
 type Nested = (HashMap<String, Vec<Option<i32>>>, (u8, f64, bool), Bytes, ());

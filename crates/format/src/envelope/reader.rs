@@ -1,8 +1,11 @@
 //! Opens an envelope: checks the frame, hands out the index and checked blocks.
 
+use std::sync::Arc;
+
 use alluvium_core::{AttemptId, CheckpointId, SubtaskIndex};
 use bytes::Bytes;
 
+use super::source::{Source, read_block_before, read_exactly};
 use super::{
     FOOTER_LEN, HEADER_CHECKSUM_OFFSET, HEADER_LEN, KNOWN_INCOMPATIBLE_FEATURES, MAGIC,
     MIN_VERSION, NO_SUBTASK, StreamIdentity, StreamKind, VERSION, covered,
@@ -21,10 +24,17 @@ pub struct Block {
     pub checksum: u32,
 }
 
+impl Block {
+    /// Where the block ends; `None` beyond 2^64 - 1 bytes.
+    pub(crate) fn end(&self) -> Option<u64> {
+        self.offset.checked_add(u64::from(self.len_bytes))
+    }
+}
+
 /// A stream whose header, index and footer are whole.
 #[derive(Debug, Clone)]
 pub struct Envelope {
-    bytes: Bytes,
+    source: Arc<dyn Source>,
     identity: StreamIdentity,
     index_offset: u64,
     index: Bytes,
@@ -32,38 +42,48 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Checks the frame of a stream of a kind.
+    /// Checks the frame of a stream of a kind. Reads the header, the footer and the index, in
+    /// this order, and no block.
     ///
     /// Errors, in the order of checking: [`FormatError::Truncated`], [`FormatError::Magic`],
     /// [`FormatError::UnsupportedVersion`], [`FormatError::UnsupportedFeatures`],
-    /// [`FormatError::Checksum`], [`FormatError::Kind`], [`FormatError::Malformed`].
-    pub fn open(bytes: Bytes, kind: StreamKind) -> Result<Self, FormatError> {
-        let header = bytes.first_chunk::<HEADER_LEN>().ok_or(FormatError::Truncated {
-            what: "header",
-            expected_len_bytes: HEADER_LEN as u64,
-            found_len_bytes: bytes.len() as u64,
-        })?;
+    /// [`FormatError::Checksum`], [`FormatError::Kind`], [`FormatError::Malformed`]; at any time
+    /// those of [`Source::read`].
+    pub fn open(source: Arc<dyn Source>, kind: StreamKind) -> Result<Self, FormatError> {
+        let len_bytes = source.len_bytes();
+        let header = read_exactly(&*source, 0..HEADER_LEN as u64, "header")?;
+        let header = first_chunk::<HEADER_LEN>(&header, "header")?;
         let identity = read_header(header, kind)?;
         let least = (HEADER_LEN + FOOTER_LEN) as u64;
-        let (body, footer) = bytes
-            .split_last_chunk::<FOOTER_LEN>()
-            .filter(|(body, _)| body.len() >= HEADER_LEN)
-            .ok_or(FormatError::Truncated {
+        if len_bytes < least {
+            return Err(FormatError::Truncated {
                 what: "footer",
                 expected_len_bytes: least,
-                found_len_bytes: bytes.len() as u64,
-            })?;
-        let (index_offset, index_checksum, seal) = read_footer(footer, body.len() as u64)?;
-        let split = usize::try_from(index_offset).ok().and_then(|at| body.split_at_checked(at));
-        let Some((_, index)) = split else {
-            return Err(malformed_footer(body.len() as u64, "the index lies outside the stream"));
-        };
+                found_len_bytes: len_bytes,
+            });
+        }
+        let body_len = len_bytes - FOOTER_LEN as u64;
+        let footer = read_exactly(&*source, body_len..len_bytes, "footer")?;
+        let footer = first_chunk::<FOOTER_LEN>(&footer, "footer")?;
+        let (index_offset, index_checksum, seal) = read_footer(footer, body_len)?;
+        let index = read_exactly(&*source, index_offset..body_len, "index")?;
         let mut checksum = crc32fast::Hasher::new();
         checksum.update(covered(header));
-        checksum.update(index);
+        checksum.update(&index);
         check("index", index_offset, index_checksum, checksum.finalize())?;
-        let index = bytes.slice_ref(index);
-        Ok(Self { bytes, identity, index_offset, index, seal })
+        Ok(Self { source, identity, index_offset, index, seal })
+    }
+
+    /// As [`Envelope::open`], of bytes in memory.
+    ///
+    /// Errors: as [`Envelope::open`].
+    pub fn open_bytes(bytes: Bytes, kind: StreamKind) -> Result<Self, FormatError> {
+        Self::open(Arc::new(bytes), kind)
+    }
+
+    /// Where the bytes come from.
+    pub const fn source(&self) -> &Arc<dyn Source> {
+        &self.source
     }
 
     /// Who wrote the stream.
@@ -97,20 +117,10 @@ impl Envelope {
 
     /// The bytes of a block, after comparing their checksum.
     ///
-    /// Errors: [`FormatError::Malformed`] outside the stream; [`FormatError::Checksum`].
+    /// Errors: [`FormatError::Malformed`] outside the stream; [`FormatError::Checksum`]; those of
+    /// [`Source::read`].
     pub fn block(&self, block: &Block) -> Result<Bytes, FormatError> {
-        let start = usize::try_from(block.offset).ok().filter(|&start| start >= HEADER_LEN);
-        let bytes = start
-            .and_then(|start| Some((start, usize::try_from(block.len_bytes).ok()?)))
-            .and_then(|(start, len)| Some(start..start.checked_add(len)?))
-            .filter(|range| range.end as u64 <= self.index_offset)
-            .and_then(|range| self.bytes.get(range));
-        let Some(bytes) = bytes else {
-            let reason = format!("{} bytes reach outside the blocks", block.len_bytes);
-            return Err(FormatError::Malformed { what: "block", offset: block.offset, reason });
-        };
-        check("block", block.offset, block.checksum, crc32fast::hash(bytes))?;
-        Ok(self.bytes.slice_ref(bytes))
+        read_block_before(&*self.source, block, self.index_offset)
     }
 
     /// Checks that blocks, in this order, fill the stream without gap or overlap.
@@ -123,7 +133,7 @@ impl Envelope {
                 let reason = format!("a block begins at {} instead", block.offset);
                 return Err(FormatError::Malformed { what: "blocks", offset: next, reason });
             }
-            next += u64::from(block.len_bytes);
+            next = next.saturating_add(u64::from(block.len_bytes));
         }
         if next == self.index_offset {
             Ok(())
@@ -134,7 +144,24 @@ impl Envelope {
     }
 }
 
-fn check(what: &'static str, offset: u64, expected: u32, found: u32) -> Result<(), FormatError> {
+/// The bytes that [`read_exactly`] has counted, as an array.
+fn first_chunk<'a, const N: usize>(
+    bytes: &'a Bytes,
+    what: &'static str,
+) -> Result<&'a [u8; N], FormatError> {
+    bytes.first_chunk::<N>().ok_or(FormatError::Truncated {
+        what,
+        expected_len_bytes: N as u64,
+        found_len_bytes: bytes.len() as u64,
+    })
+}
+
+pub(super) fn check(
+    what: &'static str,
+    offset: u64,
+    expected: u32,
+    found: u32,
+) -> Result<(), FormatError> {
     if expected == found {
         Ok(())
     } else {

@@ -4,7 +4,7 @@ use super::*;
 use crate::FormatError;
 
 fn open(bytes: &[u8], kind: StreamKind) -> Result<Envelope, FormatError> {
-    Envelope::open(Bytes::copy_from_slice(bytes), kind)
+    Envelope::open_bytes(Bytes::copy_from_slice(bytes), kind)
 }
 
 fn identity() -> StreamIdentity {
@@ -47,7 +47,7 @@ fn offsets_are_where_the_specification_puts_them() {
     let (bytes, _) = stream();
     assert_eq!(&bytes[MAGIC_OFFSET..KIND_OFFSET], b"ALLUVIUM");
     assert_eq!(&bytes[KIND_OFFSET..VERSION_OFFSET], [2, 0]);
-    assert_eq!(&bytes[VERSION_OFFSET..COMPATIBLE_FEATURES_OFFSET], [1, 0]);
+    assert_eq!(&bytes[VERSION_OFFSET..COMPATIBLE_FEATURES_OFFSET], [2, 0]);
     assert_eq!(&bytes[SUBTASK_OFFSET..CHECKPOINT_OFFSET], [3, 0, 0, 0]);
     assert_eq!(&bytes[CHECKPOINT_OFFSET..ATTEMPT_OFFSET], [7, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(&bytes[ATTEMPT_OFFSET..HEADER_CHECKSUM_OFFSET], [2, 0, 0, 0]);
@@ -86,8 +86,10 @@ fn the_reason_is_named_before_anything_else_is_read() {
         open(&changed, StreamKind::Keyed).unwrap_err()
     };
     assert!(matches!(with(0, b'a'), FormatError::Magic { .. }));
-    let version = with(VERSION_OFFSET, 2);
-    assert!(matches!(version, FormatError::UnsupportedVersion { found: 2, min: 1, max: 1 }));
+    for other in [1, 3] {
+        let version = with(VERSION_OFFSET, other);
+        assert!(matches!(version, FormatError::UnsupportedVersion { min: 2, max: 2, .. }));
+    }
     let features = with(INCOMPATIBLE_FEATURES_OFFSET, 4);
     assert!(matches!(features, FormatError::UnsupportedFeatures { found: 4, known: 0 }));
     let attempt = with(ATTEMPT_OFFSET, 9);
@@ -110,6 +112,17 @@ fn blocks_outside_the_stream_or_with_gaps_are_refused() {
     assert!(envelope.check_tiling([blocks[1], blocks[0]]).is_err());
     let swapped = Block { checksum: blocks[1].checksum, ..blocks[0] };
     assert!(matches!(envelope.block(&swapped), Err(FormatError::Checksum { .. })));
+}
+
+#[test]
+fn a_range_outside_of_bytes_is_refused() {
+    let bytes = Bytes::from_static(b"four");
+    assert_eq!(bytes.read(1..3).unwrap(), &b"ou"[..]);
+    assert!(bytes.read(4..4).unwrap().is_empty());
+    for (start, end) in [(0, 5), (5, 5), (3, 2), (u64::MAX - 1, u64::MAX)] {
+        let error = bytes.read(start..end).unwrap_err();
+        assert!(matches!(error, FormatError::Truncated { what: "range", .. }), "{start}: {error}");
+    }
 }
 
 /// Equal content, written for two checkpoints: see the numbered story at `covered`.

@@ -3,23 +3,24 @@
 use std::collections::BTreeSet;
 
 use alluvium_core::{
-    AssignerName, CheckpointMetadata, CheckpointProperties, IdError, JobId, KeyGroupError,
-    KeyGroupRange, KeyedStateHandle, MaxParallelism, OperatorState, OperatorStateHandle,
-    OperatorUid, Parallelism, PathError, StateHandle, StateLocation, StoragePath, SubtaskIndex,
-    SubtaskState,
+    AssignerName, CheckpointMetadata, CheckpointProperties, JobId, KeyGroupRange, KeyedStateHandle,
+    MaxParallelism, OperatorState, OperatorStateHandle, OperatorUid, Parallelism, StateHandle,
+    StateLocation, StoragePath, SubtaskIndex, SubtaskState,
 };
 use bytes::Bytes;
 
 use super::{FILE, HAS_KEYED, HAS_OPERATOR, INLINE};
+use crate::FormatError;
 use crate::codec::Input;
 use crate::envelope::{Envelope, StreamKind};
-use crate::{CodecError, FormatError};
+use crate::refusal::Refusal;
+use crate::shared::read_shared;
 
 /// Reads the bytes of a `_metadata` file.
 ///
 /// Errors: those of [`Envelope::open`]; [`FormatError::Codec`], [`FormatError::Malformed`].
 pub fn read_metadata(bytes: Bytes) -> Result<CheckpointMetadata, FormatError> {
-    let envelope = Envelope::open(bytes, StreamKind::Metadata)?;
+    let envelope = Envelope::open_bytes(bytes, StreamKind::Metadata)?;
     envelope.check_tiling([])?;
     let identity = *envelope.identity();
     if let Some(subtask) = identity.subtask {
@@ -28,13 +29,7 @@ pub fn read_metadata(bytes: Bytes) -> Result<CheckpointMetadata, FormatError> {
     }
     let start = envelope.index_offset();
     let mut input = Input::new(envelope.index());
-    let parts = read_index(&mut input).map_err(|refusal| {
-        let offset = start + input.offset() as u64;
-        match refusal {
-            Refusal::Codec(source) => FormatError::Codec { what: "index", offset: start, source },
-            Refusal::Rule(reason) => FormatError::Malformed { what: "index", offset, reason },
-        }
-    })?;
+    let parts = read_index(&mut input).map_err(|refusal| refusal.of_index(start, &input))?;
     let Index { job, triggered_at_ms, completed_at_ms, max_parallelism, assigner, operators } =
         parts;
     let properties = CheckpointProperties {
@@ -110,7 +105,8 @@ fn read_subtask(
             let rule = format!("subtask {index} has key groups {key_groups} instead of {expected}");
             return Err(Refusal::Rule(rule));
         }
-        Some(KeyedStateHandle { key_groups, stream: read_handle(input)?, shared: Vec::new() })
+        let stream = read_handle(input)?;
+        Some(KeyedStateHandle { key_groups, stream, shared: read_shared(input)? })
     };
     let operator = if flags & HAS_OPERATOR == 0 {
         None
@@ -134,27 +130,3 @@ fn read_handle(input: &mut Input<'_>) -> Result<StateHandle, Refusal> {
     };
     Ok(StateHandle { location, len_bytes, seal })
 }
-
-/// Why metadata is refused, before its place is known.
-enum Refusal {
-    Codec(CodecError),
-    Rule(String),
-}
-
-impl From<CodecError> for Refusal {
-    fn from(error: CodecError) -> Self {
-        Self::Codec(error)
-    }
-}
-
-macro_rules! rule_from {
-    ($($error:ty),*) => {$(
-        impl From<$error> for Refusal {
-            fn from(error: $error) -> Self {
-                Self::Rule(error.to_string())
-            }
-        }
-    )*};
-}
-
-rule_from!(IdError, KeyGroupError, PathError);

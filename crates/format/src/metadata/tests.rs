@@ -1,7 +1,7 @@
 use alluvium_core::{
     AssignerName, AttemptId, CheckpointId, CheckpointMetadata, CheckpointProperties, JobId,
     KeyGroupRange, KeyedStateHandle, MaxParallelism, OperatorState, OperatorStateHandle,
-    OperatorUid, Parallelism, StateHandle, StateLocation, StoragePath, SubtaskState,
+    OperatorUid, Parallelism, SharedFile, StateHandle, StateLocation, StoragePath, SubtaskState,
 };
 use bytes::Bytes;
 
@@ -11,6 +11,11 @@ use crate::FormatError;
 fn file(path: &str) -> StateHandle {
     let location = StateLocation::File(StoragePath::new(path).unwrap());
     StateHandle { location, len_bytes: 123_456, seal: 0xdead_beef }
+}
+
+fn shared(checkpoint: u8) -> SharedFile {
+    let path = StoragePath::new(&format!("shared/count-0-keyed-2-{checkpoint}")).unwrap();
+    SharedFile { path, len_bytes: 1000, seal: u32::from(checkpoint) }
 }
 
 fn inline(bytes: &'static [u8]) -> StateHandle {
@@ -31,7 +36,7 @@ fn metadata() -> CheckpointMetadata {
                 keyed: keyed.then(|| KeyedStateHandle {
                     key_groups: KeyGroupRange::of_subtask(index, parallelism).unwrap(),
                     stream: file(&format!("chk-7/count-{index}-keyed-2")),
-                    shared: Vec::new(),
+                    shared: if index.get() == 0 { vec![shared(5), shared(6)] } else { Vec::new() },
                 }),
                 operator: (index.get() == 1)
                     .then(|| OperatorStateHandle { stream: inline(b"operator state") }),
@@ -93,12 +98,26 @@ fn operators_and_paths_are_checked() {
     let error = read(&write_metadata(&twice).unwrap()).unwrap_err();
     assert!(matches!(error, FormatError::Malformed { .. }), "{error}");
 
+    let mut twice = metadata();
+    let keyed = twice.operators[1].subtasks[0].keyed.as_mut().unwrap();
+    keyed.shared = vec![shared(5), shared(5)];
+    let error = read(&write_metadata(&twice).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("comes twice"), "{error}");
+
+    for path in [*b"chk-7", *b"share"] {
+        path_is_checked(path);
+    }
+}
+
+fn path_is_checked(path: [u8; 5]) {
     let bytes = write_metadata(&metadata()).unwrap();
-    let envelope =
-        crate::envelope::Envelope::open(Bytes::from(bytes), crate::envelope::StreamKind::Metadata)
-            .unwrap();
+    let envelope = crate::envelope::Envelope::open_bytes(
+        Bytes::from(bytes),
+        crate::envelope::StreamKind::Metadata,
+    )
+    .unwrap();
     let mut index = envelope.index().to_vec();
-    let at = index.windows(5).position(|w| w == b"chk-7").unwrap();
+    let at = index.windows(5).position(|w| w == path).unwrap();
     index[at..at + 5].copy_from_slice(b"../..");
     let writer = crate::envelope::EnvelopeWriter::new(Vec::new(), envelope.identity()).unwrap();
     let error = read(&writer.finish(&index).unwrap().0).unwrap_err();

@@ -4,12 +4,13 @@ use alluvium_core::{CheckpointMetadata, OperatorState, StateHandle, StateLocatio
 
 use super::{FILE, HAS_KEYED, HAS_OPERATOR, INLINE};
 use crate::envelope::{EnvelopeWriter, StreamIdentity, StreamKind};
-use crate::wire::put_text;
+use crate::shared::put_shared;
+use crate::wire::{put_count, put_text};
 use crate::{CodecError, FormatError};
 
 /// The bytes of a `_metadata` file.
 ///
-/// Errors: [`FormatError::Codec`] when a path is longer than the format can hold,
+/// Errors: [`FormatError::Codec`] when a path or a list is longer than the format can hold,
 /// [`FormatError::Limit`].
 pub fn write_metadata(metadata: &CheckpointMetadata) -> Result<Vec<u8>, FormatError> {
     let properties = &metadata.properties;
@@ -36,10 +37,7 @@ fn encode_index(metadata: &CheckpointMetadata) -> Result<Vec<u8>, CodecError> {
     out.extend_from_slice(&properties.completed_at_ms.to_le_bytes());
     out.extend_from_slice(&properties.max_parallelism.get().to_le_bytes());
     out.push(properties.assigner.code());
-    let (what, found) = ("number of operators", metadata.operators.len() as u64);
-    let limit = u64::from(u16::MAX);
-    let count = u16::try_from(found).map_err(|_| CodecError::TooLarge { what, found, limit })?;
-    out.extend_from_slice(&count.to_le_bytes());
+    put_count(metadata.operators.len(), "number of operators", &mut out)?;
     metadata.operators.iter().try_for_each(|operator| put_operator(operator, &mut out))?;
     Ok(out)
 }
@@ -58,6 +56,7 @@ fn put_subtask(subtask: &SubtaskState, out: &mut Vec<u8>) -> Result<(), CodecErr
         out.extend_from_slice(&keyed.key_groups.first().get().to_le_bytes());
         out.extend_from_slice(&keyed.key_groups.last().get().to_le_bytes());
         put_handle(&keyed.stream, out)?;
+        put_shared(&keyed.shared, out)?;
     }
     subtask.operator.iter().try_for_each(|operator| put_handle(&operator.stream, out))
 }

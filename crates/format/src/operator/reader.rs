@@ -17,7 +17,7 @@ use crate::{CodecError, FormatError};
 pub fn read_operator_state(
     bytes: Bytes,
 ) -> Result<(OperatorUid, StreamIdentity, Vec<OperatorStateItems>), FormatError> {
-    let envelope = Envelope::open(bytes, StreamKind::Operator)?;
+    let envelope = Envelope::open_bytes(bytes, StreamKind::Operator)?;
     envelope.check_subtask()?;
     let offset = envelope.index_offset();
     let codec = |source| FormatError::Codec { what: "index", offset, source };

@@ -1,5 +1,7 @@
 //! One key and namespace of a heap backend.
 
+use std::any::Any;
+
 use alluvium_format::codec::Codec;
 use alluvium_state::{
     AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
@@ -7,15 +9,18 @@ use alluvium_state::{
 };
 
 use super::HeapKeyedStateBackend;
+use crate::TableHasher;
 use crate::map::Probe;
+use crate::segment::LoadError;
 use crate::shared_list::SharedList;
-use crate::table::StateTable;
+use crate::table::{StateTable, not_loaded};
 use crate::user_map::UserMap;
 
 /// One key and namespace of a [`HeapKeyedStateBackend`], hashed once.
 pub struct HeapAt<'a, K, C, N> {
     backend: &'a mut HeapKeyedStateBackend<K, C>,
     group: usize,
+    hasher: TableHasher,
     hash: u64,
     key: &'a K,
     namespace: &'a N,
@@ -28,45 +33,54 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
         key: &'a K,
         namespace: &'a N,
     ) -> Self {
-        let hash = backend.hasher.hash_pair(key, namespace);
-        Self { backend, group, hash, key, namespace }
+        let hasher = backend.hashers.get(group).copied().unwrap_or(TableHasher::new(0));
+        let hash = hasher.hash_pair(key, namespace);
+        Self { backend, group, hasher, hash, key, namespace }
     }
 
     #[inline]
+    const fn probe(&self) -> Probe<'a, K, N> {
+        let Self { hash, key, namespace, hasher, .. } = *self;
+        Probe { hash, key, namespace, hasher }
+    }
+
+    /// The hasher of the maps inside keys.
+    const fn user_hasher(&self) -> TableHasher {
+        TableHasher::new(self.backend.spec.hash_seed)
+    }
+
+    #[inline(always)]
     fn get<S: StateValue>(&self, id: StateId) -> Result<Option<&S>, StateError> {
-        let registered = self.backend.registered(id)?;
-        let table = registered.table.as_any().downcast_ref::<StateTable<K, N, S>>();
-        let probe = Probe {
-            hash: self.hash,
-            key: self.key,
-            namespace: self.namespace,
-            hasher: &self.backend.hasher,
-        };
-        table.map(|table| table.get(self.group, probe)).ok_or(StateError::ForeignHandle)
+        let table: &dyn Any = &*self.backend.registered(id)?.table;
+        match table.downcast_ref::<StateTable<K, N, S>>() {
+            Some(table) => table.get(self.group, self.probe()).map_err(not_loaded),
+            None => Err(StateError::ForeignHandle),
+        }
     }
 
     /// Runs `body` on the table of a state, with the probe of this pair.
-    #[inline]
+    #[inline(always)]
     fn with_table<S: StateValue, R>(
         &mut self,
         id: StateId,
-        body: impl FnOnce(&mut StateTable<K, N, S>, Probe<'_, K, N>) -> R,
+        body: impl FnOnce(&mut StateTable<K, N, S>, Probe<'_, K, N>) -> Result<R, LoadError>,
     ) -> Result<R, StateError> {
-        let probe_parts = (self.hash, self.key, self.namespace);
+        let probe = self.probe();
         let backend = &mut *self.backend;
-        if id.backend != backend.number {
+        let Some(registered) =
+            backend.tables.get_mut(usize::from(id.index)).filter(|_| id.backend == backend.number)
+        else {
             return Err(StateError::ForeignHandle);
+        };
+        let table: &mut dyn Any = &mut *registered.table;
+        match table.downcast_mut::<StateTable<K, N, S>>() {
+            Some(table) => body(table, probe).map_err(not_loaded),
+            None => Err(StateError::ForeignHandle),
         }
-        let registered =
-            backend.tables.get_mut(usize::from(id.index)).ok_or(StateError::ForeignHandle)?;
-        let table = registered.table.as_any_mut().downcast_mut::<StateTable<K, N, S>>();
-        let (hash, key, namespace) = probe_parts;
-        let probe = Probe { hash, key, namespace, hasher: &backend.hasher };
-        table.map(|table| body(table, probe)).ok_or(StateError::ForeignHandle)
     }
 
     /// Changes a state in one probe, making it first when there is none.
-    #[inline]
+    #[inline(always)]
     fn update<S: StateValue, R>(
         &mut self,
         id: StateId,
@@ -74,17 +88,19 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
         change: impl FnOnce(&mut S) -> R,
     ) -> Result<R, StateError> {
         let group = self.group;
-        self.with_table::<S, _>(id, |table, probe| {
-            table.get_or_insert_with(group, probe, initial).map(change)
-        })?
-        .ok_or(StateError::ForeignHandle)
+        let changed = self.with_table::<S, _>(id, |table, probe| {
+            Ok(table.get_or_insert_with(group, probe, initial)?.map(change))
+        });
+        match changed {
+            Ok(Some(result)) => Ok(result),
+            Ok(None) => Err(StateError::ForeignHandle),
+            Err(error) => Err(error),
+        }
     }
 
     fn insert<S: StateValue>(&mut self, id: StateId, state: S) -> Result<(), StateError> {
         let group = self.group;
-        self.with_table::<S, _>(id, |table, probe| {
-            table.insert(group, probe, state);
-        })
+        self.with_table::<S, _>(id, |table, probe| table.insert(group, probe, state).map(drop))
     }
 }
 
@@ -156,7 +172,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         user_key: &UK,
     ) -> Result<Option<Ref<'_, UV>>, StateError> {
         let map = self.get::<UserMap<UK, UV>>(state.id())?;
-        let value = map.and_then(|map| map.get(user_key, &self.backend.hasher));
+        let value = map.and_then(|map| map.get(user_key, self.user_hasher()));
         Ok(value.map(Ref::Borrowed))
     }
 
@@ -166,11 +182,9 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         user_key: UK,
         value: UV,
     ) -> Result<(), StateError> {
-        let group = self.group;
-        self.with_table::<UserMap<UK, UV>, _>(state.id(), |table, probe| {
-            if let Some(map) = table.get_or_insert_with(group, probe, UserMap::default) {
-                map.insert(user_key, value, probe.hasher);
-            }
+        let hasher = self.user_hasher();
+        self.update(state.id(), UserMap::default, |map| {
+            map.insert(user_key, value, hasher);
         })
     }
 
@@ -181,12 +195,10 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         initial: impl FnOnce() -> UV,
         change: impl FnOnce(&mut UV) -> R,
     ) -> Result<R, StateError> {
-        let group = self.group;
-        self.with_table::<UserMap<UK, UV>, _>(state.id(), |table, probe| {
-            let map = table.get_or_insert_with(group, probe, UserMap::default)?;
-            Some(change(map.get_or_insert_with(user_key, initial, probe.hasher)))
-        })?
-        .ok_or(StateError::ForeignHandle)
+        let hasher = self.user_hasher();
+        self.update(state.id(), UserMap::default, |map: &mut UserMap<UK, UV>| {
+            change(map.entry(user_key, initial, hasher).0)
+        })
     }
 
     fn map_remove<UK: StateKey, UV: StateValue>(
@@ -194,13 +206,11 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         state: MapState<UK, UV, N>,
         user_key: &UK,
     ) -> Result<(), StateError> {
-        let group = self.group;
+        let (group, hasher) = (self.group, self.user_hasher());
         self.with_table::<UserMap<UK, UV>, _>(state.id(), |table, probe| {
-            let Some(map) = table.get_mut(group, probe) else { return };
-            map.remove(user_key, probe.hasher);
-            if map.is_empty() {
-                table.remove(group, probe);
-            }
+            let Some(map) = table.get_mut(group, probe)? else { return Ok(()) };
+            map.remove(user_key, hasher);
+            if map.is_empty() { table.remove(group, probe) } else { Ok(()) }
         })
     }
 
@@ -254,14 +264,13 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
     }
 
     fn clear<S: StateRef<Namespace = N>>(&mut self, state: S) -> Result<(), StateError> {
-        let (hash, key, namespace, id) = (self.hash, self.key, self.namespace, state.id());
+        let (probe, id) = (self.probe(), state.id());
         let backend = &mut *self.backend;
         if id.backend != backend.number {
             return Err(StateError::ForeignHandle);
         }
         let registered =
             backend.tables.get_mut(usize::from(id.index)).ok_or(StateError::ForeignHandle)?;
-        let probe = Probe { hash, key, namespace, hasher: &backend.hasher };
-        registered.remove::<N>(self.group, probe).ok_or(StateError::ForeignHandle)
+        registered.remove::<N>(self.group, probe).ok_or(StateError::ForeignHandle)?
     }
 }

@@ -3,8 +3,6 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use alluvium_core::KeyGroup;
-use alluvium_format::CodecError;
 use alluvium_format::codec::{Codec, Compatibility, Decode, MapCodec, VecCodec};
 use alluvium_format::keyed::{StateKind, StateMeta};
 use alluvium_state::{
@@ -13,10 +11,16 @@ use alluvium_state::{
     ValueStateDescriptor,
 };
 
+use super::fill::Filling;
 use super::restore::RestoredState;
 use super::{HeapKeyedStateBackend, Registered, Views};
+use crate::TableHasher;
+use crate::map::StateMapKind;
 use crate::shared_list::{SharedList, SharedListCodec};
-use crate::table::{AnyTable, Plain, SlotCodec, StateTable, TypedEntryCodec, probe};
+use crate::slot::is_shared;
+use crate::table::{
+    AnyTable, Maps, Plain, Shape, SlotCodec, StateTable, TypedEntryCodec, TypedEntryReader,
+};
 use crate::user_map::{UserMap, UserMapCodec};
 
 /// Longest name of a state, in bytes.
@@ -64,7 +68,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     {
         let MapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
         let entries = MapCodec { keys: user_key, values: user_value };
-        let slot = UserMapCodec { entries, hasher: self.hasher.clone() };
+        let slot = UserMapCodec { entries, hasher: TableHasher::new(self.spec.hash_seed) };
         let (kind, function) = (StateKind::Map, None);
         self.register::<N, UserMap<UK, UV>, _, _>(Request { name, kind, namespace, slot, function })
     }
@@ -116,18 +120,66 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         }
         let id = self.id_of(self.tables.len(), &meta.name)?;
         let codec = TypedEntryCodec { key: self.spec.key.clone(), namespace, slot };
-        let count = usize::from(self.key_groups.count());
-        let mut table = StateTable::new(meta, self.map, count, Arc::new(codec.clone()), function);
-        if let Some(restored) = self.restored.get(&table.meta().name) {
-            self.fill(&mut table, &codec, restored)?;
-        }
-        self.restored.remove(&table.meta().name);
+        let maps = self.maps_of::<N, S, NC, SC>(&meta, codec)?;
+        self.restored.remove(&meta.name);
+        let mut table = StateTable::<K, N, S>::new(meta, maps, function);
+        table.set_moment(self.moment);
         let views = Views::<K, N> {
-            exclusive: |table| Some(table.as_any_mut().downcast_mut::<StateTable<K, N, S>>()?),
-            shared: |table| Some(table.as_any().downcast_ref::<StateTable<K, N, S>>()?),
+            exclusive: |table| Some((table as &mut dyn Any).downcast_mut::<StateTable<K, N, S>>()?),
+            shared: |table| Some((table as &dyn Any).downcast_ref::<StateTable<K, N, S>>()?),
         };
         self.tables.push(Registered { table: Box::new(table), namespaced: Box::new(views) });
         Ok(id)
+    }
+
+    /// The maps of a new table: empty, or with what was restored under its name.
+    fn maps_of<N, S, NC, SC>(
+        &mut self,
+        meta: &StateMeta,
+        codec: TypedEntryCodec<C, NC, SC>,
+    ) -> Result<Maps<K, N, S>, StateError>
+    where
+        N: StateKey,
+        S: StateValue,
+        NC: Codec<N>,
+        SC: SlotCodec<S> + Clone,
+    {
+        let shape = Shape {
+            key_group_count: usize::from(self.key_groups.count()),
+            max_segment_entries: self.max_segment_entries,
+        };
+        let mut maps = match self.map {
+            StateMapKind::CopyOnWrite if is_shared::<K, N, S>() => {
+                Maps::shared(shape, Arc::new(codec.clone()))
+            }
+            StateMapKind::CopyOnWrite => Maps::inline(shape, Arc::new(codec.clone())),
+            StateMapKind::Nested => Maps::nested(shape, Arc::new(codec.clone())),
+        };
+        let Some(restored) = self.restored.get(&meta.name) else { return Ok(maps) };
+        let migrating = check_restored::<N, S, _, _>(meta, &codec, restored)?.map(Arc::from);
+        let is_migrated = migrating.is_some();
+        let reader = TypedEntryReader { codec, migrating };
+        let filling = Filling {
+            state: Arc::from(meta.name.as_str()),
+            raw: &restored.raw,
+            key_groups: self.key_groups,
+            hashers: &self.hashers,
+            assigner: self.spec.assigner,
+            max_parallelism: self.spec.parallelism.max(),
+            is_lazy: self.is_lazy,
+        };
+        let is_parted = match &mut maps {
+            Maps::Inline(table) => filling.fill(table, &(Arc::new(reader) as Arc<_>))?,
+            Maps::Shared(table) => filling.fill(table, &(Arc::new(reader) as Arc<_>))?,
+            Maps::Nested(maps, _) => filling.fill_nested(maps, &(Arc::new(reader) as Arc<_>))?,
+        };
+        // Blocks that are not what this table would write cannot be built upon.
+        if (is_migrated || !is_parted)
+            && let Some(base) = &mut self.base
+        {
+            Arc::make_mut(base).states.remove(&meta.name);
+        }
+        Ok(maps)
     }
 
     fn id_of(&self, index: usize, name: &str) -> Result<StateId, StateError> {
@@ -138,72 +190,6 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
                 Ok(StateId { backend: self.number, index })
             }
             _ => Err(StateError::TooManyStates { name: name.to_owned() }),
-        }
-    }
-
-    /// Reads the restored blocks of a state into its new table.
-    fn fill<N, S, NC, SC>(
-        &self,
-        table: &mut StateTable<K, N, S>,
-        codec: &TypedEntryCodec<C, NC, SC>,
-        restored: &RestoredState,
-    ) -> Result<(), StateError>
-    where
-        N: StateKey,
-        S: StateValue,
-        NC: Codec<N>,
-        SC: SlotCodec<S>,
-    {
-        let state = &table.meta().name.clone();
-        let migrating = check_restored::<N, S, _, _>(table.meta(), codec, restored)?;
-        for (group, (key_group, blocks)) in
-            self.key_groups.iter().zip(&restored.raw.groups).enumerate()
-        {
-            for (count, block) in blocks {
-                codec
-                    .decode_block(*count, block, migrating.as_deref(), |key, n, slot, encoded| {
-                        self.check_key_group(&key, encoded, key_group)?;
-                        let probe = probe(&key, &n, &self.hasher);
-                        if table.insert(group, probe, slot) {
-                            Ok(())
-                        } else {
-                            Err(Refusal::Codec(CodecError::Invalid {
-                                what: "block",
-                                offset: 0,
-                                reason: "a key comes twice",
-                            }))
-                        }
-                    })
-                    .map_err(|refusal| refusal.into_error(state, key_group))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn check_key_group(&self, key: &K, encoded: &[u8], expected: KeyGroup) -> Result<(), Refusal> {
-        let found = self.spec.assigner.assign(key, encoded, self.spec.parallelism.max());
-        if found == expected { Ok(()) } else { Err(Refusal::Misplaced(found)) }
-    }
-}
-
-/// Why an entry is refused, before the state is named.
-enum Refusal {
-    Codec(CodecError),
-    Misplaced(KeyGroup),
-}
-
-impl From<CodecError> for Refusal {
-    fn from(error: CodecError) -> Self {
-        Self::Codec(error)
-    }
-}
-
-impl Refusal {
-    fn into_error(self, state: &str, expected: KeyGroup) -> StateError {
-        let state = state.to_owned();
-        match self {
-            Self::Codec(source) => StateError::Decode { state, source },
-            Self::Misplaced(found) => StateError::MisplacedKey { state, expected, found },
         }
     }
 }
@@ -220,7 +206,7 @@ fn check_same<K: StateKey, N: StateKey, S: StateValue>(
 ) -> Result<(), StateError> {
     let same = found.is_some_and(|table| {
         let functions = table.function().map(Any::type_id) == function.map(Any::type_id);
-        functions && table.meta() == requested && table.as_any().is::<StateTable<K, N, S>>()
+        functions && table.meta() == requested && (table as &dyn Any).is::<StateTable<K, N, S>>()
     });
     if same {
         return Ok(());

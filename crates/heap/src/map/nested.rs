@@ -34,17 +34,17 @@ impl<K, N, S> fmt::Debug for NestedStateMap<K, N, S> {
 }
 
 impl<K: Eq + Hash + Clone, N: Eq + Hash + Clone, S> NestedStateMap<K, N, S> {
-    fn inner(&self, namespace: &N, hasher: &TableHasher) -> Option<&HashTable<(K, S)>> {
+    fn inner(&self, namespace: &N, hasher: TableHasher) -> Option<&HashTable<(K, S)>> {
         let hash = hasher.hash(namespace);
         self.namespaces.find(hash, |(n, _)| n == namespace).map(|(_, inner)| inner)
     }
 
-    fn inner_mut(&mut self, namespace: &N, hasher: &TableHasher) -> Option<&mut HashTable<(K, S)>> {
+    fn inner_mut(&mut self, namespace: &N, hasher: TableHasher) -> Option<&mut HashTable<(K, S)>> {
         let hash = hasher.hash(namespace);
         self.namespaces.find_mut(hash, |(n, _)| n == namespace).map(|(_, inner)| inner)
     }
 
-    fn inner_or_new(&mut self, namespace: &N, hasher: &TableHasher) -> &mut HashTable<(K, S)> {
+    fn inner_or_new(&mut self, namespace: &N, hasher: TableHasher) -> &mut HashTable<(K, S)> {
         let hash = hasher.hash(namespace);
         let rehash = |(namespace, _): &(N, HashTable<(K, S)>)| hasher.hash(namespace);
         let entry = match self.namespaces.entry(hash, |(n, _)| n == namespace, rehash) {

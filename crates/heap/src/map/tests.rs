@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::{InlineSlot, SharedSlot, Slot};
 
 type Model = BTreeMap<(u16, u8), u64>;
 
@@ -42,13 +43,8 @@ fn content<M: StateMap<u16, u8, Wide>>(map: &M) -> Model {
     content
 }
 
-fn apply<M: StateMap<u16, u8, Wide>>(map: &mut M, model: &mut Model, op: &Op, seed: &TableHasher) {
-    let probe = |key, namespace| Probe {
-        hash: seed.hash_pair(key, namespace),
-        key,
-        namespace,
-        hasher: seed,
-    };
+fn apply<M: StateMap<u16, u8, Wide>>(map: &mut M, model: &mut Model, op: &Op, seed: TableHasher) {
+    let probe = |key, namespace| Probe::new(key, namespace, seed);
     match op {
         Op::Insert(k, n, v) => {
             let absent = map.insert(probe(k, n), wide(*v));
@@ -79,49 +75,56 @@ proptest! {
         let (mut map, mut model) = (NestedStateMap::default(), Model::new());
         let hasher = TableHasher::new(seed);
         for op in &ops {
-            apply(&mut map, &mut model, op, &hasher);
+            apply(&mut map, &mut model, op, hasher);
         }
         prop_assert_eq!(content(&map), model);
     }
 
     #[test]
     fn the_copy_on_write_map_is_a_map_and_its_snapshots_stay(ops in ops(), seed in any::<u64>()) {
-        let (mut map, mut model) = (CopyOnWriteStateMap::default(), Model::new());
-        let hasher = TableHasher::new(seed);
-        let mut frozen: Vec<(CopyOnWriteSnapshot<u16, u8, Wide>, Model)> = Vec::new();
-        for op in &ops {
-            apply(&mut map, &mut model, op, &hasher);
-            match op {
-                Op::Freeze => frozen.push((map.freeze(), model.clone())),
-                Op::Drop if !frozen.is_empty() => drop(frozen.remove(0)),
-                _ => {}
-            }
+        check_copy_on_write::<InlineSlot<u16, u8, Wide>>(&ops, TableHasher::new(seed));
+    }
+
+    #[test]
+    fn so_it_is_with_entries_behind_pointers(ops in ops(), seed in any::<u64>()) {
+        check_copy_on_write::<SharedSlot<u16, u8, Wide>>(&ops, TableHasher::new(seed));
+    }
+}
+
+fn check_copy_on_write<E: Slot<Key = u16, Namespace = u8, State = Wide>>(
+    ops: &[Op],
+    hasher: TableHasher,
+) {
+    let (mut map, mut model) = (CopyOnWriteStateMap::<E>::default(), Model::new());
+    let mut frozen: Vec<(CopyOnWriteSnapshot<E>, Model)> = Vec::new();
+    for op in ops {
+        apply(&mut map, &mut model, op, hasher);
+        match op {
+            Op::Freeze => frozen.push((map.freeze(), model.clone())),
+            Op::Drop if !frozen.is_empty() => drop(frozen.remove(0)),
+            _ => {}
         }
-        prop_assert_eq!(content(&map), model);
-        for (snapshot, expected) in frozen {
-            let mut found = Model::new();
-            snapshot.for_each(|key, namespace, state| {
-                found.insert((*key, *namespace), state.0[0]);
-            });
-            prop_assert_eq!(found, expected);
-        }
+    }
+    assert_eq!(content(&map), model);
+    for (snapshot, expected) in frozen {
+        let mut found = Model::new();
+        snapshot.for_each(|key, namespace, state| {
+            found.insert((*key, *namespace), state.0[0]);
+        });
+        assert_eq!(found, expected);
     }
 }
 
 #[test]
 fn growth_reaches_many_segments_and_loses_nothing() {
     let hasher = TableHasher::new(7);
-    let mut map = CopyOnWriteStateMap::<u64, (), u64>::default();
+    let mut map = CopyOnWriteStateMap::<InlineSlot<u64, (), u64>>::default();
     for key in 0..200_000 {
-        let hash = hasher.hash_pair(&key, &());
-        let probe = Probe { hash, key: &key, namespace: &(), hasher: &hasher };
-        assert!(map.insert(probe, key * 3));
+        assert!(map.insert(Probe::new(&key, &(), hasher), key * 3));
     }
     assert!(format!("{map:?}").contains("200000 entries"));
-    assert!(map.freeze().segments().count() > 64, "more than one chunk");
+    assert!(map.segments().count() > 64, "more than one chunk");
     for key in 0..200_000 {
-        let hash = hasher.hash_pair(&key, &());
-        let probe = Probe { hash, key: &key, namespace: &(), hasher: &hasher };
-        assert_eq!(map.get(probe), Some(&(key * 3)));
+        assert_eq!(map.get(Probe::new(&key, &(), hasher)), Some(&(key * 3)));
     }
 }

@@ -1,9 +1,15 @@
 //! The codec of a table's entries: key, namespace, state, one after the other (SPEC 6.4).
 
-use alluvium_format::CodecError;
-use alluvium_format::codec::{Codec, CodecSnapshot, Compatibility, Input};
+use std::hash::Hash;
+use std::sync::Arc;
 
-use crate::map::Probe;
+use alluvium_format::CodecError;
+use alluvium_format::codec::{Codec, CodecSnapshot, Compatibility, Decode, Input};
+use alluvium_format::keyed::{read_delta_header, write_delta_header};
+use hashbrown::HashTable;
+
+use super::load::{LoadRules, Refusal};
+use crate::slot::Slot;
 
 /// Codec of what a table keeps for a pair; like [`Codec`], for types of this crate too.
 pub(crate) trait SlotCodec<S>: Send + Sync + 'static {
@@ -38,24 +44,51 @@ impl<S, C: Codec<S>> SlotCodec<S> for Plain<C> {
 }
 
 /// Writes the entries of one table. `dyn` at the border of a block, static inside it.
-pub(crate) trait EntryCodec<K, N, S>: Send + Sync {
+pub(crate) trait EntryCodec<E: Slot>: Send + Sync {
+    /// One entry.
     fn encode_entry(
         &self,
-        key: &K,
-        namespace: &N,
-        state: &S,
+        key: &E::Key,
+        namespace: &E::Namespace,
+        state: &E::State,
         out: &mut Vec<u8>,
     ) -> Result<(), CodecError>;
 
-    /// All entries of a segment, after each other.
-    fn encode_segment(
+    /// The content of a full block.
+    fn encode_full(&self, table: &HashTable<E>, out: &mut Vec<u8>) -> Result<(), CodecError>;
+
+    /// The content of a delta block: removed pairs, and the entries in some buckets.
+    fn encode_delta(
         &self,
-        segment: &hashbrown::HashTable<(K, N, S)>,
+        table: &HashTable<E>,
+        removed: &[&(E::Key, E::Namespace)],
+        buckets: &[usize],
         out: &mut Vec<u8>,
     ) -> Result<(), CodecError>;
 }
 
-/// An [`EntryCodec`] of known codecs.
+/// Reads the entries of one table.
+pub(crate) trait EntryReader<E: Slot>: Send + Sync {
+    /// Applies a block to what the blocks before it gave.
+    fn apply(
+        &self,
+        block: EncodedBlock<'_>,
+        table: &mut HashTable<E>,
+        rules: &LoadRules<E::Key>,
+    ) -> Result<(), Refusal>;
+}
+
+/// A block on its way in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EncodedBlock<'a> {
+    pub(crate) is_delta: bool,
+    pub(crate) records: u32,
+    pub(crate) bytes: &'a [u8],
+    /// The segment that all its pairs must belong to.
+    pub(crate) segment: Option<usize>,
+}
+
+/// Codecs of key, namespace and state.
 #[derive(Debug, Clone)]
 pub(crate) struct TypedEntryCodec<KC, NC, SC> {
     pub(crate) key: KC,
@@ -63,17 +96,18 @@ pub(crate) struct TypedEntryCodec<KC, NC, SC> {
     pub(crate) slot: SC,
 }
 
-impl<K, N, S, KC, NC, SC> EntryCodec<K, N, S> for TypedEntryCodec<KC, NC, SC>
+impl<E, KC, NC, SC> EntryCodec<E> for TypedEntryCodec<KC, NC, SC>
 where
-    KC: Codec<K>,
-    NC: Codec<N>,
-    SC: SlotCodec<S>,
+    E: Slot,
+    KC: Codec<E::Key>,
+    NC: Codec<E::Namespace>,
+    SC: SlotCodec<E::State>,
 {
     fn encode_entry(
         &self,
-        key: &K,
-        namespace: &N,
-        state: &S,
+        key: &E::Key,
+        namespace: &E::Namespace,
+        state: &E::State,
         out: &mut Vec<u8>,
     ) -> Result<(), CodecError> {
         self.key.encode(key, out)?;
@@ -81,54 +115,104 @@ where
         self.slot.encode(state, out)
     }
 
-    fn encode_segment(
+    fn encode_full(&self, table: &HashTable<E>, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        for entry in table {
+            EntryCodec::<E>::encode_entry(
+                self,
+                entry.key(),
+                entry.namespace(),
+                entry.state(),
+                out,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn encode_delta(
         &self,
-        segment: &hashbrown::HashTable<(K, N, S)>,
+        table: &HashTable<E>,
+        removed: &[&(E::Key, E::Namespace)],
+        buckets: &[usize],
         out: &mut Vec<u8>,
     ) -> Result<(), CodecError> {
-        for (key, namespace, state) in segment {
-            self.encode_entry(key, namespace, state, out)?;
+        write_delta_header(super::count_of(removed.len())?, out);
+        for (key, namespace) in removed {
+            self.key.encode(key, out)?;
+            self.namespace.encode(namespace, out)?;
+        }
+        for entry in buckets.iter().filter_map(|bucket| table.get_bucket(*bucket)) {
+            EntryCodec::<E>::encode_entry(
+                self,
+                entry.key(),
+                entry.namespace(),
+                entry.state(),
+                out,
+            )?;
         }
         Ok(())
     }
 }
 
-impl<KC, NC, SC> TypedEntryCodec<KC, NC, SC> {
-    /// Reads the entries of a block and hands each over.
-    pub(crate) fn decode_block<K, N, S, E: From<CodecError>>(
+/// Reads entries, migrating their states if they were written with another codec.
+pub(crate) struct TypedEntryReader<KC, NC, SC, S> {
+    pub(crate) codec: TypedEntryCodec<KC, NC, SC>,
+    pub(crate) migrating: Option<Arc<dyn Decode<S>>>,
+}
+
+impl<E, KC, NC, SC> EntryReader<E> for TypedEntryReader<KC, NC, SC, E::State>
+where
+    E: Slot,
+    E::Key: Eq + Hash,
+    E::Namespace: Eq + Hash,
+    KC: Codec<E::Key>,
+    NC: Codec<E::Namespace>,
+    SC: SlotCodec<E::State>,
+{
+    fn apply(
         &self,
-        count: u32,
-        block: &[u8],
-        migrating: Option<&dyn alluvium_format::codec::Decode<S>>,
-        mut entry: impl FnMut(K, N, S, &[u8]) -> Result<(), E>,
-    ) -> Result<(), E>
-    where
-        KC: Codec<K>,
-        NC: Codec<N>,
-        SC: SlotCodec<S>,
-    {
-        let mut input = Input::new(block);
-        for _ in 0..count {
+        block: EncodedBlock<'_>,
+        table: &mut HashTable<E>,
+        rules: &LoadRules<E::Key>,
+    ) -> Result<(), Refusal> {
+        let mut input = Input::new(block.bytes);
+        let rehash = |entry: &E| rules.hasher.hash_pair(entry.key(), entry.namespace());
+        let removals =
+            if block.is_delta { read_delta_header(&mut input, block.records)? } else { 0 };
+        // An entry has a byte at least, unless all its parts have none.
+        let entries = usize::try_from(block.records - removals).unwrap_or(usize::MAX);
+        table.reserve(entries.min(block.bytes.len()), rehash);
+        for record in 0..block.records {
             let before = input.rest();
-            let key = self.key.decode(&mut input)?;
-            let key_len = before.len() - input.rest().len();
-            let encoded_key = before.get(..key_len).unwrap_or_default();
-            let namespace = self.namespace.decode(&mut input)?;
-            let state = match migrating {
-                None => self.slot.decode(&mut input)?,
+            let key = self.codec.key.decode(&mut input)?;
+            let encoded = before.get(..before.len() - input.rest().len()).unwrap_or_default();
+            rules.check_key_group(&key, encoded)?;
+            let namespace = self.codec.namespace.decode(&mut input)?;
+            let hash = rules.hasher.hash_pair(&key, &namespace);
+            rules.check_segment(hash, block.segment)?;
+            let same = |entry: &E| *entry.key() == key && *entry.namespace() == namespace;
+            if record < removals {
+                if let Ok(found) = table.find_entry(hash, same) {
+                    found.remove();
+                }
+                continue;
+            }
+            let state = match &self.migrating {
+                None => self.codec.slot.decode(&mut input)?,
                 Some(decoder) => decoder.decode_value(&mut input)?,
             };
-            entry(key, namespace, state, encoded_key)?;
+            match table.find_mut(hash, same) {
+                Some(_) if !block.is_delta => return Err(twice(before.len(), block.bytes)),
+                Some(found) => *found.state_mut() = state,
+                None => {
+                    table.insert_unique(hash, E::new(key, namespace, state), rehash);
+                }
+            }
         }
         Ok(input.finish()?)
     }
 }
 
-/// The probe of a pair in a table's own hash.
-pub(crate) fn probe<'a, K: std::hash::Hash, N: std::hash::Hash>(
-    key: &'a K,
-    namespace: &'a N,
-    hasher: &'a crate::TableHasher,
-) -> Probe<'a, K, N> {
-    Probe { hash: hasher.hash_pair(key, namespace), key, namespace, hasher }
+fn twice(left: usize, bytes: &[u8]) -> Refusal {
+    let (what, offset, reason) = ("block", bytes.len() - left, "a key comes twice");
+    CodecError::Invalid { what, offset, reason }.into()
 }

@@ -3,9 +3,9 @@
 
 use alluvium_core::{
     CheckpointMetadata, CheckpointProperties, KeyedStateHandle, OperatorState, OperatorStateHandle,
-    StateHandle, SubtaskIndex,
+    SharedFile, StateHandle, StateLocation, SubtaskIndex,
 };
-use alluvium_format::keyed::KeyedReader;
+use alluvium_format::keyed::{KeyedReader, MapEntry, read_block};
 use alluvium_format::operator::read_operator_state;
 use alluvium_state::RestoreError;
 use alluvium_storage::HandleReader;
@@ -58,7 +58,7 @@ fn verify_keyed(
     }
     let bytes = reader.open(&handle.stream)?;
     let damaged = |source| RestoreError::Damaged { stream: stream.clone(), source };
-    let keyed = KeyedReader::open(bytes).map_err(damaged)?;
+    let keyed = KeyedReader::open_bytes(bytes).map_err(damaged)?;
     keyed.verify(max.all_key_groups()).map_err(damaged)?;
     let header = keyed.header();
     let found_subtask = keyed.identity().subtask.map(|subtask| subtask.to_string());
@@ -69,7 +69,34 @@ fn verify_keyed(
         ("key-group assigner", properties.assigner.to_string(), header.assigner.to_string()),
         ("key-group range", handle.key_groups.to_string(), header.key_groups.to_string()),
     ];
-    compare(&stream, pairs)
+    compare(&stream, pairs)?;
+    let list = |files: &[SharedFile]| files.iter().map(|file| format!("{file:?}")).collect();
+    let (listed, found): (Vec<String>, Vec<String>) = (list(&handle.shared), list(keyed.shared()));
+    compare(&stream, [("shared files", listed.join(", "), found.join(", "))])?;
+    (1..)
+        .zip(&handle.shared)
+        .try_for_each(|(number, file)| verify_shared(number, file, &keyed, reader))
+}
+
+/// Compares the checksums of the blocks that lie in one shared file.
+fn verify_shared(
+    number: u16,
+    file: &SharedFile,
+    keyed: &KeyedReader,
+    reader: &HandleReader,
+) -> Result<(), RestoreError> {
+    let SharedFile { path, len_bytes, seal } = file.clone();
+    let stream = format!("{}/{path}", reader.root());
+    let bytes =
+        reader.open(&StateHandle { location: StateLocation::File(path), len_bytes, seal })?;
+    let mut blocks = keyed.maps().iter().flat_map(MapEntry::blocks);
+    blocks.try_for_each(|block| {
+        if block.file != number {
+            return Ok(());
+        }
+        let read = read_block(&bytes, &block.block).map(drop);
+        read.map_err(|source| RestoreError::Damaged { stream: stream.clone(), source })
+    })
 }
 
 fn verify_operator(

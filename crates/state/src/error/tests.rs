@@ -1,4 +1,4 @@
-use alluvium_core::{MaxParallelism, StoragePath};
+use alluvium_core::StoragePath;
 use alluvium_storage::Location;
 
 use super::*;
@@ -19,15 +19,10 @@ fn state_that_cannot_be_loaded_is_named_with_its_stream_and_the_cause() {
     };
     assert_eq!(
         error.to_string(),
-        "restored state \"count\" could not be loaded from file:/chk/job/shared/count-0-keyed-1-7 \
-         when it was first touched: file:/chk/job/shared/count-0-keyed-1-7 holds 70 bytes where 100 \
+        "restored state \"count\" cannot be loaded from file:/chk/job/shared/count-0-keyed-1-7: \
+         file:/chk/job/shared/count-0-keyed-1-7 holds 70 bytes where 100 \
          are expected"
     );
     let cause = std::error::Error::source(&error).expect("the cause goes with it");
     assert!(cause.to_string().contains("70 bytes"), "{cause}");
-
-    let max = MaxParallelism::new(8).unwrap();
-    let group = |n| KeyGroup::new(n, max).unwrap();
-    let misplaced = LoadFailure::MisplacedKey { expected: group(1), found: group(2) };
-    assert_eq!(misplaced.to_string(), "it holds a key of key group 2 in a block of key group 1");
 }

@@ -104,6 +104,15 @@ pub fn aggregating_state(
     backend.aggregating_state(descriptor.namespaced()).unwrap()
 }
 
+/// Registers all five states.
+pub fn register_all(backend: &mut impl KeyedStateBackend) {
+    value_state(backend);
+    list_state(backend);
+    map_state(backend);
+    reducing_state(backend);
+    aggregating_state(backend);
+}
+
 fn text(random: &mut Random) -> String {
     let len = if random.one_in(50) { random.index(2_000) } else { random.index(12) };
     let letter = *random.pick(&["a", "b", "\u{e9}", "\u{6c34}", "\0"]);

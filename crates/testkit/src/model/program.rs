@@ -1,13 +1,20 @@
-//! Random programs: changes, freezes that are held, restores, rescales.
+//! Random programs: changes, freezes that are held, checkpoints that fail, restores, rescales.
+//!
+//! Files that no checkpoint needs are deleted as an engine would: after each completed checkpoint,
+//! what neither it nor a checkpoint on its way may refer to is gone.
 //!
 //! Invariants: a program depends on its seed and its number of steps alone; the model is copied at
 //! every freeze, and what is written from the freeze is compared with that copy.
 
-use alluvium_core::{KeyGroupAssigner, KeyedStateHandle, MaxParallelism};
-use alluvium_state::StateBackend;
+use std::collections::BTreeSet;
+
+use alluvium_core::{
+    CheckpointId, KeyGroupAssigner, KeyedStateHandle, MaxParallelism, StoragePath,
+};
+use alluvium_state::{BackgroundLoad, KeyedStateBackend, SnapshotMode, StateBackend};
 use alluvium_storage::StreamPolicy;
 
-use super::change::Change;
+use super::change::{Change, register_all};
 use super::{Address, Contents, Model, check_contents, content_at, contents_of};
 use crate::job::{FrozenCheckpoint, KeyedOf, TestJob, abort_all, complete_all};
 use crate::random::Random;
@@ -57,6 +64,8 @@ struct Held {
     frozen: FrozenCheckpoint,
     model: Model,
     until_step: u64,
+    /// Files that what is written may refer to.
+    may_need: BTreeSet<StoragePath>,
 }
 
 /// A checkpoint that was written.
@@ -71,7 +80,11 @@ struct Program<'b, B: StateBackend> {
     subtasks: Vec<KeyedOf<B, String>>,
     model: Model,
     held: Vec<Held>,
+    /// What brings in the rest of lazily restored subtasks.
+    loads: Vec<BackgroundLoad>,
     last: Written,
+    /// The newest checkpoint that completed after the last restore.
+    completed: Option<CheckpointId>,
     key_count: u64,
     /// The longer this is, the rarer snapshots and restores are.
     steps_per_event: u64,
@@ -85,18 +98,21 @@ impl<'b, B: StateBackend> Program<'b, B> {
         if random.one_in(3) {
             job.assigner = KeyGroupAssigner::flink();
         }
-        if random.one_in(4) {
-            job.policy = StreamPolicy { inline_below_bytes: 600, ..StreamPolicy::files() };
+        if random.one_in(2) {
+            let inline_below_bytes = *random.pick(&[0, 600]);
+            job.policy = StreamPolicy { inline_below_bytes, ..StreamPolicy::files() };
         }
         let subtasks = job.open(draw_parallelism(&mut random, job.max_parallelism), &[]);
         Self {
             key_count: *random.pick(&[1, 8, 40, 300]),
             steps_per_event: *random.pick(&[5, 25, 100]),
+            completed: None,
             random,
             job,
             subtasks,
             model: Model::default(),
             held: Vec::new(),
+            loads: Vec::new(),
             last: Written { handles: Vec::new(), model: Model::default() },
         }
     }
@@ -107,7 +123,8 @@ impl<'b, B: StateBackend> Program<'b, B> {
                 0..4 if self.held.len() < MAX_HELD => self.freeze(step),
                 4 => self.restore(),
                 5 => self.rescale(),
-                6 => self.compare(),
+                6 if self.random.one_in(2) => self.compare(),
+                6 => self.run_loads(),
                 _ => self.drop_held(),
             }
         }
@@ -148,15 +165,61 @@ impl<'b, B: StateBackend> Program<'b, B> {
     fn freeze(&mut self, step: u64) {
         let frozen = self.job.freeze(&mut self.subtasks);
         let until_step = step + self.random.below(MAX_HELD_STEPS);
-        self.held.push(Held { frozen, model: self.model.clone(), until_step });
+        let may_need = files_of(&self.last.handles);
+        self.held.push(Held { frozen, model: self.model.clone(), until_step, may_need });
     }
 
     fn write_due(&mut self, step: u64) {
         while let Some(due) = self.held.iter().position(|held| held.until_step <= step) {
             let Held { frozen, model, .. } = self.held.swap_remove(due);
             let checkpoint = frozen.checkpoint();
-            self.last = self.write(frozen, model);
-            complete_all(&mut self.subtasks, checkpoint);
+            self.job.mode =
+                if self.random.one_in(5) { SnapshotMode::Full } else { SnapshotMode::Incremental };
+            let written = self.write(frozen, model);
+            let is_subsumed = self.completed > Some(checkpoint);
+            if is_subsumed || self.random.one_in(4) {
+                // A newer one is complete already, or another task declined.
+                self.discard(&written);
+                abort_all(&mut self.subtasks, checkpoint);
+            } else {
+                self.last = written;
+                self.completed = Some(checkpoint);
+                complete_all(&mut self.subtasks, checkpoint);
+                self.delete_unneeded();
+            }
+        }
+    }
+
+    /// Removes the files of a checkpoint that came to nothing, but for those it shares.
+    fn discard(&self, written: &Written) {
+        let shared = files_of(&self.last.handles);
+        let held = self.held.iter().flat_map(|held| &held.may_need);
+        let kept: BTreeSet<_> = shared.iter().chain(held).collect();
+        for file in files_of(&written.handles) {
+            if !kept.contains(&file) {
+                self.job.storage().delete(&file).unwrap();
+            }
+        }
+    }
+
+    fn delete_unneeded(&self) {
+        let storage = self.job.storage();
+        let mut needed = files_of(&self.last.handles);
+        needed.extend(self.held.iter().flat_map(|held| held.may_need.iter().cloned()));
+        for dir in storage.list(None).unwrap().iter().filter(|entry| entry.is_dir) {
+            let dir = StoragePath::new(&dir.name).unwrap();
+            for entry in storage.list(Some(&dir)).unwrap() {
+                let file = StoragePath::new(&format!("{dir}/{}", entry.name)).unwrap();
+                if !needed.contains(&file) {
+                    storage.delete(&file).unwrap();
+                }
+            }
+        }
+    }
+
+    fn run_loads(&mut self) {
+        for load in self.loads.drain(..) {
+            load.run().unwrap();
         }
     }
 
@@ -187,9 +250,11 @@ impl<'b, B: StateBackend> Program<'b, B> {
         let last = Written { handles: self.last.handles.clone(), model: self.last.model.clone() };
         self.subtasks = self.open(&last);
         self.model = last.model;
-        for Held { frozen, model, .. } in std::mem::take(&mut self.held) {
+        self.prepare_loads();
+        while let Some(Held { frozen, model, .. }) = self.held.pop() {
             if self.random.one_in(2) {
-                self.write(frozen, model);
+                let written = self.write(frozen, model);
+                self.discard(&written);
             }
         }
         self.compare_sometimes();
@@ -200,9 +265,22 @@ impl<'b, B: StateBackend> Program<'b, B> {
         let handles = self.job.snapshot(&mut self.subtasks);
         self.last = Written { handles, model: self.model.clone() };
         self.held.clear();
+        self.delete_unneeded();
         let parallelism = draw_parallelism(&mut self.random, self.job.max_parallelism);
         self.subtasks = self.job.open(parallelism, &self.last.handles);
+        self.prepare_loads();
         self.compare_sometimes();
+    }
+
+    /// Registers all states of some subtasks, and has the rest of them loaded at some later time.
+    fn prepare_loads(&mut self) {
+        self.loads.clear();
+        for subtask in &mut self.subtasks {
+            if self.random.one_in(2) {
+                register_all(subtask);
+                self.loads.extend(subtask.background_load());
+            }
+        }
     }
 
     /// Comparing registers every state; without it some stay as they were restored.
@@ -218,6 +296,10 @@ impl<'b, B: StateBackend> Program<'b, B> {
         self.compare();
         contents_of(&self.job, &mut self.subtasks, &NAMESPACES)
     }
+}
+
+fn files_of(handles: &[KeyedStateHandle]) -> BTreeSet<StoragePath> {
+    handles.iter().flat_map(KeyedStateHandle::files).cloned().collect()
 }
 
 fn draw_parallelism(random: &mut Random, max: MaxParallelism) -> u32 {

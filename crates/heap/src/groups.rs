@@ -1,0 +1,68 @@
+//! The maps of a table, one per key group, frozen by cloning a pointer per 64 key groups.
+//!
+//! Invariants: a block is there once a map of it has been written to; blocks that a frozen table
+//! shares are never written to.
+
+use triomphe::Arc;
+
+use crate::map::CopyOnWriteStateMap;
+use crate::slot::Slot;
+
+/// Key groups of a block.
+const BLOCK_LEN: usize = 64;
+
+type Block<E> = Arc<[CopyOnWriteStateMap<E>]>;
+
+/// Maps by the position of their key group in the range of the subtask.
+#[derive(Clone)]
+pub(crate) struct Groups<E: Slot> {
+    blocks: Vec<Option<Block<E>>>,
+    count: usize,
+}
+
+impl<E: Slot> Groups<E> {
+    /// Empty maps for a number of key groups.
+    pub(crate) fn new(count: usize) -> Self {
+        Self { blocks: vec![None; count.div_ceil(BLOCK_LEN)], count }
+    }
+
+    /// The map of a key group; `None` outside the range, and where nothing was ever written.
+    #[inline(always)]
+    pub(crate) fn map(&self, group: usize) -> Option<&CopyOnWriteStateMap<E>> {
+        self.blocks.get(group / BLOCK_LEN)?.as_ref()?.get(group % BLOCK_LEN)
+    }
+
+    /// The map of a key group, to be written to; `None` outside the range.
+    #[inline(always)]
+    pub(crate) fn map_mut(&mut self, group: usize) -> Option<&mut CopyOnWriteStateMap<E>> {
+        let block = self.blocks.get_mut(group / BLOCK_LEN)?;
+        if !block.as_ref().is_some_and(Arc::is_unique) {
+            let first = group - group % BLOCK_LEN;
+            *block = Some(own_block(block.as_ref(), BLOCK_LEN.min(self.count - first)));
+        }
+        Arc::get_mut(block.as_mut()?)?.get_mut(group % BLOCK_LEN)
+    }
+
+    /// All maps that are there, with the position of their key group.
+    pub(crate) fn maps(&self) -> impl Iterator<Item = (usize, &CopyOnWriteStateMap<E>)> {
+        let blocks = self.blocks.iter().enumerate();
+        blocks.flat_map(|(index, block)| {
+            let maps = block.iter().flat_map(|block| block.iter()).enumerate();
+            maps.map(move |(at, map)| (index * BLOCK_LEN + at, map))
+        })
+    }
+
+    /// The map of a key group if nobody else shares it, to be taken apart.
+    pub(crate) fn unshared(&mut self, group: usize) -> Option<&mut CopyOnWriteStateMap<E>> {
+        let block = self.blocks.get_mut(group / BLOCK_LEN)?.as_mut()?;
+        Arc::get_mut(block)?.get_mut(group % BLOCK_LEN)
+    }
+}
+
+#[cold]
+fn own_block<E: Slot>(shared: Option<&Block<E>>, len: usize) -> Block<E> {
+    match shared {
+        Some(shared) => shared.iter().cloned().collect(),
+        None => (0..len).map(|_| CopyOnWriteStateMap::default()).collect(),
+    }
+}

@@ -1,0 +1,199 @@
+//! The streams that a backend was restored from: where each block is read.
+//!
+//! Blocks name streams by number, from 1, in the one list of the backend.
+//!
+//! Invariants: bytes are handed out only after their checksum was compared; a block that was kept
+//! stays readable whatever happens to its file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use alluvium_core::SharedFile;
+use alluvium_format::envelope::Block;
+use alluvium_format::keyed::{BlockRef, read_block};
+use alluvium_format::{FormatError, Source};
+use alluvium_state::{RestoreError, SnapshotError, StateError};
+use alluvium_storage::StorageError;
+use bytes::Bytes;
+use rayon::prelude::*;
+
+/// One stream.
+#[derive(Debug)]
+struct Stream {
+    name: String,
+    source: Arc<dyn Source>,
+    /// The file, if a later checkpoint may refer to it.
+    file: Option<SharedFile>,
+    /// Blocks that were kept, by offset.
+    kept: Mutex<BTreeMap<u64, Bytes>>,
+}
+
+/// All streams of a restore.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    streams: Vec<Stream>,
+}
+
+/// A block that cannot be read.
+pub(crate) struct BlockError {
+    stream: String,
+    source: FormatError,
+}
+
+impl fmt::Debug for BlockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.stream, self.source)
+    }
+}
+
+impl BlockError {
+    pub(crate) fn into_state_error(self, state: &str) -> StateError {
+        let (state, stream) = (state.to_owned(), self.stream);
+        StateError::Restore { state, stream, source: Arc::new(self.source.into()) }
+    }
+
+    pub(crate) fn into_restore_error(self) -> RestoreError {
+        damaged(self.stream, self.source)
+    }
+
+    pub(crate) fn into_snapshot_error(self) -> SnapshotError {
+        match self.into_restore_error() {
+            RestoreError::Storage(error) => SnapshotError::Storage(error),
+            RestoreError::Damaged { source, .. } => SnapshotError::Format(source),
+            other => unreachable!("a block is damaged or unreadable: {other}"),
+        }
+    }
+}
+
+/// What the storage said comes out of the source that carried it.
+pub(crate) fn damaged(stream: String, source: FormatError) -> RestoreError {
+    match source {
+        FormatError::Read(error) => match error.downcast::<StorageError>() {
+            Ok(storage) => RestoreError::Storage(*storage),
+            Err(other) => RestoreError::Damaged { stream, source: FormatError::Read(other) },
+        },
+        source => RestoreError::Damaged { stream, source },
+    }
+}
+
+impl Streams {
+    /// Adds a stream and gives its number; `None` when there are too many.
+    pub(crate) fn add(
+        &mut self,
+        name: String,
+        source: Arc<dyn Source>,
+        file: Option<SharedFile>,
+    ) -> Option<u16> {
+        self.streams.push(Stream { name, source, file, kept: Mutex::default() });
+        u16::try_from(self.streams.len()).ok()
+    }
+
+    /// The number of a file that was added already.
+    pub(crate) fn number_of(&self, path: &alluvium_core::StoragePath) -> Option<u16> {
+        let same = |stream: &Stream| stream.file.as_ref().is_some_and(|file| file.path == *path);
+        self.streams.iter().position(same).and_then(|at| u16::try_from(at + 1).ok())
+    }
+
+    /// The files, by number; `None` for streams that no later checkpoint may refer to.
+    pub(crate) fn files(&self) -> Vec<Option<SharedFile>> {
+        self.streams.iter().map(|stream| stream.file.clone()).collect()
+    }
+
+    fn stream_of(&self, number: u16) -> &Stream {
+        let stream = usize::from(number).checked_sub(1).and_then(|at| self.streams.get(at));
+        let Some(stream) = stream else { unreachable!("stream {number} was never added") };
+        stream
+    }
+
+    /// The bytes of a block.
+    pub(crate) fn block(&self, block: &BlockRef) -> Result<Bytes, BlockError> {
+        let stream = self.stream_of(block.file);
+        let kept = stream.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = kept.get(&block.block.offset) {
+            return Ok(bytes.clone());
+        }
+        drop(kept);
+        stream.read(&block.block)
+    }
+
+    /// Reads a block and keeps it.
+    pub(crate) fn keep(&self, block: &BlockRef) -> Result<Bytes, BlockError> {
+        let stream = self.stream_of(block.file);
+        let bytes = self.block(block)?;
+        let mut kept = stream.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(block.block.offset, bytes.clone());
+        Ok(bytes)
+    }
+}
+
+/// Bytes of a stream that one read brings at most.
+const READ_LEN_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes between two blocks that are rather read than skipped.
+const GAP_LEN_BYTES: u64 = 64 * 1024;
+
+/// A part of a stream in memory.
+#[derive(Debug)]
+struct Window {
+    /// Length of the whole stream.
+    len_bytes: u64,
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Source for Window {
+    fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    fn read(&self, range: Range<u64>) -> Result<Bytes, FormatError> {
+        let within = |at: u64| at.checked_sub(self.start).unwrap_or(u64::MAX);
+        self.bytes.read(within(range.start)..within(range.end))
+    }
+}
+
+impl Streams {
+    /// Reads blocks, neighbours together, on all threads, and keeps them.
+    pub(crate) fn keep_all(&self, mut blocks: Vec<BlockRef>) -> Result<(), BlockError> {
+        blocks.sort_unstable_by_key(|block| (block.file, block.block.offset));
+        let end = |block: &BlockRef| block.block.offset + u64::from(block.block.len_bytes);
+        let mut first: Option<BlockRef> = None;
+        let runs = blocks.chunk_by(|a, b| {
+            let start = first.get_or_insert(*a).block.offset;
+            let is_near = a.file == b.file
+                && b.block.offset <= end(a) + GAP_LEN_BYTES
+                && end(b) - start.min(a.block.offset) <= READ_LEN_BYTES;
+            if !is_near {
+                first = None;
+            }
+            is_near
+        });
+        let runs: Vec<&[BlockRef]> = runs.collect();
+        runs.par_iter().try_for_each(|run| self.keep_run(run))
+    }
+
+    /// Keeps blocks of one stream by one read.
+    fn keep_run(&self, run: &[BlockRef]) -> Result<(), BlockError> {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+        let stream = self.stream_of(first.file);
+        let start = first.block.offset;
+        let end = last.block.offset + u64::from(last.block.len_bytes);
+        let failed = |source| BlockError { stream: stream.name.clone(), source };
+        let bytes = stream.source.read(start..end).map_err(failed)?;
+        let window = Window { len_bytes: stream.source.len_bytes(), start, bytes };
+        for block in run {
+            let bytes = read_block(&window, &block.block).map_err(failed)?;
+            let mut kept = stream.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.insert(block.block.offset, bytes);
+        }
+        Ok(())
+    }
+}
+
+impl Stream {
+    fn read(&self, block: &Block) -> Result<Bytes, BlockError> {
+        read_block(&*self.source, block)
+            .map_err(|source| BlockError { stream: self.name.clone(), source })
+    }
+}
