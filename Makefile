@@ -8,13 +8,16 @@ BACKEND ?= fs
 # Sets CARGO_TARGET_DIR to a folder outside the checkout, unless the caller set it.
 ENV := source scripts/setup.sh;
 
+# What `make bench-heap` passes on: `--quick`, `--only <beginning of a figure's name>`.
+BENCH ?=
+
 # How often `make kills` kills for each backend and mode.
 KILLS ?= 50
 
-.PHONY: help setup demo test kills fmt clippy doc clean
+.PHONY: help setup demo test kills bench-heap fmt clippy doc clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
 
 setup: ## check what the build and the tests need
 	@scripts/setup.sh
@@ -30,6 +33,10 @@ test: ## run every check: format, lints, documentation, all tests
 kills: ## kill jobs at random moments, KILLS=50 for each backend and mode
 	@scripts/setup.sh build
 	$(ENV) ALLUVIUM_KILLS=$(KILLS) cargo test -p alluvium-tests --test kills --test failures -- --nocapture
+
+bench-heap: ## measure the heap backend (BENCH=--quick for small sizes)
+	@scripts/setup.sh build
+	@$(ENV) cargo run --release --locked -p alluvium-benches --bin heap -- $(BENCH)
 
 fmt: ## format the code
 	$(ENV) cargo fmt --all

@@ -1,0 +1,134 @@
+//! Times, samples and rounds.
+
+use std::time::{Duration, Instant};
+
+/// Runs a body and says how long it took.
+pub(crate) fn timed<R>(body: impl FnOnce() -> R) -> (Duration, R) {
+    let start = Instant::now();
+    let result = body();
+    (start.elapsed(), result)
+}
+
+/// Values of one quantity, in the order in which they were measured.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Samples(Vec<f64>);
+
+impl Samples {
+    pub(crate) fn push(&mut self, value: f64) {
+        self.0.push(value);
+    }
+
+    /// The value that a share of all values lies at or below.
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        // The first position whose share of values is large enough.
+        let below = |at: usize| (at as f64 + 1.0) < share * sorted.len() as f64;
+        let at = (0..sorted.len()).position(|at| !below(at)).unwrap_or_default();
+        sorted.get(at).copied().unwrap_or(f64::NAN)
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    pub(crate) fn min(&self) -> f64 {
+        self.quantile(0.0)
+    }
+
+    pub(crate) fn max(&self) -> f64 {
+        self.quantile(1.0)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn map(&self, change: impl FnMut(f64) -> f64) -> Self {
+        Self(self.0.iter().copied().map(change).collect())
+    }
+
+    /// Quotients of values of the same round.
+    pub(crate) fn over(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(own, other)| own / other).collect())
+    }
+}
+
+impl FromIterator<f64> for Samples {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
+/// Runs each of some contenders in every round, in an order that turns around from round to round,
+/// after one round that does not count. `run` is told the contender and the round, and gives the
+/// seconds that it took.
+pub(crate) fn in_turns(
+    rounds: usize,
+    contenders: usize,
+    mut run: impl FnMut(usize, usize) -> f64,
+) -> Vec<Samples> {
+    let mut seconds = vec![Samples::default(); contenders];
+    for round in 0..=rounds {
+        for turn in 0..contenders {
+            let contender = if round % 2 == 0 { turn } else { contenders - 1 - turn };
+            let took = run(contender, round);
+            if let (1.., Some(samples)) = (round, seconds.get_mut(contender)) {
+                samples.push(took);
+            }
+        }
+    }
+    seconds
+}
+
+/// Latencies of single operations, in microseconds.
+#[derive(Debug)]
+pub(crate) struct Latencies {
+    /// Nanoseconds; room for them is made and touched before the first one.
+    nanos: Vec<u32>,
+    room: usize,
+}
+
+impl Latencies {
+    pub(crate) fn with_room(room: usize) -> Self {
+        let mut nanos = vec![1; room];
+        std::hint::black_box(&mut nanos);
+        nanos.clear();
+        Self { nanos, room }
+    }
+
+    /// Repeats an operation, with the numbers from 0 on, for a time or until the room is full.
+    pub(crate) fn watch(&mut self, limit: Duration, mut operation: impl FnMut(usize)) {
+        self.nanos.clear();
+        let start = Instant::now();
+        for number in 0..self.room {
+            let before = Instant::now();
+            operation(number);
+            let after = Instant::now();
+            let nanos = u32::try_from((after - before).as_nanos());
+            self.nanos.push(nanos.unwrap_or(u32::MAX));
+            if after - start > limit {
+                break;
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.nanos.len()
+    }
+
+    /// The latency that a share of all operations does not exceed.
+    pub(crate) fn quantile(&mut self, share: f64) -> f64 {
+        self.nanos.sort_unstable();
+        let mut at = self.nanos.len().saturating_sub(1);
+        // From the end: only the rare, slow ones are of interest.
+        while at > 0 && at as f64 >= share * self.nanos.len() as f64 {
+            at -= 1;
+        }
+        self.nanos.get(at).map_or(f64::NAN, |nanos| f64::from(*nanos) / 1_000.0)
+    }
+
+    pub(crate) fn worst(&self) -> f64 {
+        self.nanos.iter().max().map_or(f64::NAN, |nanos| f64::from(*nanos) / 1_000.0)
+    }
+}
