@@ -4,7 +4,8 @@
 //! stands for entries that still lie in a restored stream.
 //!
 //! Invariants:
-//! - while `lazy` is there, `table` is empty, and nothing was written since the restore;
+//! - while `lazy` is there, `table` is empty, and nothing was written since the restore, whose
+//!   epoch is 0; writes come in later ones;
 //! - buckets move only in [`Segment::rebuild`], which moves the marks of `changes` along;
 //! - a segment that a frozen table shares is never written to.
 
@@ -98,10 +99,15 @@ impl<E: Entry> Segment<E> {
         Self { table, changes: None, lazy: None, written: now, born: now }
     }
 
+    /// A restored segment. It is in every checkpoint that was frozen in epoch `born` or later, as
+    /// it is in the stream that it comes from.
+    pub(crate) fn restored(table: HashTable<E>, born: Epoch) -> Self {
+        Self { table, changes: None, lazy: None, written: 0, born }
+    }
+
     /// A restored segment that is not loaded.
-    pub(crate) fn restored(lazy: LazySegment<E>) -> Self {
-        let lazy = Some(Arc::new(lazy));
-        Self { table: HashTable::new(), changes: None, lazy, written: 0, born: 0 }
+    pub(crate) fn lazily_restored(lazy: LazySegment<E>, born: Epoch) -> Self {
+        Self { lazy: Some(Arc::new(lazy)), ..Self::restored(HashTable::new(), born) }
     }
 
     /// The entries, loaded first if they are not.
@@ -146,7 +152,8 @@ impl<E: Entry> Segment<E> {
             *slot = Arc::new(slot.copy(writing)?);
         }
         let Some(segment) = Arc::get_mut(slot) else { unreachable!("it was just found unshared") };
-        if segment.written != writing.moment.now || segment.lazy.is_some() {
+        // A segment that is not loaded was last written in epoch 0, which is over.
+        if segment.written != writing.moment.now {
             segment.open_epoch(writing.moment)?;
         }
         Ok(segment)
@@ -194,8 +201,8 @@ impl<E: Entry> Segment<E> {
         make: impl FnOnce() -> E,
         rehash: impl Fn(&E) -> u64,
     ) -> (&mut E, bool) {
-        // What follows would move buckets, and know nothing of their marks.
         if self.changes.is_some() && self.table.len() == self.table.capacity() {
+            // What follows would move buckets, and know nothing of their marks.
             self.rebuild((self.table.len() + 1).max(3), &rehash);
         }
         let (entry, is_new) = match self.table.entry(hash, same, rehash) {

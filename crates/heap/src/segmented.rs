@@ -72,6 +72,8 @@ pub(crate) struct SegmentedTable<E: Entry> {
     chunks: Vec<Chunk<E>>,
     partition: Partition,
     len: usize,
+    /// Number of entries at which the next insert splits a segment.
+    grow_at: usize,
 }
 
 impl<E: Entry> fmt::Debug for SegmentedTable<E> {
@@ -82,13 +84,14 @@ impl<E: Entry> fmt::Debug for SegmentedTable<E> {
 
 impl<E: Entry> Default for SegmentedTable<E> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), partition: Partition::new(0), len: 0 }
+        Self { chunks: Vec::new(), partition: Partition::new(0), len: 0, grow_at: 0 }
     }
 }
 
 impl<E: Entry> Clone for SegmentedTable<E> {
     fn clone(&self) -> Self {
-        Self { chunks: self.chunks.clone(), partition: self.partition, len: self.len }
+        let Self { partition, len, grow_at, .. } = *self;
+        Self { chunks: self.chunks.clone(), partition, len, grow_at }
     }
 }
 
@@ -124,7 +127,8 @@ impl<E: Entry> SegmentedTable<E> {
         while segments.peek().is_some() {
             chunks.push(segments.by_ref().take(CHUNK_LEN).collect());
         }
-        Self { chunks, partition, len }
+        // The first insert finds out how large segments may be.
+        Self { chunks, partition, len, grow_at: 0 }
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -171,7 +175,7 @@ impl<E: Entry> SegmentedTable<E> {
         rehash: impl Fn(&E) -> u64,
         writing: Writing<'_, E>,
     ) -> Result<(&mut E, bool), LoadError> {
-        if self.len >= self.partition.count.saturating_mul(writing.split_at) {
+        if self.len >= self.grow_at {
             self.grow(&rehash, writing)?;
         }
         let index = self.partition.segment_of(hash);
@@ -233,6 +237,12 @@ impl<E: Entry> SegmentedTable<E> {
         writing: Writing<'_, E>,
     ) -> Result<(), LoadError> {
         let now = writing.moment.now;
+        let grow_at = |count: usize| count.saturating_mul(writing.split_at);
+        self.grow_at = grow_at(self.partition.count);
+        if self.len < self.grow_at {
+            return Ok(());
+        }
+        self.grow_at = grow_at(self.partition.count + 1);
         if self.partition.count == 0 {
             self.push(Segment::new(HashTable::new(), now));
             return Ok(());
@@ -295,6 +305,7 @@ impl<E: Entry> SegmentedTable<E> {
             }
         }
         self.partition = shrunk;
+        self.grow_at = last.saturating_mul(writing.split_at);
         Ok(())
     }
 }

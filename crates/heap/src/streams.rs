@@ -118,6 +118,13 @@ impl Streams {
         stream.read(&block.block)
     }
 
+    /// Keeps a block no longer.
+    pub(crate) fn forget(&self, block: &BlockRef) {
+        let stream = self.stream_of(block.file);
+        let mut kept = stream.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.remove(&block.block.offset);
+    }
+
     /// Reads a block and keeps it.
     pub(crate) fn keep(&self, block: &BlockRef) -> Result<Bytes, BlockError> {
         let stream = self.stream_of(block.file);

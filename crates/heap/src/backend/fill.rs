@@ -13,12 +13,13 @@ use alluvium_core::{KeyGroup, KeyGroupAssigner, KeyGroupRange, MaxParallelism};
 use alluvium_format::CodecError;
 use alluvium_format::keyed::{BlockRef, Chain, MapLayout};
 use alluvium_state::{StateError, StateKey, StateValue};
+use hashbrown::HashTable;
 use rayon::prelude::*;
 
 use crate::TableHasher;
 use crate::groups::Groups;
 use crate::map::{CopyOnWriteStateMap, NestedStateMap, Probe, StateMap};
-use crate::moment::Moment;
+use crate::moment::{Epoch, Moment};
 use crate::segment::{LazySegment, Segment, SegmentSource, Writing};
 use crate::segmented::Partition;
 use crate::slot::{InlineSlot, Slot};
@@ -35,6 +36,15 @@ pub(super) struct Filling<'r, K> {
     pub(super) assigner: KeyGroupAssigner<K>,
     pub(super) max_parallelism: MaxParallelism,
     pub(super) is_lazy: bool,
+    /// Whether values are read by another codec than they will be written with.
+    pub(super) is_migrated: bool,
+    /// Where the backend stands. What does not lie in the streams as it will be written begins
+    /// now, so no checkpoint that was frozen before can be built upon:
+    ///
+    /// 1. a checkpoint is frozen while nobody has registered the state, and refers to its blocks;
+    /// 2. the state is registered, and its values are migrated;
+    /// 3. the checkpoint completes, and is the base of the next one: its blocks hold old values.
+    pub(super) moment: Moment,
 }
 
 /// The chains of a layout; a block of an unsegmented map counts as one.
@@ -50,12 +60,12 @@ fn chains_of(layout: &MapLayout) -> Vec<Chain> {
 }
 
 impl<K: StateKey> Filling<'_, K> {
-    /// Fills copy-on-write maps and says whether they are parted as in the stream.
+    /// Fills copy-on-write maps.
     pub(super) fn fill<E>(
         &self,
         table: &mut CopyOnWriteTable<E>,
         reader: &Arc<dyn EntryReader<E>>,
-    ) -> Result<bool, StateError>
+    ) -> Result<(), StateError>
     where
         E: Slot<Key = K>,
         E::Namespace: StateKey,
@@ -65,34 +75,38 @@ impl<K: StateKey> Filling<'_, K> {
             self.raw.maps.values().all(|map| matches!(&*map.layout, MapLayout::Segmented(_)));
         let mut maps = self.streamed(reader, is_segmented);
         let is_parted = is_segmented && is_parted_alike(&maps)?;
-        for (_, map) in &mut maps {
-            map.is_parted = is_parted;
-        }
-        let (split_at, groups) = (table.split_at(), &mut table.groups);
-        if !is_parted {
-            maps.par_iter()
-                .map(|(group, map)| Ok((*group, rehashed(map, split_at)?)))
-                .collect::<Result<Vec<_>, StateError>>()?
-                .into_iter()
-                .for_each(|(group, map)| put(groups, group, map));
-        } else if self.is_lazy {
+        let born = if self.is_migrated { self.moment.now } else { 0 };
+        if is_parted && self.is_lazy {
             for (group, map) in maps {
-                put(groups, group, CopyOnWriteStateMap::from_segments(lazy_segments(map)));
+                put(&mut table.groups, group, lazy_segments(map, born));
             }
-        } else {
-            for (group, segments) in loaded(&maps)? {
-                put(groups, group, CopyOnWriteStateMap::from_segments(segments));
-            }
+            return Ok(());
         }
-        Ok(is_parted)
+        let segments = if is_parted { loaded(&maps, born)? } else { None };
+        if let Some(segments) = segments {
+            for (group, segments) in segments {
+                put(&mut table.groups, group, segments);
+            }
+            return Ok(());
+        }
+        for (_, map) in &mut maps {
+            map.is_parted = false;
+        }
+        let (moment, split_at) = (self.moment, table.split_at());
+        let rehashed =
+            maps.par_iter().map(|(group, map)| Ok((*group, rehashed(map, moment, split_at)?)));
+        for (group, map) in rehashed.collect::<Result<Vec<_>, StateError>>()? {
+            put(&mut table.groups, group, map);
+        }
+        Ok(())
     }
 
-    /// Fills nested maps; says that they are not parted.
+    /// Fills nested maps.
     pub(super) fn fill_nested<N: StateKey, S: StateValue>(
         &self,
         nested: &mut [NestedStateMap<K, N, S>],
         reader: &Arc<dyn EntryReader<InlineSlot<K, N, S>>>,
-    ) -> Result<bool, StateError> {
+    ) -> Result<(), StateError> {
         for (group, map) in self.streamed(reader, false) {
             let Some(nested) = nested.get_mut(group) else { continue };
             for number in 0..map.chains.len() {
@@ -104,7 +118,7 @@ impl<K: StateKey> Filling<'_, K> {
                 }
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     fn streamed<E>(
@@ -158,40 +172,57 @@ fn is_parted_alike<E: Slot>(maps: &[(usize, StreamedMap<E>)]) -> Result<bool, St
     }
 }
 
-fn lazy_segments<E: Slot>(map: StreamedMap<E>) -> Vec<Segment<E>>
+fn lazy_segments<E: Slot>(map: StreamedMap<E>, born: Epoch) -> CopyOnWriteStateMap<E>
 where
     E::Key: Send + Sync,
 {
-    let counts: Vec<u32> = map.chains.iter().map(|chain| chain.entry_count).collect();
+    let lens: Vec<Option<u32>> = map
+        .chains
+        .iter()
+        .map(|chain| (!chain.blocks.is_empty()).then_some(chain.entry_count))
+        .collect();
     let source: Arc<dyn SegmentSource<E>> = Arc::new(map);
-    let segment = |(number, count)| {
-        if count == 0 {
-            return Segment::new(hashbrown::HashTable::new(), 0);
-        }
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        Segment::restored(LazySegment::new(Arc::clone(&source), number, count))
+    let segment = |(number, len): (usize, Option<u32>)| {
+        let Some(len) = len else { return Segment::restored(HashTable::new(), born) };
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        Segment::lazily_restored(LazySegment::new(Arc::clone(&source), number, len), born)
     };
-    counts.into_iter().enumerate().map(segment).collect()
+    let segments = lens.into_iter().enumerate().map(segment);
+    CopyOnWriteStateMap::from_segments(segments.collect())
 }
 
-/// The position of a key group, and the segments of its map.
-type GroupSegments<E> = (usize, Vec<Segment<E>>);
+/// The position of a key group, and its map.
+type GroupMap<E> = (usize, CopyOnWriteStateMap<E>);
 
-/// Loads all segments on all threads.
-fn loaded<E: Slot>(maps: &[(usize, StreamedMap<E>)]) -> Result<Vec<GroupSegments<E>>, StateError>
+/// Loads all segments on all threads; `None` when keys turn out to be parted otherwise.
+fn loaded<E: Slot>(
+    maps: &[(usize, StreamedMap<E>)],
+    born: Epoch,
+) -> Result<Option<Vec<GroupMap<E>>>, StateError>
 where
     E::Key: Send + Sync,
 {
     let load = |(group, map): &(usize, StreamedMap<E>)| {
-        let segment = |number| Ok(Segment::new(map.load(number)?, 0));
+        let segment = |number| match map.load_segment(number) {
+            Ok(table) => Ok(Some(Segment::restored(table, born))),
+            Err(Refusal::Segment) => Ok(None),
+            Err(refusal) => Err(map.named(refusal)),
+        };
         let numbers = (0..map.chains.len()).into_par_iter();
-        Ok((*group, numbers.map(segment).collect::<Result<Vec<_>, StateError>>()?))
+        let segments = numbers.map(segment).collect::<Result<Vec<_>, StateError>>()?;
+        let segments = segments.into_iter().collect::<Option<Vec<_>>>();
+        Ok(segments.map(|segments| (*group, CopyOnWriteStateMap::from_segments(segments))))
     };
-    maps.par_iter().map(load).collect()
+    let maps = maps.par_iter().map(load).collect::<Result<Vec<_>, StateError>>()?;
+    Ok(maps.into_iter().collect())
 }
 
 /// A map with all entries inserted by the hash of this process.
-fn rehashed<E>(map: &StreamedMap<E>, split_at: usize) -> Result<CopyOnWriteStateMap<E>, StateError>
+fn rehashed<E>(
+    map: &StreamedMap<E>,
+    moment: Moment,
+    split_at: usize,
+) -> Result<CopyOnWriteStateMap<E>, StateError>
 where
     E: Slot,
     E::Key: StateKey,
@@ -199,7 +230,7 @@ where
     E::State: StateValue,
 {
     let mut rehashed = CopyOnWriteStateMap::<E>::default();
-    let writing = Writing { moment: Moment::FIRST, spares: None, split_at };
+    let writing = Writing { moment, spares: None, split_at };
     for number in 0..map.chains.len() {
         for entry in map.load(number)? {
             let probe = Probe::new(entry.key(), entry.namespace(), map.rules.hasher);

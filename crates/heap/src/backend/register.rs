@@ -158,6 +158,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         let Some(restored) = self.restored.get(&meta.name) else { return Ok(maps) };
         let migrating = check_restored::<N, S, _, _>(meta, &codec, restored)?.map(Arc::from);
         let is_migrated = migrating.is_some();
+        let moment = self.moment;
         let reader = TypedEntryReader { codec, migrating };
         let filling = Filling {
             state: Arc::from(meta.name.as_str()),
@@ -167,18 +168,15 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
             assigner: self.spec.assigner,
             max_parallelism: self.spec.parallelism.max(),
             is_lazy: self.is_lazy,
+            is_migrated,
+            moment,
         };
-        let is_parted = match &mut maps {
+        match &mut maps {
             Maps::Inline(table) => filling.fill(table, &(Arc::new(reader) as Arc<_>))?,
             Maps::Shared(table) => filling.fill(table, &(Arc::new(reader) as Arc<_>))?,
             Maps::Nested(maps, _) => filling.fill_nested(maps, &(Arc::new(reader) as Arc<_>))?,
-        };
-        // Blocks that are not what this table would write cannot be built upon.
-        if (is_migrated || !is_parted)
-            && let Some(base) = &mut self.base
-        {
-            Arc::make_mut(base).states.remove(&meta.name);
         }
+        restored.raw.forget();
         Ok(maps)
     }
 

@@ -9,6 +9,7 @@ use alluvium_format::keyed::{read_delta_header, write_delta_header};
 use hashbrown::HashTable;
 
 use super::load::{LoadRules, Refusal};
+use crate::TableHasher;
 use crate::slot::Slot;
 
 /// Codec of what a table keeps for a pair; like [`Codec`], for types of this crate too.
@@ -181,6 +182,7 @@ where
         // An entry has a byte at least, unless all its parts have none.
         let entries = usize::try_from(block.records - removals).unwrap_or(usize::MAX);
         table.reserve(entries.min(block.bytes.len()), rehash);
+        let mut delta = block.is_delta.then(Seen::<E>::default);
         for record in 0..block.records {
             let before = input.rest();
             let key = self.codec.key.decode(&mut input)?;
@@ -190,6 +192,11 @@ where
             let hash = rules.hasher.hash_pair(&key, &namespace);
             rules.check_segment(hash, block.segment)?;
             let same = |entry: &E| *entry.key() == key && *entry.namespace() == namespace;
+            if let Some(seen) = &mut delta
+                && !seen.insert(key.clone(), namespace.clone(), hash, rules.hasher)
+            {
+                return Err(twice(before.len(), block.bytes));
+            }
             if record < removals {
                 if let Ok(found) = table.find_entry(hash, same) {
                     found.remove();
@@ -209,6 +216,31 @@ where
             }
         }
         Ok(input.finish()?)
+    }
+}
+
+/// The pairs of a delta block so far: removals and entries in it must differ.
+struct Seen<E: Slot>(HashTable<(E::Key, E::Namespace)>);
+
+impl<E: Slot> Default for Seen<E> {
+    fn default() -> Self {
+        Self(HashTable::new())
+    }
+}
+
+impl<E: Slot> Seen<E>
+where
+    E::Key: Eq + Hash,
+    E::Namespace: Eq + Hash,
+{
+    /// Notes a pair and says whether it is new.
+    fn insert(&mut self, key: E::Key, namespace: E::Namespace, hash: u64, by: TableHasher) -> bool {
+        let same = |pair: &(E::Key, E::Namespace)| pair.0 == key && pair.1 == namespace;
+        if self.0.find(hash, same).is_some() {
+            return false;
+        }
+        self.0.insert_unique(hash, (key, namespace), |pair| by.hash_pair(&pair.0, &pair.1));
+        true
     }
 }
 

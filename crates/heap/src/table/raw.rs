@@ -25,6 +25,18 @@ pub(crate) struct RawTable {
 }
 
 impl RawTable {
+    /// Gives up what was kept of the blocks: the state has them now.
+    pub(crate) fn forget(&self) {
+        for map in self.maps.values() {
+            let (chains, blocks) = match &*map.layout {
+                MapLayout::Segmented(chains) => (chains.as_slice(), [].as_slice()),
+                MapLayout::Unsegmented(blocks) => ([].as_slice(), blocks.as_slice()),
+            };
+            let blocks = chains.iter().flat_map(|chain| &chain.blocks).chain(blocks);
+            blocks.for_each(|block| self.streams.forget(block));
+        }
+    }
+
     /// Copies blocks from the streams of the restore, and keeps them: once a self-contained
     /// checkpoint is complete, their files may go.
     fn copy(
