@@ -4,13 +4,15 @@
 //! the streams only; local files are mapped into memory, others are read piece by piece. A segment
 //! of entries is read, checked and decoded when one of them is first touched, and
 //! [`background_load`](alluvium_state::KeyedStateBackend::background_load) brings in the rest beside
-//! the task. Where snapshots go is chosen by the [`StreamPolicy`](alluvium_storage::StreamPolicy):
+//! the task. State that cannot be taken over segment by segment is loaded when it is registered: of
+//! nested maps, and where the hash of this process parts keys otherwise than the writer's did. Where
+//! snapshots go is chosen by the [`StreamPolicy`](alluvium_storage::StreamPolicy):
 //! [`FsStateBackend`] with files is Flink's classic `FsStateBackend`.
 //!
 //! Invariants: a block's checksum is compared before its first entry is used. A mapped file stays
-//! readable when somebody deletes it. One that somebody has cut short is refused by name when a
-//! block of it is needed next; a file that is cut in the very moment in which it is read ends the
-//! process (`SIGBUS`).
+//! readable when somebody deletes it; one that is read piece by piece must be there for each piece.
+//! One that somebody has cut short is refused by name when a block of it is needed next; a mapped
+//! file that is cut in the very moment in which it is read ends the process (`SIGBUS`).
 //!
 //! ```
 //! use alluvium_fs::FsStateBackend;

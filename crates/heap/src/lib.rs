@@ -4,15 +4,28 @@
 //! with one map per key group. Two maps exist, and a job chooses:
 //!
 //! - [`StateMapKind::CopyOnWrite`], the default: entries lie in segments behind `Arc`, a freeze
-//!   clones pointers, and the first write to a segment afterwards copies that segment;
-//! - [`StateMapKind::Nested`], the reference: plain nested hash tables, encoded while the job waits.
+//!   clones one pointer for each 64 key groups, and the first write to a segment afterwards copies
+//!   that segment, but of an entry that owns memory only a pointer;
+//! - [`StateMapKind::Nested`], the reference: plain nested hash tables, encoded while the job waits,
+//!   and written whole each time.
 //!
-//! Ladder of names: backend > table (one state) > map (one key group of it) > segment > entry.
+//! Segments know what changed in them since which freeze, so that an incremental snapshot writes
+//! that, or refers to blocks of the *base*: the newest checkpoint that is known to be complete, if
+//! that one was incremental and not inlined. [`IncrementalOptions`] bounds what is left lying in old
+//! files. A restore is eager, or [lazy](HeapStateBackend::lazy); the hash seed of each key group comes
+//! back with its state, so that its segments do too.
+//!
+//! Ladder of names: backend > table (one state) > block of 64 key groups > map (one key group) >
+//! chunk of 64 segments > segment > entry. In a stream, a *block* is something else: the bytes of a
+//! segment, or of what changed in it.
 //!
 //! Invariants:
 //! - a key is in the map of its own key group, and in one segment of it;
 //! - a frozen copy-on-write map shares its segments and never changes;
-//! - restored state that nobody registers is kept, and written again as it was.
+//! - what changed in a segment since the base is known, or the segment is written in full;
+//! - a stored partition of keys is tried before it is relied on, and checked of every entry;
+//! - restored state that nobody registers is kept, and its blocks are referred to or written again
+//!   as they were.
 //!
 //! ```
 //! use std::sync::Arc;
