@@ -558,7 +558,7 @@ def keyed_entries(stream: Stream) -> Iterator[Tuple[int, KeyedState, Any, Any, A
             entries = apply_chain(stream, map_, segment, read_key, *decoders[map_.state])
             if len(entries) != segment.count:
                 message = f"a segment of state {state.name!r} in key group {map_.group} of {stream.where}"
-                malformed(f"{message} has {len(entries)} entries, not {segment.count}")
+                raise Refused("CodecError::Invalid", f"{message} has {len(entries)} entries, not {segment.count}")
             for address, entry in entries.items():
                 if address in seen:
                     raise Refused("CodecError::Invalid", f"key and namespace come twice in a map of {stream.where}")

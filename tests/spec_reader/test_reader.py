@@ -541,7 +541,7 @@ class Rules(Case):
         self.refuses_stream("CodecError::Invalid", keyed([(0, 0, [own(ENTRY_A)] * 2, 2)]))
         self.refuses_stream("CodecError::TrailingBytes", keyed([one(0, 0, 1, ENTRY_A + b"x")]))
         self.refuses_stream("CodecError::Truncated", keyed([one(0, 0, 2**32 - 1, ENTRY_A)]))
-        self.refuses_stream("FormatError::Malformed", keyed([(0, 0, [(0, own(ENTRY_A))])]))
+        self.refuses_stream("CodecError::Invalid", keyed([(0, 0, [(0, own(ENTRY_A))])]))
         states = [("empty", 1, codec("unit"), codec("unit"))]
         group = reader.xxh64(b"") % 4
         good = keyed([one(0, group, 1, b"")], key="unit", states=states)
@@ -578,8 +578,8 @@ class Rules(Case):
             ("CodecError::Truncated", (2, (0, b""))),
             ("CodecError::TrailingBytes", (2, (1, b"\1\1ax"))),
             ("StateError::MisplacedKey", (2, (1, b"\1\1b"))),
-            ("FormatError::Malformed", (2, (1, b"\1\1a"))),
-            ("FormatError::Malformed", (2, (1, b"\0" + entry(b"j", 3)))),
+            ("CodecError::Invalid", (2, (1, b"\1\1a"))),
+            ("CodecError::Invalid", (2, (1, b"\0" + entry(b"j", 3)))),
         ]
         for name, arguments in refused:
             self.refuses_stream(name, after(*arguments))

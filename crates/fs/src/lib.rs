@@ -23,20 +23,42 @@
 
 use alluvium_core::KeyedStateHandle;
 use alluvium_format::codec::Codec;
-use alluvium_heap::{HeapKeyedStateBackend, HeapStateBackend, StateMapKind};
+use alluvium_heap::{HeapKeyedStateBackend, HeapStateBackend, IncrementalOptions, StateMapKind};
 use alluvium_state::{KeyedBackendSpec, RestoreError, StateBackend, StateKey};
 use alluvium_storage::{HandleReader, ReadAccess};
 
-/// Opens keyed state in memory, from mapped state files.
-#[derive(Debug, Clone, Copy, Default)]
+/// Opens keyed state in memory, lazily, from mapped state files.
+#[derive(Debug, Clone, Copy)]
 pub struct FsStateBackend {
     map: StateMapKind,
+    heap: HeapStateBackend,
+}
+
+impl Default for FsStateBackend {
+    fn default() -> Self {
+        Self::new(StateMapKind::default())
+    }
 }
 
 impl FsStateBackend {
     /// A backend whose tables use a map; the default is [`StateMapKind::CopyOnWrite`].
     pub const fn new(map: StateMapKind) -> Self {
-        Self { map }
+        Self { map, heap: HeapStateBackend::new(map).lazy() }
+    }
+
+    /// Most entries that a segment holds on average, at least 1; see
+    /// [`HeapStateBackend::max_segment_entries`], also for the default.
+    #[must_use]
+    pub const fn max_segment_entries(mut self, entries: usize) -> Self {
+        self.heap = self.heap.max_segment_entries(entries);
+        self
+    }
+
+    /// Bounds of incremental snapshots; default [`IncrementalOptions::default`].
+    #[must_use]
+    pub const fn incremental(mut self, options: IncrementalOptions) -> Self {
+        self.heap = self.heap.incremental(options);
+        self
     }
 }
 
@@ -56,8 +78,7 @@ impl StateBackend for FsStateBackend {
         restored: &[KeyedStateHandle],
         reader: &HandleReader,
     ) -> Result<Self::Keyed<K, C>, RestoreError> {
-        let mapped = reader.with_access(ReadAccess::Map);
-        HeapStateBackend::new(self.map).lazy().open(spec, restored, &mapped)
+        self.heap.open(spec, restored, &reader.with_access(ReadAccess::Map))
     }
 }
 

@@ -121,7 +121,8 @@ pub trait KeyedStateBackend {
     ///
     /// Errors: [`StateError::NameReused`], [`StateError::InvalidName`],
     /// [`StateError::IncompatibleSchema`], [`StateError::KindChanged`], [`StateError::Decode`],
-    /// [`StateError::MisplacedKey`], [`StateError::TooManyStates`], as for all registrations.
+    /// [`StateError::MisplacedKey`], [`StateError::Restore`], [`StateError::TooManyStates`], as
+    /// for all registrations.
     fn value_state<T: StateValue, C: Codec<T>, N: StateKey, NC: Codec<N>>(
         &mut self,
         descriptor: ValueStateDescriptor<T, C, N, NC>,
@@ -166,7 +167,8 @@ pub trait KeyedStateBackend {
     /// The keys that have something in a state under a namespace, in no order. They are copied,
     /// so state may be changed while going through them.
     ///
-    /// Errors: [`StateError::ForeignHandle`].
+    /// Errors: [`StateError::ForeignHandle`]; [`StateError::NotLoaded`] when restored state has to
+    /// be loaded for it and cannot be.
     fn keys<S: StateRef>(
         &self,
         state: S,

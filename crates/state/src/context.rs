@@ -51,7 +51,8 @@ pub type Entries<'a, K, V> =
 
 /// State of one key and namespace.
 ///
-/// Errors: every method gives [`StateError::ForeignHandle`] for the handle of another backend.
+/// Errors: every method gives [`StateError::ForeignHandle`] for the handle of another backend, and
+/// [`StateError::NotLoaded`] when restored state is loaded on demand and cannot be.
 pub trait KeyContext {
     /// The type of the namespace.
     type Namespace: StateKey;

@@ -1,5 +1,5 @@
 //! Verifies a checkpoint to its last byte, and that its streams belong to it. Of the streams of
-//! earlier checkpoints that it refers to, length and seal are compared.
+//! earlier checkpoints that it refers to, length, seal and the blocks that it uses are compared.
 
 use alluvium_core::{
     CheckpointMetadata, CheckpointProperties, KeyedStateHandle, OperatorState, OperatorStateHandle,
@@ -11,7 +11,7 @@ use alluvium_state::RestoreError;
 use alluvium_storage::HandleReader;
 
 /// Opens every stream, compares every checksum, and compares what each says with the metadata.
-/// Every shared file must be there with its length and seal.
+/// Every shared file must be there with its length and seal, and hold the blocks that are used.
 ///
 /// Errors: [`RestoreError`], naming the file.
 pub fn verify_checkpoint(
