@@ -11,7 +11,7 @@ use crate::slot::Slot;
 /// Key groups of a block.
 const BLOCK_LEN: usize = 64;
 
-type Block<E> = Arc<[CopyOnWriteStateMap<E>]>;
+type Block<E> = Arc<[CopyOnWriteStateMap<E>; BLOCK_LEN]>;
 
 /// Maps by the position of their key group in the range of the subtask.
 #[derive(Clone)]
@@ -35,12 +35,11 @@ impl<E: Slot> Groups<E> {
     /// The map of a key group, to be written to; `None` outside the range.
     #[inline(always)]
     pub(crate) fn map_mut(&mut self, group: usize) -> Option<&mut CopyOnWriteStateMap<E>> {
-        let block = self.blocks.get_mut(group / BLOCK_LEN)?;
-        if !block.as_ref().is_some_and(Arc::is_unique) {
-            let first = group - group % BLOCK_LEN;
-            *block = Some(own_block(block.as_ref(), BLOCK_LEN.min(self.count - first)));
+        if group >= self.count {
+            return None;
         }
-        Arc::get_mut(block.as_mut()?)?.get_mut(group % BLOCK_LEN)
+        let block = self.blocks.get_mut(group / BLOCK_LEN)?.get_or_insert_with(empty_block);
+        Arc::make_mut(block).get_mut(group % BLOCK_LEN)
     }
 
     /// All maps that are there, with the position of their key group.
@@ -60,9 +59,6 @@ impl<E: Slot> Groups<E> {
 }
 
 #[cold]
-fn own_block<E: Slot>(shared: Option<&Block<E>>, len: usize) -> Block<E> {
-    match shared {
-        Some(shared) => shared.iter().cloned().collect(),
-        None => (0..len).map(|_| CopyOnWriteStateMap::default()).collect(),
-    }
+fn empty_block<E: Slot>() -> Block<E> {
+    Arc::new(std::array::from_fn(|_| CopyOnWriteStateMap::default()))
 }

@@ -16,7 +16,7 @@
 //! back with its state, so that its segments do too.
 //!
 //! Ladder of names: backend > table (one state) > block of 64 key groups > map (one key group) >
-//! chunk of 64 segments > segment > entry. In a stream, a *block* is something else: the bytes of a
+//! chunk of 16 segments > segment > entry. In a stream, a *block* is something else: the bytes of a
 //! segment, or of what changed in it.
 //!
 //! Invariants:

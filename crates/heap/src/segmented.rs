@@ -1,14 +1,14 @@
 //! A hash table in segments, grown and shrunk by linear hashing, frozen by cloning pointers.
 //!
-//! 64 segments form a *chunk*. Segments and chunks are behind `Arc`. A clone of the table clones
-//! the pointers to the chunks; a later write copies the one chunk (64 pointers) and the one segment
+//! 16 segments form a *chunk*. Segments and chunks are behind `Arc`. A clone of the table clones
+//! the pointers to the chunks; a later write copies the one chunk (16 pointers) and the one segment
 //! that it touches, if the clone still shares them. Growth splits one segment at a time, in turn,
 //! and shrinking merges one, so no write ever moves more than that.
 //!
 //! Invariants:
 //! - with `n` segments and `m` the largest power of two at or below `n`, a hash belongs to segment
 //!   `b mod 2m` if that is below `n`, else to `b mod m`, where `b` is its bits 24 to 55;
-//! - there are `ceil(n / 64)` chunks, and all but the last hold 64 segments;
+//! - there are `ceil(n / 16)` chunks, and segment `i` is at place `i mod 16` of chunk `i / 16`;
 //! - a table without entries has no segments.
 //!
 //! Source: W. Litwin, "Linear Hashing", 1980.
@@ -22,11 +22,11 @@ use crate::segment::{LoadError, Segment, Writing};
 use crate::slot::Entry;
 
 /// Segments of a chunk.
-const CHUNK_LEN: usize = 64;
+const CHUNK_LEN: usize = 16;
 /// A table is merged when its segments are this much emptier than when they are split.
 const MERGE_BELOW: usize = 4;
 
-type Chunk<E> = Arc<[Arc<Segment<E>>]>;
+type Chunk<E> = Arc<[Option<Arc<Segment<E>>>; CHUNK_LEN]>;
 
 /// Which segment a hash belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,12 +107,8 @@ fn segment_for_writing<'a, E: Entry>(
 
 #[inline(always)]
 fn slot_of<E: Entry>(chunks: &mut [Chunk<E>], index: usize) -> &mut Arc<Segment<E>> {
-    let slot = chunks.get_mut(index / CHUNK_LEN).and_then(|chunk| {
-        if !chunk.is_unique() {
-            *chunk = chunk.iter().cloned().collect();
-        }
-        Arc::get_mut(chunk)?.get_mut(index % CHUNK_LEN)
-    });
+    let chunk = chunks.get_mut(index / CHUNK_LEN);
+    let slot = chunk.and_then(|chunk| Arc::make_mut(chunk).get_mut(index % CHUNK_LEN)?.as_mut());
     let Some(slot) = slot else { unreachable!("every hash has a segment, and {index} has none") };
     slot
 }
@@ -122,11 +118,9 @@ impl<E: Entry> SegmentedTable<E> {
     pub(crate) fn from_segments(segments: Vec<Segment<E>>) -> Self {
         let len = segments.iter().map(Segment::len).sum();
         let partition = Partition::new(segments.len());
-        let mut segments = segments.into_iter().map(Arc::new).peekable();
-        let mut chunks = Vec::new();
-        while segments.peek().is_some() {
-            chunks.push(segments.by_ref().take(CHUNK_LEN).collect());
-        }
+        let mut segments = segments.into_iter().map(Arc::new);
+        let chunk = |_| Arc::new(std::array::from_fn(|_| segments.next()));
+        let chunks = (0..partition.count.div_ceil(CHUNK_LEN)).map(chunk).collect();
         // The first insert finds out how large segments may be.
         Self { chunks, partition, len, grow_at: 0 }
     }
@@ -142,12 +136,12 @@ impl<E: Entry> SegmentedTable<E> {
 
     /// The segments, in order.
     pub(crate) fn segments(&self) -> impl Iterator<Item = &Segment<E>> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter()).map(|segment| &**segment)
+        self.chunks.iter().flat_map(|chunk| chunk.iter().flatten()).map(|segment| &**segment)
     }
 
     /// The segments that nobody else shares, to be taken apart.
     pub(crate) fn unshared_slots(&mut self) -> impl Iterator<Item = &mut Arc<Segment<E>>> {
-        self.chunks.iter_mut().filter_map(Arc::get_mut).flatten()
+        self.chunks.iter_mut().filter_map(Arc::get_mut).flatten().flatten()
     }
 
     /// The entry of a hash.
@@ -159,10 +153,10 @@ impl<E: Entry> SegmentedTable<E> {
     ) -> Result<Option<&E>, LoadError> {
         let index = self.partition.segment_of(hash);
         let chunk = self.chunks.get(index / CHUNK_LEN);
-        let Some(segment) = chunk.and_then(|chunk| chunk.get(index % CHUNK_LEN)) else {
-            return Ok(None);
-        };
-        Ok(segment.table()?.find(hash, same))
+        match chunk.and_then(|chunk| chunk.get(index % CHUNK_LEN)) {
+            Some(Some(segment)) => Ok(segment.table()?.find(hash, same)),
+            _ => Ok(None),
+        }
     }
 
     /// The entry of a hash, inserted first when there is none; says whether it was.
@@ -264,14 +258,15 @@ impl<E: Entry> SegmentedTable<E> {
     }
 
     fn push(&mut self, segment: Segment<E>) {
-        let segment = Arc::new(segment);
+        let mut segment = Some(Arc::new(segment));
         let count = self.partition.count;
-        match self.chunks.last_mut().filter(|_| !count.is_multiple_of(CHUNK_LEN)) {
-            Some(last) => {
-                let segments = last.iter().cloned().chain(std::iter::once(segment));
-                *last = segments.collect();
+        match self.chunks.get_mut(count / CHUNK_LEN) {
+            Some(chunk) => {
+                if let Some(slot) = Arc::make_mut(chunk).get_mut(count % CHUNK_LEN) {
+                    *slot = segment;
+                }
             }
-            None => self.chunks.push(std::iter::once(segment).collect()),
+            None => self.chunks.push(Arc::new(std::array::from_fn(|_| segment.take()))),
         }
         self.partition = Partition::new(count + 1);
     }
@@ -297,12 +292,10 @@ impl<E: Entry> SegmentedTable<E> {
             stay.insert_unique(rehash(&entry), entry, rehash);
         }
         *target = Arc::new(Segment::new(stay, writing.moment.now));
-        if let Some(chunk) = self.chunks.last_mut() {
-            let left = chunk.len() - 1;
-            *chunk = chunk.iter().take(left).cloned().collect();
-            if left == 0 {
-                self.chunks.pop();
-            }
+        self.chunks.truncate(last.div_ceil(CHUNK_LEN));
+        let chunk = self.chunks.get_mut(last / CHUNK_LEN);
+        if let Some(slot) = chunk.and_then(|chunk| Arc::make_mut(chunk).get_mut(last % CHUNK_LEN)) {
+            *slot = None;
         }
         self.partition = shrunk;
         self.grow_at = last.saturating_mul(writing.split_at);

@@ -1,4 +1,5 @@
 //! What an incremental snapshot writes, and what later ones may build upon.
+#![expect(clippy::unwrap_used, reason = "functions that the tests share are not tests to clippy")]
 
 use alluvium_core::KeyedStateHandle;
 use alluvium_format::codec::DefaultCodec;

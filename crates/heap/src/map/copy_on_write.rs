@@ -55,7 +55,7 @@ fn loaded<T>(result: Result<T, LoadError>) -> T {
 }
 
 impl<E: Slot> CopyOnWriteStateMap<E> {
-    /// Fixes the map as it is now; costs one pointer per 64 segments.
+    /// Fixes the map as it is now; costs one pointer per 16 segments.
     pub fn freeze(&self) -> CopyOnWriteSnapshot<E> {
         CopyOnWriteSnapshot(self.clone())
     }
