@@ -16,6 +16,7 @@ mod figures;
 mod measure;
 mod null_storage;
 mod options;
+mod pace;
 mod random;
 mod report;
 mod setup;

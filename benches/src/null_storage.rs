@@ -9,13 +9,21 @@ use alluvium_core::StoragePath;
 use alluvium_storage::{Location, Storage, StorageEntry, StorageError, StorageLock, StorageWriter};
 use bytes::Bytes;
 
+use crate::pace::Pace;
+
 /// Takes bytes and forgets them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NullStorage {
     written: Arc<AtomicU64>,
+    is_paced: bool,
 }
 
 impl NullStorage {
+    /// One that takes bytes like a disk.
+    pub(crate) fn paced() -> Self {
+        Self { is_paced: true, ..Self::default() }
+    }
+
     /// How many bytes have been written to files so far.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
@@ -37,7 +45,8 @@ impl Storage for NullStorage {
     }
 
     fn writer(&self, _path: &StoragePath) -> Result<Box<dyn StorageWriter>, StorageError> {
-        Ok(Box::new(NullWriter { written: Arc::clone(&self.written) }))
+        let pace = self.is_paced.then(Pace::begin);
+        Ok(Box::new(NullWriter { written: Arc::clone(&self.written), pace }))
     }
 
     fn read(&self, path: &StoragePath, _range: Range<u64>) -> Result<Bytes, StorageError> {
@@ -75,12 +84,16 @@ impl Storage for NullStorage {
 
 struct NullWriter {
     written: Arc<AtomicU64>,
+    pace: Option<Pace>,
 }
 
 impl io::Write for NullWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         std::hint::black_box(bytes);
         self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if let Some(pace) = &mut self.pace {
+            pace.take(bytes.len());
+        }
         Ok(bytes.len())
     }
 

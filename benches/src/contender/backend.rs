@@ -133,7 +133,7 @@ impl<S: Shape> Contender<S> for Backend<S> {
 
     fn snapshot(&mut self) -> Option<Job> {
         let (frozen, checkpoint) = self.freeze();
-        let (storage, policy) = (Arc::new(NullStorage::default()), StreamPolicy::files());
+        let (storage, policy) = (Arc::new(NullStorage::paced()), StreamPolicy::files());
         let target = setup::full_target(storage, policy, checkpoint);
         Some(Box::new(move || {
             std::hint::black_box(setup::write(frozen, &target));

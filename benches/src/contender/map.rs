@@ -5,6 +5,7 @@ use alluvium_heap::{CopyOnWriteStateMap, Probe, StateMap, TableHasher};
 
 use super::Contender;
 use crate::background::Job;
+use crate::pace::Pace;
 use crate::setup;
 use crate::shapes::{Access, Act, Shape};
 
@@ -67,10 +68,12 @@ impl<S: Shape> Contender<S> for Map<S> {
         let frozen = self.map.freeze();
         Some(Box::new(move || {
             let (codec, mut buffer) = (S::ValueCodec::default(), Vec::new());
+            let mut pace = Pace::begin();
             frozen.for_each(|key, (), value| {
                 DefaultCodec.encode(key, &mut buffer).expect("keys can be encoded");
                 codec.encode(value, &mut buffer).expect("values can be encoded");
                 if buffer.len() >= BUFFER_LEN_BYTES {
+                    pace.take(buffer.len());
                     std::hint::black_box(&mut buffer).clear();
                 }
             });
