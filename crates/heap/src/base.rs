@@ -51,10 +51,42 @@ pub struct IncrementalOptions {
     pub max_files: u16,
     /// How many times the bytes in use all files may have together, in percent; default 200.
     pub max_space_percent: u32,
+    /// Bytes beyond that which are left lying in any case; default 1 MiB.
+    pub free_waste_bytes: u64,
 }
 
 impl IncrementalOptions {
-    pub(crate) const DEFAULT: Self = Self { max_chain: 32, max_files: 64, max_space_percent: 200 };
+    /// What is used where nothing else is said.
+    pub const DEFAULT: Self = Self {
+        max_chain: 32,
+        max_files: 64,
+        max_space_percent: 200,
+        free_waste_bytes: 1024 * 1024,
+    };
+
+    /// Sets [`max_chain`](Self::max_chain).
+    #[must_use]
+    pub const fn max_chain(self, max_chain: u16) -> Self {
+        Self { max_chain, ..self }
+    }
+
+    /// Sets [`max_files`](Self::max_files).
+    #[must_use]
+    pub const fn max_files(self, max_files: u16) -> Self {
+        Self { max_files, ..self }
+    }
+
+    /// Sets [`max_space_percent`](Self::max_space_percent).
+    #[must_use]
+    pub const fn max_space_percent(self, max_space_percent: u32) -> Self {
+        Self { max_space_percent, ..self }
+    }
+
+    /// Sets [`free_waste_bytes`](Self::free_waste_bytes).
+    #[must_use]
+    pub const fn free_waste_bytes(self, free_waste_bytes: u64) -> Self {
+        Self { free_waste_bytes, ..self }
+    }
 }
 
 impl Default for IncrementalOptions {
@@ -62,9 +94,6 @@ impl Default for IncrementalOptions {
         Self::DEFAULT
     }
 }
-
-/// Bytes that may be wasted in any case.
-const FREE_WASTE_BYTES: u64 = 1024 * 1024;
 
 /// How much of each file of a base a checkpoint would use.
 #[derive(Debug)]
@@ -115,7 +144,7 @@ impl<'b> FileUsage<'b> {
             used.iter().fold((0, 0), |(live, total), (_, l, t)| (live + l, total + t));
         while let Some((at, file_live, file_total)) = used.last() {
             let bound = live.saturating_mul(u64::from(options.max_space_percent)) / 100;
-            if total <= bound.saturating_add(FREE_WASTE_BYTES)
+            if total <= bound.saturating_add(options.free_waste_bytes)
                 && used.len() <= usize::from(options.max_files)
             {
                 break;
