@@ -26,8 +26,8 @@ struct Stream {
     source: Arc<dyn Source>,
     /// The file, if a later checkpoint may refer to it.
     file: Option<SharedFile>,
-    /// Blocks that were kept, by offset.
-    kept: Mutex<BTreeMap<u64, Bytes>>,
+    /// Blocks that were kept, by offset and length: one without bytes begins where the next does.
+    kept: Mutex<BTreeMap<(u64, u32), Bytes>>,
 }
 
 /// All streams of a restore.
@@ -111,7 +111,7 @@ impl Streams {
     pub(crate) fn block(&self, block: &BlockRef) -> Result<Bytes, BlockError> {
         let stream = self.stream_of(block.file);
         let kept = stream.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = kept.get(&block.block.offset) {
+        if let Some(bytes) = kept.get(&place(&block.block)) {
             return Ok(bytes.clone());
         }
         drop(kept);
@@ -130,7 +130,7 @@ impl Streams {
         let stream = self.stream_of(block.file);
         let bytes = self.block(block)?;
         let mut kept = stream.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.insert(block.block.offset, bytes.clone());
+        kept.insert(place(&block.block), bytes.clone());
         Ok(bytes)
     }
 }
@@ -192,10 +192,14 @@ impl Streams {
         for block in run {
             let bytes = read_block(&window, &block.block).map_err(failed)?;
             let mut kept = stream.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.insert(block.block.offset, bytes);
+            kept.insert(place(&block.block), bytes);
         }
         Ok(())
     }
+}
+
+const fn place(block: &Block) -> (u64, u32) {
+    (block.offset, block.len_bytes)
 }
 
 impl Stream {

@@ -1,4 +1,5 @@
-//! Restored state that is not what the next stream would hold: of another codec.
+//! Restored state that is not what the next stream would hold: of another codec, or without
+//! bytes.
 
 use alluvium_heap::HeapStateBackend;
 use alluvium_state::{KeyedStateBackend, ValueStateDescriptor};
@@ -46,6 +47,39 @@ fn a_state_that_is_widened_while_a_checkpoint_is_on_its_way() {
                 let at = state.at(&key).unwrap();
                 assert_eq!(wide.get(&at).unwrap().map(|value| *value), Some(u64::from(key)));
             }
+        }
+    }
+}
+
+/// 1. a job has one key without bytes, a flag without bytes and a number;
+/// 2. the block of the flag is empty, so that of the number begins at the same offset;
+/// 3. a restore that keeps both blocks must not take one for the other.
+#[test]
+fn blocks_without_bytes_are_no_others() {
+    for backend in [EAGER, LAZY] {
+        for unread in [false, true] {
+            let job = TestJob::<_, ()>::new(&backend);
+            let mut state = job.open_one(&[]);
+            let flag = state.value_state(ValueStateDescriptor::<()>::new("flag")).unwrap();
+            let number = state.value_state(ValueStateDescriptor::<u64>::new("number")).unwrap();
+            let other = state.value_state(ValueStateDescriptor::<()>::new("other")).unwrap();
+            let mut at = state.at(&()).unwrap();
+            flag.set(&mut at, ()).unwrap();
+            number.set(&mut at, 5).unwrap();
+            other.set(&mut at, ()).unwrap();
+            let mut handles = job.snapshot_one(&mut state);
+            if unread {
+                handles = job.snapshot_one(&mut job.open_one(&handles));
+            }
+
+            let mut state = job.open_one(&handles);
+            let flag = state.value_state(ValueStateDescriptor::<()>::new("flag")).unwrap();
+            let number = state.value_state(ValueStateDescriptor::<u64>::new("number")).unwrap();
+            let other = state.value_state(ValueStateDescriptor::<()>::new("other")).unwrap();
+            let at = state.at(&()).unwrap();
+            assert!(flag.get(&at).unwrap().is_some());
+            assert_eq!(number.get(&at).unwrap().map(|value| *value), Some(5));
+            assert!(other.get(&at).unwrap().is_some());
         }
     }
 }
