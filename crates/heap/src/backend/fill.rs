@@ -4,7 +4,7 @@
 //! or when they are first touched. Where the hash of this process parts keys otherwise than the
 //! writer's did, and for nested maps, every entry is inserted anew.
 //!
-//! Invariants: that keys are parted as in the stream is tried on one segment before it is relied
+//! Invariants: that keys are parted as in the stream is tried on some segments before it is relied
 //! on, and checked of every entry that is loaded.
 
 use std::sync::Arc;
@@ -26,6 +26,9 @@ use crate::slot::{InlineSlot, Slot};
 use crate::table::{
     CopyOnWriteTable, EntryReader, LoadRules, RawTable, Refusal, StreamedMap, not_loaded,
 };
+
+/// Entries that are tried before the segments of a stream are relied on, if there are as many.
+const ENOUGH_TRIED: usize = 64;
 
 /// What the maps of one state are filled from.
 pub(super) struct Filling<'r, K> {
@@ -158,18 +161,23 @@ fn twice() -> Refusal {
     Refusal::Codec(CodecError::Invalid { what: "block", offset: 0, reason })
 }
 
-/// Tries one segment of a map that has several.
+/// Tries segments of maps that have several, until enough entries lie where they are expected: one
+/// entry would do so by chance in half of the cases where there are two segments.
 fn is_parted_alike<E: Slot>(maps: &[(usize, StreamedMap<E>)]) -> Result<bool, StateError> {
-    let parted = maps.iter().find(|(_, map)| map.chains.len() > 1);
-    let Some((_, map)) = parted else { return Ok(true) };
-    let Some(number) = map.chains.iter().position(|chain| !chain.blocks.is_empty()) else {
-        return Ok(true);
-    };
-    match map.load_segment(number) {
-        Ok(_) => Ok(true),
-        Err(Refusal::Segment) => Ok(false),
-        Err(refusal) => Err(map.named(refusal)),
+    let mut tried = 0;
+    for (_, map) in maps.iter().filter(|(_, map)| map.chains.len() > 1) {
+        for number in 0..map.chains.len() {
+            match map.load_segment(number) {
+                Ok(entries) => tried += entries.len(),
+                Err(Refusal::Segment) => return Ok(false),
+                Err(refusal) => return Err(map.named(refusal)),
+            }
+            if tried >= ENOUGH_TRIED {
+                return Ok(true);
+            }
+        }
     }
+    Ok(true)
 }
 
 fn lazy_segments<E: Slot>(map: StreamedMap<E>, born: Epoch) -> CopyOnWriteStateMap<E>
