@@ -28,6 +28,9 @@ use crate::slot::Entry;
 /// Tables that are kept for reuse, at most.
 const SPARE_TABLES: usize = 64;
 
+/// Entries that are moved for each new one, at most, on average.
+const MOVED_PER_ENTRY: usize = 64;
+
 /// Tables of segments that nobody needs any more, on their way back to the writer.
 ///
 /// The snapshot job gives them, the task takes them; neither ever waits for the other.
@@ -203,7 +206,9 @@ impl<E: Entry> Segment<E> {
     ) -> (&mut E, bool) {
         if self.changes.is_some() && self.table.len() == self.table.capacity() {
             // What follows would move buckets, and know nothing of their marks.
-            self.rebuild((self.table.len() + 1).max(3), &rehash);
+            // Some are left free, or entries that come and go would move all others each time.
+            let len = self.table.len();
+            self.rebuild((len + len / MOVED_PER_ENTRY + 1).max(3), &rehash);
         }
         let (entry, is_new) = match self.table.entry(hash, same, rehash) {
             TableEntry::Occupied(entry) => (entry, false),

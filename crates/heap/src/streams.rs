@@ -122,7 +122,7 @@ impl Streams {
     pub(crate) fn forget(&self, block: &BlockRef) {
         let stream = self.stream_of(block.file);
         let mut kept = stream.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.remove(&block.block.offset);
+        kept.remove(&place(&block.block));
     }
 
     /// Reads a block and keeps it.

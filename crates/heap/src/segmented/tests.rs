@@ -123,3 +123,34 @@ fn a_partition_is_that_of_linear_hashing() {
         }
     }
 }
+
+/// 1. a segment whose changes are tracked is as full as its buckets allow, but for one entry;
+/// 2. entries come and go, and each that goes leaves a mark in its bucket;
+/// 3. moving all entries for each that comes would cost the length of the segment each time.
+#[test]
+fn a_tracked_segment_that_is_almost_full_is_not_moved_for_each_new_entry() {
+    const LEN: u64 = 1791;
+    const NEW: u64 = 2000;
+    let rehashed = std::cell::Cell::new(0_u64);
+    let rehash = |entry: &Number| {
+        rehashed.set(rehashed.get() + 1);
+        hash_of(entry.0)
+    };
+    let moment = crate::moment::Moment { now: 1, base: Some(0) };
+    let mut table = SegmentedTable::default();
+    for number in 0..LEN + NEW {
+        let writing = if number == 0 { WRITING } else { Writing { moment, ..WRITING } };
+        let writing = Writing { split_at: usize::MAX, ..writing };
+        let make = || Number(number, String::new());
+        table.get_or_insert_with(hash_of(number), |_| false, make, rehash, writing).unwrap();
+        if number == LEN {
+            rehashed.set(0);
+        }
+        if number >= LEN {
+            let gone = number - LEN;
+            let removed = table.remove(hash_of(gone), |it| it.0 == gone, rehash, writing).unwrap();
+            assert!(removed);
+        }
+    }
+    assert!(rehashed.get() < 100 * NEW, "{} entries moved for {NEW} new ones", rehashed.get());
+}
