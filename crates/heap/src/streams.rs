@@ -2,7 +2,7 @@
 //!
 //! Blocks name streams by number, from 1, in the one list of the backend.
 //!
-//! Invariants: bytes are handed out only after their checksum was compared; a block that was kept
+//! Invariants: bytes are handed out only after their checksum was compared; a block that is kept
 //! stays readable whatever happens to its file.
 
 use std::collections::BTreeMap;
@@ -26,8 +26,33 @@ struct Stream {
     source: Arc<dyn Source>,
     /// The file, if a later checkpoint may refer to it.
     file: Option<SharedFile>,
-    /// Blocks that were kept, by offset and length: one without bytes begins where the next does.
-    kept: Mutex<BTreeMap<(u64, u32), Bytes>>,
+}
+
+/// Where a block lies: file, offset, length. One without bytes begins where the next does.
+type Place = (u16, u64, u32);
+
+const fn place(block: &BlockRef) -> Place {
+    (block.file, block.block.offset, block.block.len_bytes)
+}
+
+/// Blocks of one state that stay readable whatever happens to their files, as long as somebody
+/// holds this: the state until it is registered, its maps until they are loaded, and the frozen
+/// states that have yet to write it.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    blocks: Mutex<BTreeMap<Place, Bytes>>,
+}
+
+impl Kept {
+    fn get(&self, block: &BlockRef) -> Option<Bytes> {
+        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.get(&place(block)).cloned()
+    }
+
+    fn put(&self, block: &BlockRef, bytes: Bytes) {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.insert(place(block), bytes);
+    }
 }
 
 /// All streams of a restore.
@@ -86,7 +111,7 @@ impl Streams {
         source: Arc<dyn Source>,
         file: Option<SharedFile>,
     ) -> Option<u16> {
-        self.streams.push(Stream { name, source, file, kept: Mutex::default() });
+        self.streams.push(Stream { name, source, file });
         u16::try_from(self.streams.len()).ok()
     }
 
@@ -108,29 +133,17 @@ impl Streams {
     }
 
     /// The bytes of a block.
-    pub(crate) fn block(&self, block: &BlockRef) -> Result<Bytes, BlockError> {
-        let stream = self.stream_of(block.file);
-        let kept = stream.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = kept.get(&place(&block.block)) {
-            return Ok(bytes.clone());
+    pub(crate) fn block(&self, block: &BlockRef, kept: &Kept) -> Result<Bytes, BlockError> {
+        match kept.get(block) {
+            Some(bytes) => Ok(bytes),
+            None => self.stream_of(block.file).read(&block.block),
         }
-        drop(kept);
-        stream.read(&block.block)
-    }
-
-    /// Keeps a block no longer.
-    pub(crate) fn forget(&self, block: &BlockRef) {
-        let stream = self.stream_of(block.file);
-        let mut kept = stream.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.remove(&place(&block.block));
     }
 
     /// Reads a block and keeps it.
-    pub(crate) fn keep(&self, block: &BlockRef) -> Result<Bytes, BlockError> {
-        let stream = self.stream_of(block.file);
-        let bytes = self.block(block)?;
-        let mut kept = stream.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.insert(place(&block.block), bytes.clone());
+    pub(crate) fn keep(&self, block: &BlockRef, kept: &Kept) -> Result<Bytes, BlockError> {
+        let bytes = self.block(block, kept)?;
+        kept.put(block, bytes.clone());
         Ok(bytes)
     }
 }
@@ -161,13 +174,13 @@ impl Source for Window {
 }
 
 impl Streams {
-    /// Reads blocks, neighbours together, on all threads, and keeps them.
-    pub(crate) fn keep_all(&self, mut blocks: Vec<BlockRef>) -> Result<(), BlockError> {
-        blocks.sort_unstable_by_key(|block| (block.file, block.block.offset));
+    /// Reads blocks, neighbours together, on all threads, and keeps each for its state.
+    pub(crate) fn keep_all(&self, mut blocks: Vec<(BlockRef, &Kept)>) -> Result<(), BlockError> {
+        blocks.sort_unstable_by_key(|(block, _)| place(block));
         let end = |block: &BlockRef| block.block.offset + u64::from(block.block.len_bytes);
-        let mut first: Option<BlockRef> = None;
-        let runs = blocks.chunk_by(|a, b| {
-            let start = first.get_or_insert(*a).block.offset;
+        let mut first: Option<u64> = None;
+        let runs = blocks.chunk_by(|(a, _), (b, _)| {
+            let start = *first.get_or_insert(a.block.offset);
             let is_near = a.file == b.file
                 && b.block.offset <= end(a) + GAP_LEN_BYTES
                 && end(b) - start.min(a.block.offset) <= READ_LEN_BYTES;
@@ -176,30 +189,24 @@ impl Streams {
             }
             is_near
         });
-        let runs: Vec<&[BlockRef]> = runs.collect();
+        let runs: Vec<&[(BlockRef, &Kept)]> = runs.collect();
         runs.par_iter().try_for_each(|run| self.keep_run(run))
     }
 
     /// Keeps blocks of one stream by one read.
-    fn keep_run(&self, run: &[BlockRef]) -> Result<(), BlockError> {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+    fn keep_run(&self, run: &[(BlockRef, &Kept)]) -> Result<(), BlockError> {
+        let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else { return Ok(()) };
         let stream = self.stream_of(first.file);
         let start = first.block.offset;
         let end = last.block.offset + u64::from(last.block.len_bytes);
         let failed = |source| BlockError { stream: stream.name.clone(), source };
         let bytes = stream.source.read(start..end).map_err(failed)?;
         let window = Window { len_bytes: stream.source.len_bytes(), start, bytes };
-        for block in run {
-            let bytes = read_block(&window, &block.block).map_err(failed)?;
-            let mut kept = stream.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.insert(place(&block.block), bytes);
+        for (block, kept) in run {
+            kept.put(block, read_block(&window, &block.block).map_err(failed)?);
         }
         Ok(())
     }
-}
-
-const fn place(block: &Block) -> (u64, u32) {
-    (block.offset, block.len_bytes)
 }
 
 impl Stream {

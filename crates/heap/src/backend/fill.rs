@@ -143,8 +143,9 @@ impl<K: StateKey> Filling<'_, K> {
                 partition: Partition::new(chains.len()),
             };
             let (state, streams) = (Arc::clone(&self.state), Arc::clone(&self.raw.streams));
+            let kept = Arc::clone(&self.raw.kept);
             let reader = Arc::clone(reader);
-            Some((*group, StreamedMap { state, streams, chains, reader, rules, is_parted }))
+            Some((*group, StreamedMap { state, streams, kept, chains, reader, rules, is_parted }))
         });
         maps.collect()
     }

@@ -176,7 +176,6 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
             Maps::Shared(table) => filling.fill(table, &(Arc::new(reader) as Arc<_>))?,
             Maps::Nested(maps, _) => filling.fill_nested(maps, &(Arc::new(reader) as Arc<_>))?,
         }
-        restored.raw.forget();
         Ok(maps)
     }
 

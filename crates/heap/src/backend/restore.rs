@@ -16,7 +16,7 @@ use alluvium_storage::{HandleReader, JobLayout, ReadAt};
 
 use crate::TableHasher;
 use crate::base::{Base, StateLayout};
-use crate::streams::{BlockError, Streams, damaged};
+use crate::streams::{BlockError, Kept, Streams, damaged};
 use crate::table::{RawMap, RawTable};
 
 /// A state of the restored streams, its entries still encoded.
@@ -202,10 +202,15 @@ impl Reading<'_> {
 
     fn finish(self, is_lazy: bool) -> Result<Restored, RestoreError> {
         let streams = Arc::new(self.streams);
+        let kept: BTreeMap<String, Arc<Kept>> =
+            self.states.keys().map(|name| (name.clone(), Arc::default())).collect();
         if !is_lazy {
-            let maps = self.states.values().flat_map(|(_, maps)| maps.values());
-            let blocks: Vec<BlockRef> = maps.flat_map(|map| blocks_of(map)).copied().collect();
-            streams.keep_all(blocks).map_err(BlockError::into_restore_error)?;
+            let states = self.states.values().zip(kept.values());
+            let blocks = states.flat_map(|((_, maps), kept)| {
+                let blocks = maps.values().flat_map(|map| blocks_of(map));
+                blocks.map(|block| (*block, &**kept))
+            });
+            streams.keep_all(blocks.collect()).map_err(BlockError::into_restore_error)?;
         }
         let files = streams.files();
         let base = files.iter().any(Option::is_some).then(|| Base {
@@ -216,7 +221,8 @@ impl Reading<'_> {
         let states = self.states.into_iter().map(|(name, (meta, maps))| {
             let maps = maps.into_iter().map(|(group, layout)| (group, RawMap { layout }));
             let (streams, maps) = (Arc::clone(&streams), maps.collect());
-            let raw = RawTable { name: name.clone(), streams, maps };
+            let kept = kept.get(&name).cloned().unwrap_or_default();
+            let raw = RawTable { name: name.clone(), streams, kept, maps };
             (name, RestoredState { meta, raw })
         });
         Ok(Restored { states: states.collect(), hashers: self.hashers, base })

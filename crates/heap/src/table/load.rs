@@ -18,7 +18,7 @@ use crate::TableHasher;
 use crate::segment::SegmentSource;
 use crate::segmented::Partition;
 use crate::slot::Slot;
-use crate::streams::Streams;
+use crate::streams::{Kept, Streams};
 
 /// What every entry of a map must obey.
 #[derive(Debug, Clone)]
@@ -90,6 +90,7 @@ impl Refusal {
 pub(crate) struct StreamedMap<E: Slot> {
     pub(crate) state: Arc<str>,
     pub(crate) streams: Arc<Streams>,
+    pub(crate) kept: Arc<Kept>,
     pub(crate) chains: Vec<Chain>,
     pub(crate) reader: Arc<dyn EntryReader<E>>,
     pub(crate) rules: LoadRules<E::Key>,
@@ -124,8 +125,10 @@ impl<E: Slot> StreamedMap<E> {
         segment: Option<usize>,
         table: &mut HashTable<E>,
     ) -> Result<(), Refusal> {
-        let bytes =
-            self.streams.block(block).map_err(|error| error.into_state_error(&self.state))?;
+        let bytes = self
+            .streams
+            .block(block, &self.kept)
+            .map_err(|error| error.into_state_error(&self.state))?;
         let BlockRef { is_delta, records, .. } = *block;
         let block = EncodedBlock { is_delta, records, bytes: &bytes, segment };
         self.reader.apply(block, table, &self.rules)

@@ -8,7 +8,7 @@ use alluvium_state::SnapshotError;
 
 use super::frozen::{BlockWriter, FrozenTable};
 use crate::base::{FileUsage, IncrementalOptions};
-use crate::streams::{BlockError, Streams};
+use crate::streams::{BlockError, Kept, Streams};
 
 /// A restored map of one key group; its blocks name streams of the restore.
 #[derive(Debug, Clone)]
@@ -21,22 +21,11 @@ pub(crate) struct RawMap {
 pub(crate) struct RawTable {
     pub(crate) name: String,
     pub(crate) streams: Arc<Streams>,
+    pub(crate) kept: Arc<Kept>,
     pub(crate) maps: BTreeMap<usize, RawMap>,
 }
 
 impl RawTable {
-    /// Gives up what was kept of the blocks: the state has them now.
-    pub(crate) fn forget(&self) {
-        for map in self.maps.values() {
-            let (chains, blocks) = match &*map.layout {
-                MapLayout::Segmented(chains) => (chains.as_slice(), [].as_slice()),
-                MapLayout::Unsegmented(blocks) => ([].as_slice(), blocks.as_slice()),
-            };
-            let blocks = chains.iter().flat_map(|chain| &chain.blocks).chain(blocks);
-            blocks.for_each(|block| self.streams.forget(block));
-        }
-    }
-
     /// Copies blocks from the streams of the restore, and keeps them: once a self-contained
     /// checkpoint is complete, their files may go.
     fn copy(
@@ -46,7 +35,8 @@ impl RawTable {
     ) -> Result<Vec<BlockRef>, SnapshotError> {
         let mut copied = Vec::with_capacity(blocks.len());
         for block in blocks {
-            let bytes = self.streams.keep(block).map_err(BlockError::into_snapshot_error)?;
+            let bytes =
+                self.streams.keep(block, &self.kept).map_err(BlockError::into_snapshot_error)?;
             copied.push(out.writer.block(block.is_delta, block.records, &bytes)?);
         }
         Ok(copied)
