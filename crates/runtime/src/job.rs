@@ -145,7 +145,7 @@ struct Beginning {
     point: Option<RestorePoint>,
     /// Checkpoints that this run owns and subsumes.
     retained: Vec<CheckpointMetadata>,
-    /// Files of the other checkpoints of the job.
+    /// Files of the other checkpoints of the job, and those that damaged ones may refer to.
     spared: Vec<StoragePath>,
     next: CheckpointId,
 }
@@ -304,6 +304,7 @@ fn first_beginning(
     let next = CheckpointStore::next_id(&entries).max(next);
     let restored = point.as_ref().filter(|point| point.storage.root() == store.storage().root());
     let restored = restored.map(|point| point.metadata.properties.checkpoint);
+    let mut spared = store.needed_by_damaged(&entries)?;
     // Older ones are subsumed in time; newer ones, which were passed over, are left alone.
     let complete = entries.into_iter().filter_map(|entry| match entry.status {
         CheckpointStatus::Complete(metadata) => Some(*metadata),
@@ -311,7 +312,7 @@ fn first_beginning(
     });
     let (retained, others): (Vec<_>, Vec<_>) =
         complete.partition(|metadata| Some(metadata.properties.checkpoint) <= restored);
-    let spared = files_of(&others);
+    spared.extend(files_of(&others));
     let point = point.map(|point| point.owned_by(&**store.storage(), &retained));
     let parallelism = parallelism_of(config, point.as_ref())?;
     Ok((attempt, Beginning { parallelism, point, retained, spared, next }))
@@ -337,6 +338,7 @@ fn next_beginning(
 ) -> Result<Beginning, JobError> {
     let entries = store.list()?;
     let next = CheckpointStore::next_id(&entries).max(previous.next);
+    let mut spared = store.needed_by_damaged(&entries)?;
     let known: Vec<CheckpointId> =
         previous.retained.iter().map(|metadata| metadata.properties.checkpoint).collect();
     let (mut retained, mut others) = (Vec::new(), Vec::new());
@@ -362,7 +364,7 @@ fn next_beginning(
         }
         None => previous.point,
     };
-    let spared = files_of(&others);
+    spared.extend(files_of(&others));
     let point = point.map(|point| point.owned_by(&**store.storage(), &retained));
     Ok(Beginning { point, retained, spared, next, ..previous })
 }

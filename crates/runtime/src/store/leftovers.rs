@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use alluvium_core::StoragePath;
 use alluvium_storage::JobLayout;
 
-use super::{CheckpointStatus, CheckpointStore};
+use super::{CheckpointEntry, CheckpointStatus, CheckpointStore};
 use crate::StoreError;
 
 impl CheckpointStore {
@@ -28,6 +28,27 @@ impl CheckpointStore {
         }
         let dirs = unfinished.into_iter().map(JobLayout::checkpoint_dir);
         dirs.chain([JobLayout::shared_dir()]).try_for_each(|dir| self.keep_only(&needed, &dir))
+    }
+
+    /// The shared files that a run must not remove, whoever else needs them no more: all that are
+    /// there, while the metadata of a checkpoint is damaged.
+    ///
+    /// 1. checkpoints 5 and 6 refer to file f, and the metadata of 5 is damaged;
+    /// 2. a run goes on from 6, and its next checkpoint, which does not need f, subsumes 6;
+    /// 3. a person who repairs 5 after that would find it without f.
+    ///
+    /// Errors: [`StoreError::Storage`].
+    pub(crate) fn needed_by_damaged(
+        &self,
+        entries: &[CheckpointEntry],
+    ) -> Result<Vec<StoragePath>, StoreError> {
+        let dir = JobLayout::shared_dir();
+        if !entries.iter().any(|entry| matches!(entry.status, CheckpointStatus::Damaged(_))) {
+            return Ok(Vec::new());
+        }
+        let files = self.storage.list(Some(&dir))?.into_iter().filter(|entry| !entry.is_dir);
+        // Another name cannot be spelled, and is none of ours.
+        Ok(files.filter_map(|entry| dir.join(&entry.name).ok()).collect())
     }
 
     /// Removes a folder, or the files in it that are not needed if some are.

@@ -277,6 +277,23 @@ fn while_metadata_is_damaged_nothing_is_removed() {
     assert_eq!(folder.names("chk-4"), ["perhaps"]);
 }
 
+/// A run that goes on beside damaged metadata keeps away from every file that it may refer to.
+#[test]
+fn while_metadata_is_damaged_all_shared_files_are_spared() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let attempt = store.claim_attempt().unwrap();
+    store.commit(&needing(6, attempt, "shared/own", "chk-6/own")).unwrap();
+    for name in ["shared/own", "shared/perhaps", "chk-6/own"] {
+        folder.write(name);
+    }
+    let spared = || store.needed_by_damaged(&store.list().unwrap()).unwrap();
+    assert!(spared().is_empty());
+    folder.write("chk-5/_metadata");
+    let spared: Vec<String> = spared().iter().map(ToString::to_string).collect();
+    assert_eq!(spared, ["shared/own", "shared/perhaps"]);
+}
+
 #[test]
 fn files_of_earlier_folders_go_with_their_empty_folders_and_shared_stays() {
     let folder = Folder::new();
