@@ -7,6 +7,7 @@ use triomphe::Arc;
 
 use crate::map::CopyOnWriteStateMap;
 use crate::slot::Slot;
+use crate::sync::point;
 
 /// Key groups of a block.
 const BLOCK_LEN: usize = 64;
@@ -39,6 +40,7 @@ impl<E: Slot> Groups<E> {
             return None;
         }
         let block = self.blocks.get_mut(group / BLOCK_LEN)?.get_or_insert_with(empty_block);
+        point();
         Arc::make_mut(block).get_mut(group % BLOCK_LEN)
     }
 
@@ -54,6 +56,7 @@ impl<E: Slot> Groups<E> {
     /// The map of a key group if nobody else shares it, to be taken apart.
     pub(crate) fn unshared(&mut self, group: usize) -> Option<&mut CopyOnWriteStateMap<E>> {
         let block = self.blocks.get_mut(group / BLOCK_LEN)?.as_mut()?;
+        point();
         Arc::get_mut(block)?.get_mut(group % BLOCK_LEN)
     }
 }

@@ -76,6 +76,7 @@ mod segmented;
 mod shared_list;
 mod slot;
 mod streams;
+mod sync;
 mod table;
 mod user_map;
 

@@ -24,6 +24,7 @@ use triomphe::Arc;
 
 use crate::moment::{Epoch, Moment};
 use crate::slot::Entry;
+use crate::sync::point;
 
 /// Tables that are kept for reuse, at most.
 const SPARE_TABLES: usize = 64;
@@ -152,8 +153,12 @@ impl<E: Entry> Segment<E> {
         writing: Writing<'_, E>,
     ) -> Result<&'a mut Self, LoadError> {
         if !slot.is_unique() {
-            *slot = Arc::new(slot.copy(writing)?);
+            point();
+            let own = Arc::new(slot.copy(writing)?);
+            point();
+            *slot = own;
         }
+        point();
         let Some(segment) = Arc::get_mut(slot) else { unreachable!("it was just found unshared") };
         // A segment that is not loaded was last written in epoch 0, which is over.
         if segment.written != writing.moment.now {
@@ -165,7 +170,9 @@ impl<E: Entry> Segment<E> {
     #[cold]
     fn copy(&self, writing: Writing<'_, E>) -> Result<Self, LoadError> {
         let source = self.table()?;
+        point();
         let spare = writing.spares.and_then(|spares| spares.receiver.try_recv().ok());
+        point();
         let table = match spare {
             Some(mut spare) => {
                 spare.clone_from(source);
@@ -181,6 +188,7 @@ impl<E: Entry> Segment<E> {
     fn open_epoch(&mut self, moment: Moment) -> Result<(), LoadError> {
         if let Some(lazy) = &self.lazy {
             lazy.table()?;
+            point();
         }
         if let Some(lazy) = self.lazy.take() {
             self.table = LazySegment::into_table(lazy)?;
@@ -277,6 +285,7 @@ impl<E: Entry> Segment<E> {
     /// Takes the entries out, or copies them where they are shared.
     pub(crate) fn drain(slot: &mut Arc<Self>) -> Result<HashTable<E>, LoadError> {
         slot.table()?;
+        point();
         match Arc::get_mut(slot) {
             Some(Self { lazy: None, table, .. }) => Ok(std::mem::take(table)),
             _ => slot.table().cloned(),
@@ -288,8 +297,10 @@ impl<E: Entry> Segment<E> {
         if let Some(segment) = Arc::get_mut(slot)
             && segment.table.num_buckets() > 16
         {
+            point();
             let mut table = std::mem::take(&mut segment.table);
             table.clear();
+            point();
             // A full channel has enough of them.
             let _ = spares.try_send(table);
         }

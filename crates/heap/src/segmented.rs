@@ -20,6 +20,7 @@ use triomphe::Arc;
 
 use crate::segment::{LoadError, Segment, Writing};
 use crate::slot::Entry;
+use crate::sync::point;
 
 /// Segments of a chunk.
 const CHUNK_LEN: usize = 16;
@@ -107,6 +108,7 @@ fn segment_for_writing<'a, E: Entry>(
 
 #[inline(always)]
 fn slot_of<E: Entry>(chunks: &mut [Chunk<E>], index: usize) -> &mut Arc<Segment<E>> {
+    point();
     let chunk = chunks.get_mut(index / CHUNK_LEN);
     let slot = chunk.and_then(|chunk| Arc::make_mut(chunk).get_mut(index % CHUNK_LEN)?.as_mut());
     let Some(slot) = slot else { unreachable!("every hash has a segment, and {index} has none") };

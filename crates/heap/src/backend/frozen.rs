@@ -1,6 +1,6 @@
 //! A backend as it was at a freeze, and how it becomes a stream.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use alluvium_core::{KeyGroupRange, KeyedStateHandle, SharedFile, SubtaskIndex};
 use alluvium_format::codec::Codec;
@@ -10,6 +10,7 @@ use alluvium_state::{FrozenState, KeyedPlacement, SnapshotError, SnapshotTarget,
 use super::HeapKeyedStateBackend;
 use crate::base::{Base, FileUsage, IncrementalOptions};
 use crate::moment::Epoch;
+use crate::sync::OnceLock;
 use crate::table::{BlockWriter, FrozenTable};
 
 /// Where a written snapshot leaves what later ones may refer to. It stays empty when nothing may

@@ -4,13 +4,14 @@
 //! stays an error, so nobody ever takes it for empty.
 
 use std::fmt;
-use std::sync::{Arc as StdArc, OnceLock};
+use std::sync::Arc as StdArc;
 
 use alluvium_state::StateError;
 use hashbrown::HashTable;
 use triomphe::Arc;
 
 use crate::slot::Entry;
+use crate::sync::{OnceLock, point};
 
 /// Why a segment could not be loaded; everybody who needs it hears of it.
 pub(crate) type LoadError = StdArc<StateError>;
@@ -65,6 +66,7 @@ impl<E: Entry> LazySegment<E> {
 
     /// The entries themselves; copied while somebody else still holds the segment.
     pub(crate) fn into_table(this: Arc<Self>) -> Result<HashTable<E>, LoadError> {
+        point();
         match Arc::try_unwrap(this) {
             Ok(own) => match own.loaded.into_inner() {
                 Some(loaded) => loaded,

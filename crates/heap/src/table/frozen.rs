@@ -23,6 +23,7 @@ use crate::groups::Groups;
 use crate::map::{NestedStateMap, StateMap};
 use crate::segment::{Changes, Segment, SpareSender};
 use crate::slot::{InlineSlot, Slot};
+use crate::sync::point;
 
 /// Encoded size at which the synchronous snapshot begins another block.
 const BLOCK_LEN_BYTES: usize = 64 * 1024;
@@ -225,6 +226,7 @@ where
         let layout = out.usage.and_then(|usage| usage.base().map(&self.name, group));
         let mut chains = Vec::new();
         for (number, segment) in map.segments().enumerate() {
+            point();
             if segment.len() == 0 {
                 chains.push(Chain::default());
                 continue;
@@ -240,6 +242,7 @@ where
         }
         if let Some(map) = self.groups.unshared(group) {
             for slot in map.table_mut().unshared_slots() {
+                point();
                 Segment::recycle(slot, &self.spares);
             }
         }
