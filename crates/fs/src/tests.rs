@@ -1,3 +1,5 @@
+mod lazy;
+
 use std::sync::Arc;
 
 use alluvium_core::{
