@@ -140,9 +140,13 @@ impl Streams {
         }
     }
 
-    /// Reads a block and keeps it.
+    /// Reads a block and keeps it, in memory of our own: a piece of a mapped file would go with
+    /// that file when it is cut short.
     pub(crate) fn keep(&self, block: &BlockRef, kept: &Kept) -> Result<Bytes, BlockError> {
-        let bytes = self.block(block, kept)?;
+        if let Some(bytes) = kept.get(block) {
+            return Ok(bytes);
+        }
+        let bytes = Bytes::copy_from_slice(&self.stream_of(block.file).read(&block.block)?);
         kept.put(block, bytes.clone());
         Ok(bytes)
     }

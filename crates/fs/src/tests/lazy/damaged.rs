@@ -9,10 +9,11 @@ use alluvium_state::{KeyedStateBackend, LoadFailure, SnapshotMode, StateError, V
 use alluvium_storage::StorageError;
 use tempfile::TempDir;
 
-use super::BACKEND;
 use super::checkpoint::{
-    BOTH, Backend, Checkpoint, Job, KEYS, Value, job_on, local, register, value, write,
+    BOTH, Backend, Checkpoint, Job, KEYS, Value, check_tags, job_on, local, register, spread,
+    value, write,
 };
+use super::{BACKEND, all_files};
 
 /// What went wrong below an error of a state.
 fn failure_of(error: &StateError) -> (&str, &str, &LoadFailure) {
@@ -108,6 +109,30 @@ fn a_snapshot_that_needs_a_cut_file_fails_and_the_backend_goes_on() {
     let error = job.freeze_one(&mut backend).try_write().unwrap_err();
     assert!(error.to_string().contains(path.as_str()), "{error}");
     assert_eq!(get(&mut backend, state, 42).unwrap(), Some(value(1)));
+}
+
+/// 1. A lazily restored backend writes a full snapshot, so it has read all of its blocks, those of
+///    the state that nobody registered as well.
+/// 2. The files that it was restored from are no longer needed, and are cut short.
+/// 3. The next full snapshot reads the blocks of that state again: from memory, not from the map.
+#[test]
+fn what_a_full_snapshot_has_read_outlives_its_cut_files() {
+    for mode in BOTH {
+        let dir = tempfile::tempdir().unwrap();
+        let mut job = job_on(&BACKEND, local(&dir), mode);
+        let Checkpoint { handles, model, .. } = write(&job, mode);
+        let older = all_files(&job);
+        let mut backend = job.open_one(&handles);
+        register(&mut backend);
+        job.mode = SnapshotMode::Full;
+        job.snapshot_one(&mut backend);
+        for path in older {
+            cut(&dir, &path, 100);
+        }
+        let full = job.snapshot_one(&mut backend);
+        assert_eq!(spread(&job, 2, &full), model);
+        check_tags(&job, 2, &full);
+    }
 }
 
 /// A block of a checkpoint, with its key group and the path of its file.
