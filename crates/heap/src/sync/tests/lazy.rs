@@ -67,7 +67,7 @@ fn a_segment_is_loaded_once_whoever_comes_first() {
         let source = StdArc::new(Counted { loads: AtomicUsize::new(0), fails });
         let count = usize::try_from(ENTRIES).unwrap();
         let lazy = LazySegment::<Entry>::new(StdArc::clone(&source) as StdArc<_>, 3, count);
-        let mut live = Arc::new(Segment::restored(lazy));
+        let mut live = Arc::new(Segment::lazily_restored(lazy, 0));
 
         // A snapshot job has the frozen segment, the background load what is to be loaded.
         let frozen = thread_rng().gen_bool(0.5).then(|| Arc::clone(&live));
