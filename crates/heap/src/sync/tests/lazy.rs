@@ -10,6 +10,7 @@ use shuttle::thread;
 use triomphe::Arc;
 
 use super::{Slow, run_all};
+use crate::moment::Moment;
 use crate::segment::{LazySegment, LoadError, Segment, SegmentSource, Writing};
 use crate::slot::InlineSlot;
 use crate::sync::point;
@@ -84,7 +85,8 @@ fn a_segment_is_loaded_once_whoever_comes_first() {
         match thread_rng().gen_range(0..3) {
             0 => check(Segment::drain(&mut live).as_ref(), fails),
             1 => {
-                let written = Segment::for_writing(&mut live, Writing::ALONE);
+                let writing = Writing { moment: Moment::FIRST, ..Writing::ALONE };
+                let written = Segment::for_writing(&mut live, writing);
                 check(written.map(|_| ()).and_then(|()| live.table()).as_ref().map(|t| *t), fails);
                 assert_eq!(live.lazy().is_none(), !fails, "what failed stays to be loaded");
                 assert_eq!(live.len(), count);
