@@ -115,7 +115,8 @@ fn only_storage_and_the_command_touch_the_file_system() {
             ["core", "format", "state", "heap", "fs", "coordinator", "runtime", "alluvium"]
                 .iter()
                 .any(|name| path.starts_with(&format!("crates/{name}/src")));
-        if library && !path.ends_with("tests.rs") {
+        let is_test = path.ends_with("tests.rs") || path.contains("/tests/");
+        if library && !is_test {
             assert!(!text.contains("std::fs"), "{path} names std::fs");
         }
     }

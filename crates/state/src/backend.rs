@@ -117,7 +117,9 @@ pub trait KeyedStateBackend {
         self.at_namespace(key, &())
     }
 
-    /// Registers a value state, or finds it again.
+    /// Registers a value state, or finds it again. All subtasks of an operator register the same
+    /// states before their first checkpoint: one name has one codec in all streams of a checkpoint
+    /// (SPEC 8.3), and restored state that is migrated has another one once it is registered.
     ///
     /// Errors: [`StateError::NameReused`], [`StateError::InvalidName`],
     /// [`StateError::IncompatibleSchema`], [`StateError::KindChanged`], [`StateError::Decode`],

@@ -55,20 +55,22 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
         loop {
             let event = poll_fn(|context| self.poll_event(&mut turn, context)).await;
             match event {
-                Event::Command(Some(Command::Complete { checkpoint, is_final })) => {
-                    self.keyed.complete(checkpoint);
-                    if is_final {
+                Event::Command(Some(command)) => {
+                    if self.hear(command) {
                         return self.operator.result(&mut self.keyed);
                     }
                 }
-                Event::Command(Some(Command::Abort(checkpoint))) => {
-                    self.aligner.abort(checkpoint);
-                    self.keyed.abort(checkpoint);
-                }
-                Event::Command(Some(Command::Trigger(_))) => {}
                 Event::Loaded(loaded) => loaded?,
                 Event::Input(_, Some(Element::Batch(batch))) => self.process(batch).await?,
+                // 1. The task looks for commands, and there is none;
+                // 2. a checkpoint completes, its files may go, and the next one is triggered;
+                // 3. the task finds its barrier: the snapshot must not build on one before.
                 Event::Input(input, Some(Element::Barrier(checkpoint))) => {
+                    while let Ok(command) = self.commands.try_recv() {
+                        if self.hear(command) {
+                            return self.operator.result(&mut self.keyed);
+                        }
+                    }
                     if self.aligner.barrier(input, checkpoint) == Arrival::Complete {
                         self.snapshot(checkpoint).await?;
                     }
@@ -93,6 +95,22 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
                 Event::Command(None) => match wait_for_the_end().await {},
             }
         }
+    }
+
+    /// Takes a command and says whether it was the last one.
+    fn hear(&mut self, command: Command) -> bool {
+        match command {
+            Command::Complete { checkpoint, is_final } => {
+                self.keyed.complete(checkpoint);
+                return is_final;
+            }
+            Command::Abort(checkpoint) => {
+                self.aligner.abort(checkpoint);
+                self.keyed.abort(checkpoint);
+            }
+            Command::Trigger(_) => {}
+        }
+        false
     }
 
     /// Commands first; then the end of the load; then the inputs that are not held, in turn.
