@@ -15,7 +15,7 @@ pub(crate) use codec::{
 };
 pub(crate) use frozen::{BlockWriter, FrozenTable};
 pub(crate) use load::{LoadRules, Refusal, StreamedMap};
-pub(crate) use raw::{RawMap, RawTable};
+pub(crate) use raw::RawTable;
 
 use std::any::Any;
 use std::sync::{Arc, Weak};
@@ -121,33 +121,6 @@ pub(crate) struct StateTable<K: StateKey, N: StateKey, S: StateValue> {
     function: Option<Box<dyn Any + Send + Sync>>,
 }
 
-/// Runs an expression on the map of a key group, whichever kind it is.
-macro_rules! with_entry {
-    ($maps:expr, $group:expr, $probe:expr, $initial:expr) => {
-        match $maps {
-            Maps::Inline(table) => match table.at($group) {
-                Some((map, writing)) => Some(map.entry($probe, $initial, writing)?),
-                None => None,
-            },
-            Maps::Shared(table) => match table.at($group) {
-                Some((map, writing)) => Some(map.entry($probe, $initial, writing)?),
-                None => None,
-            },
-            Maps::Nested(maps, _) => maps.get_mut($group).map(|map| {
-                let before = map.len();
-                let is_new = {
-                    map.get_or_insert_with($probe, $initial);
-                    map.len() > before
-                };
-                let Some(state) = map.get_mut($probe) else {
-                    unreachable!("the entry was just made")
-                };
-                (state, is_new)
-            }),
-        }
-    };
-}
-
 impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
     pub(crate) fn new(
         meta: StateMeta,
@@ -195,35 +168,22 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
         probe: Probe<'_, K, N>,
         initial: impl FnOnce() -> S,
     ) -> Result<Option<&mut S>, LoadError> {
-        Ok(match &mut self.maps {
-            Maps::Inline(table) => match table.at(group) {
-                Some((map, writing)) => Some(map.entry(probe, initial, writing)?.0),
-                None => None,
-            },
-            Maps::Shared(table) => match table.at(group) {
-                Some((map, writing)) => Some(map.entry(probe, initial, writing)?.0),
-                None => None,
-            },
-            Maps::Nested(maps, _) => {
-                maps.get_mut(group).map(|map| map.get_or_insert_with(probe, initial))
-            }
-        })
+        self.maps.get_or_insert_with(group, probe, initial)
     }
 
-    /// Sets the state of a pair and says whether it was absent.
+    /// Sets the state of a pair.
     pub(crate) fn insert(
         &mut self,
         group: usize,
         probe: Probe<'_, K, N>,
         state: S,
-    ) -> Result<bool, LoadError> {
+    ) -> Result<(), LoadError> {
         let mut new = Some(state);
-        let slot = with_entry!(&mut self.maps, group, probe, || take(&mut new));
-        let Some((slot, is_new)) = slot else { return Ok(false) };
-        if let Some(state) = new {
+        let slot = self.maps.get_or_insert_with(group, probe, || take(&mut new))?;
+        if let (Some(slot), Some(state)) = (slot, new) {
             *slot = state;
         }
-        Ok(is_new)
+        Ok(())
     }
 
     /// Reduces a value into the state of a pair; `None` when the table has no such function.
@@ -237,8 +197,8 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
         let function = function.as_deref().and_then(|it| it.downcast_ref::<ReduceFunction<S>>());
         let Some(reduce) = function else { return Ok(None) };
         let mut value = Some(value);
-        let slot = with_entry!(maps, group, probe, || take(&mut value));
-        Ok(slot.map(|(slot, _)| {
+        let slot = maps.get_or_insert_with(group, probe, || take(&mut value))?;
+        Ok(slot.map(|slot| {
             if let Some(value) = value {
                 reduce(slot, value);
             }
@@ -255,8 +215,8 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
         let Self { maps, function, .. } = self;
         let function = function.as_deref().and_then(|function| function.downcast_ref::<A>());
         let Some(aggregate) = function else { return Ok(None) };
-        let slot = with_entry!(maps, group, probe, || aggregate.create());
-        Ok(slot.map(|(slot, _)| aggregate.add(slot, input)))
+        let slot = maps.get_or_insert_with(group, probe, || aggregate.create())?;
+        Ok(slot.map(|slot| aggregate.add(slot, input)))
     }
 
     pub(crate) fn remove(&mut self, group: usize, probe: Probe<'_, K, N>) -> Result<(), LoadError> {
@@ -355,6 +315,29 @@ impl<K: StateKey, N: StateKey, S: StateValue> AnyTable<K> for StateTable<K, N, S
 }
 
 impl<K: StateKey, N: StateKey, S: StateValue> Maps<K, N, S> {
+    /// The state of a pair, made first when there is none; `None` outside the key groups.
+    #[inline(always)]
+    fn get_or_insert_with(
+        &mut self,
+        group: usize,
+        probe: Probe<'_, K, N>,
+        initial: impl FnOnce() -> S,
+    ) -> Result<Option<&mut S>, LoadError> {
+        Ok(match self {
+            Self::Inline(table) => match table.at(group) {
+                Some((map, writing)) => Some(map.entry(probe, initial, writing)?.0),
+                None => None,
+            },
+            Self::Shared(table) => match table.at(group) {
+                Some((map, writing)) => Some(map.entry(probe, initial, writing)?.0),
+                None => None,
+            },
+            Self::Nested(maps, _) => {
+                maps.get_mut(group).map(|map| map.get_or_insert_with(probe, initial))
+            }
+        })
+    }
+
     /// Empty maps in place.
     pub(crate) fn inline(shape: Shape, codec: Arc<dyn EntryCodec<InlineSlot<K, N, S>>>) -> Self {
         Self::Inline(CopyOnWriteTable::new(shape, codec))

@@ -100,7 +100,7 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
 
     fn insert<S: StateValue>(&mut self, id: StateId, state: S) -> Result<(), StateError> {
         let group = self.group;
-        self.with_table::<S, _>(id, |table, probe| table.insert(group, probe, state).map(drop))
+        self.with_table::<S, _>(id, |table, probe| table.insert(group, probe, state))
     }
 }
 

@@ -75,7 +75,7 @@ impl<K: StateKey> Filling<'_, K> {
         E::State: StateValue,
     {
         let is_segmented =
-            self.raw.maps.values().all(|map| matches!(&*map.layout, MapLayout::Segmented(_)));
+            self.raw.maps.values().all(|map| matches!(**map, MapLayout::Segmented(_)));
         let mut maps = self.streamed(reader, is_segmented);
         let is_parted = is_segmented && is_parted_alike(&maps)?;
         let born = if self.is_migrated { self.moment.now } else { 0 };
@@ -134,7 +134,7 @@ impl<K: StateKey> Filling<'_, K> {
     {
         let key_groups: Vec<KeyGroup> = self.key_groups.iter().collect();
         let maps = self.raw.maps.iter().filter_map(|(group, map)| {
-            let chains = chains_of(&map.layout);
+            let chains = chains_of(map);
             let rules = LoadRules {
                 hasher: *self.hashers.get(*group)?,
                 key_group: *key_groups.get(*group)?,

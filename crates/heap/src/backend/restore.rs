@@ -17,7 +17,7 @@ use alluvium_storage::{HandleReader, JobLayout, ReadAt};
 use crate::TableHasher;
 use crate::base::{Base, StateLayout};
 use crate::streams::{BlockError, Kept, Streams, damaged};
-use crate::table::{RawMap, RawTable};
+use crate::table::RawTable;
 
 /// A state of the restored streams, its entries still encoded.
 #[derive(Debug, Clone)]
@@ -219,8 +219,7 @@ impl Reading<'_> {
             states: self.states.iter().map(|(n, (_, maps))| (n.clone(), maps.clone())).collect(),
         });
         let states = self.states.into_iter().map(|(name, (meta, maps))| {
-            let maps = maps.into_iter().map(|(group, layout)| (group, RawMap { layout }));
-            let (streams, maps) = (Arc::clone(&streams), maps.collect());
+            let streams = Arc::clone(&streams);
             let kept = kept.get(&name).cloned().unwrap_or_default();
             let raw = RawTable { name: name.clone(), streams, kept, maps };
             (name, RestoredState { meta, raw })

@@ -1,20 +1,13 @@
 //! Restored blocks of a state that nobody registered: written again as they are.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alluvium_format::keyed::{BlockRef, Chain, MapLayout};
 use alluvium_state::SnapshotError;
 
 use super::frozen::{BlockWriter, FrozenTable};
-use crate::base::{FileUsage, IncrementalOptions};
+use crate::base::{FileUsage, IncrementalOptions, StateLayout};
 use crate::streams::{BlockError, Kept, Streams};
-
-/// A restored map of one key group; its blocks name streams of the restore.
-#[derive(Debug, Clone)]
-pub(crate) struct RawMap {
-    pub(crate) layout: Arc<MapLayout>,
-}
 
 /// All maps of a state, by the position of their key group in the range of the subtask.
 #[derive(Debug, Clone)]
@@ -22,7 +15,8 @@ pub(crate) struct RawTable {
     pub(crate) name: String,
     pub(crate) streams: Arc<Streams>,
     pub(crate) kept: Arc<Kept>,
-    pub(crate) maps: BTreeMap<usize, RawMap>,
+    /// Their blocks name streams of the restore.
+    pub(crate) maps: StateLayout,
 }
 
 impl RawTable {
@@ -78,7 +72,7 @@ impl FrozenTable for RawTable {
     ) -> Result<Option<MapLayout>, SnapshotError> {
         let Some(map) = self.maps.get(&group) else { return Ok(None) };
         let base = out.usage.and_then(|usage| usage.base().map(&self.name, group));
-        Ok(Some(match &*map.layout {
+        Ok(Some(match &**map {
             MapLayout::Unsegmented(restored) => {
                 let base = match base {
                     Some(MapLayout::Unsegmented(blocks)) => Some(blocks.as_slice()),
