@@ -21,7 +21,7 @@ mod reader;
 mod source;
 mod writer;
 
-pub use reader::{Block, Envelope};
+pub use reader::{Block, Envelope, read_identity};
 pub use source::{Source, read_block};
 pub use writer::EnvelopeWriter;
 
@@ -83,6 +83,8 @@ pub enum StreamKind {
     Keyed,
     /// Operator state of one subtask.
     Operator,
+    /// Keyed state of one subtask as SST files.
+    SstIndex,
 }
 
 impl StreamKind {
@@ -92,7 +94,18 @@ impl StreamKind {
             Self::Metadata => 1,
             Self::Keyed => 2,
             Self::Operator => 3,
+            Self::SstIndex => 4,
         }
+    }
+
+    const fn from_code(code: u16) -> Option<Self> {
+        Some(match code {
+            1 => Self::Metadata,
+            2 => Self::Keyed,
+            3 => Self::Operator,
+            4 => Self::SstIndex,
+            _ => return None,
+        })
     }
 }
 
@@ -102,6 +115,7 @@ impl fmt::Display for StreamKind {
             Self::Metadata => "checkpoint metadata",
             Self::Keyed => "keyed state",
             Self::Operator => "operator state",
+            Self::SstIndex => "keyed state as SST files",
         })
     }
 }

@@ -104,6 +104,12 @@ pub enum FormatError {
         /// The stored number.
         found: u16,
     },
+    /// The stream is of a kind that this version does not know.
+    #[error("offset 8: stream kind {found} is unknown")]
+    UnknownKind {
+        /// The stored number.
+        found: u16,
+    },
     /// The stream was written by a version that this one does not know.
     #[error("format version {found} is not supported (this version reads {min} to {max})")]
     UnsupportedVersion {

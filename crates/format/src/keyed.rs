@@ -28,6 +28,7 @@ mod writer;
 pub use crate::envelope::read_block;
 pub use delta::{read_delta_header, write_delta_header};
 pub use header::{HashSeedRun, KeyedHeader, StateKind, StateMeta};
+pub(crate) use header::{put_scope, put_states, read_scope, read_states};
 pub use map::{BlockRef, Chain, MAX_CHAIN_LEN, MapEntry, MapLayout};
 pub use reader::KeyedReader;
 pub use writer::{Finished, KeyedWriter};

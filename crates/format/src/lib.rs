@@ -5,7 +5,7 @@
 //!
 //! Ladder of names: an [`envelope`] (the frame that every file shares) holds *blocks* and an
 //! *index*; the index says what the blocks are: [`keyed`] state, [`operator`] state, or, with no
-//! blocks at all, [`metadata`]. Inside a block, keys and values are written by a [`codec`].
+//! blocks at all, an index of [`sst`] files or [`metadata`]. Inside a block, keys and values are written by a [`codec`].
 //!
 //! Invariants:
 //! - decoders take hostile bytes: no panic, no allocation from an unchecked length;
@@ -34,6 +34,7 @@ pub mod metadata;
 pub mod operator;
 mod refusal;
 mod shared;
+pub mod sst;
 mod wire;
 
 pub use envelope::Source;

@@ -21,6 +21,8 @@ use bytes::Bytes;
 mod example;
 #[path = "spec/keyed.rs"]
 mod keyed;
+#[path = "spec/sst.rs"]
+mod sst;
 
 /// The bytes whose checksum section 1.3 gives.
 const CHECKED: &[u8] = b"123456789";
@@ -109,6 +111,7 @@ fn the_header_and_the_footer_are_laid_out_as_the_code_says() {
         StreamKind::Metadata,
         StreamKind::Keyed,
         StreamKind::Operator,
+        StreamKind::SstIndex,
     ]) {
         assert_eq!(number::<u16>(kind[0]), code.code(), "{}", kind[1]);
         assert!(kind[1].contains(&code.to_string()) || code == StreamKind::Metadata);

@@ -53,7 +53,7 @@ impl Envelope {
         let len_bytes = source.len_bytes();
         let header = read_exactly(&*source, 0..HEADER_LEN as u64, "header")?;
         let header = first_chunk::<HEADER_LEN>(&header, "header")?;
-        let identity = read_header(header, kind)?;
+        let identity = read_header(header, Some(kind))?;
         let least = (HEADER_LEN + FOOTER_LEN) as u64;
         if len_bytes < least {
             return Err(FormatError::Truncated {
@@ -144,6 +144,16 @@ impl Envelope {
     }
 }
 
+/// What a stream is and who wrote it, from its header alone: how a stream is told from one of
+/// another kind before it is opened. Nothing else of it is read or checked.
+///
+/// Errors: those of [`Envelope::open`] for a header, but [`FormatError::UnknownKind`] in place of
+/// [`FormatError::Kind`].
+pub fn read_identity(source: &dyn Source) -> Result<StreamIdentity, FormatError> {
+    let header = read_exactly(source, 0..HEADER_LEN as u64, "header")?;
+    read_header(first_chunk::<HEADER_LEN>(&header, "header")?, None)
+}
+
 /// The bytes that [`read_exactly`] has counted, as an array.
 fn first_chunk<'a, const N: usize>(
     bytes: &'a Bytes,
@@ -175,7 +185,7 @@ fn malformed_footer(offset: u64, reason: &str) -> FormatError {
 
 fn read_header(
     header: &[u8; HEADER_LEN],
-    expected: StreamKind,
+    expected: Option<StreamKind>,
 ) -> Result<StreamIdentity, FormatError> {
     let codec = |source| FormatError::Codec { what: "header", offset: 0, source };
     let (checked, _) = header.split_at(HEADER_CHECKSUM_OFFSET);
@@ -206,9 +216,12 @@ fn read_header(
         return Err(FormatError::UnsupportedFeatures { found, known });
     }
     check("header", 0, checksum, crc32fast::hash(checked))?;
-    if kind != expected.code() {
-        return Err(FormatError::Kind { expected, found: kind });
-    }
+    let kind = match (StreamKind::from_code(kind), expected) {
+        (Some(found), Some(expected)) if found == expected => found,
+        (_, Some(expected)) => return Err(FormatError::Kind { expected, found: kind }),
+        (Some(found), None) => found,
+        (None, None) => return Err(FormatError::UnknownKind { found: kind }),
+    };
     let malformed = |reason: String| FormatError::Malformed { what: "header", offset: 0, reason };
     let subtask = match subtask {
         NO_SUBTASK => None,
@@ -218,7 +231,7 @@ fn read_header(
     };
     let checkpoint = CheckpointId::new(checkpoint).map_err(|error| malformed(error.to_string()))?;
     let attempt = AttemptId::new(attempt);
-    Ok(StreamIdentity { kind: expected, subtask, checkpoint, attempt })
+    Ok(StreamIdentity { kind, subtask, checkpoint, attempt })
 }
 
 /// Offset of the index, checksum of header and index, seal.

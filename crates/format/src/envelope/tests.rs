@@ -137,3 +137,34 @@ fn the_seal_tells_streams_of_equal_content_apart() {
     };
     assert_ne!(seal(3), seal(4));
 }
+
+/// How a reader learns which of two kinds a stream is, before it opens it.
+#[test]
+fn the_header_alone_says_what_a_stream_is() {
+    let (bytes, _) = stream();
+    let header = Bytes::copy_from_slice(&bytes[..HEADER_LEN]);
+    assert_eq!(read_identity(&header).unwrap(), identity());
+    let of_kind = |kind: u16| {
+        let mut bytes = bytes.clone();
+        bytes[KIND_OFFSET..VERSION_OFFSET].copy_from_slice(&kind.to_le_bytes());
+        let checksum = crc32fast::hash(&bytes[..HEADER_CHECKSUM_OFFSET]).to_le_bytes();
+        bytes[HEADER_CHECKSUM_OFFSET..HEADER_LEN].copy_from_slice(&checksum);
+        read_identity(&Bytes::from(bytes))
+    };
+    for kind in
+        [StreamKind::Metadata, StreamKind::Keyed, StreamKind::Operator, StreamKind::SstIndex]
+    {
+        assert_eq!(of_kind(kind.code()).unwrap().kind, kind);
+    }
+    for found in [0, 5, u16::MAX] {
+        let unknown = of_kind(found).unwrap_err();
+        assert!(matches!(unknown, FormatError::UnknownKind { found: it } if it == found));
+    }
+    let cut = read_identity(&header.slice(..HEADER_LEN - 1)).unwrap_err();
+    assert!(matches!(cut, FormatError::Truncated { what: "header", .. }), "{cut}");
+    for position in 0..HEADER_LEN {
+        let mut damaged = header.to_vec();
+        damaged[position] ^= 1;
+        assert!(read_identity(&Bytes::from(damaged)).is_err(), "byte {position}");
+    }
+}

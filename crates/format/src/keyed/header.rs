@@ -125,49 +125,25 @@ impl KeyedHeader {
 
     /// Appends everything before the shared files.
     pub(super) fn encode(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        put_text(self.uid.as_str(), out)?;
-        out.extend_from_slice(&self.max_parallelism.get().to_le_bytes());
-        out.push(self.assigner.code());
-        out.extend_from_slice(&self.key_groups.first().get().to_le_bytes());
-        out.extend_from_slice(&self.key_groups.last().get().to_le_bytes());
-        self.key.encode(out)?;
+        let Self { uid, max_parallelism, assigner, key_groups, key, .. } = self;
+        put_scope(uid, *max_parallelism, *assigner, *key_groups, out)?;
+        key.encode(out)?;
         put_count(self.hash_seeds.len(), "number of seed runs", out)?;
         for run in &self.hash_seeds {
             out.extend_from_slice(&run.last.get().to_le_bytes());
             out.extend_from_slice(&run.seed.to_le_bytes());
         }
-        put_count(self.states.len(), "number of states", out)?;
-        for state in &self.states {
-            put_text(&state.name, out)?;
-            out.push(state.kind.code());
-            state.namespace.encode(out)?;
-            state.value.encode(out)?;
-        }
-        Ok(())
+        put_states(&self.states, out)
     }
 
     pub(super) fn decode(input: &mut Input<'_>) -> Result<Self, Refusal> {
-        let uid = OperatorUid::new(input.text("operator uid")?)?;
-        let max_parallelism = MaxParallelism::new(u32::from(input.u16("max parallelism")?))?;
-        let assigner = input.u8("assigner")?;
-        let assigner = AssignerName::from_code(assigner)
-            .ok_or_else(|| Refusal::Rule(format!("key-group assigner {assigner} is unknown")))?;
-        let (first, last) = (input.u16("first key group")?, input.u16("last key group")?);
-        let key_groups = KeyGroupRange::new(first, last, max_parallelism)?;
+        let (uid, max_parallelism, assigner, key_groups) = read_scope(input)?;
         let key = CodecSnapshot::decode(input)?;
         let count = input.u16("number of seed runs")?;
         let hash_seeds = (0..count)
             .map(|_| decode_seed_run(input, max_parallelism))
             .collect::<Result<Vec<_>, Refusal>>()?;
-        let count = input.u16("number of states")?;
-        let states =
-            (0..count).map(|_| decode_state(input)).collect::<Result<Vec<_>, Refusal>>()?;
-        let mut names = BTreeSet::new();
-        for state in &states {
-            if !names.insert(state.name.as_str()) {
-                return Err(Refusal::Rule(format!("state {:?} comes twice", state.name)));
-            }
-        }
+        let states = read_states(input)?;
         let header = Self { uid, max_parallelism, assigner, key_groups, key, hash_seeds, states };
         if header.seeds_cover_the_range() {
             Ok(header)
@@ -175,6 +151,62 @@ impl KeyedHeader {
             Err(Refusal::Rule(format!("the seed runs do not cover the key groups {key_groups}")))
         }
     }
+}
+
+/// Appends what every index of keyed state begins with: operator uid, max parallelism, assigner,
+/// first and last key group.
+pub(crate) fn put_scope(
+    uid: &OperatorUid,
+    max_parallelism: MaxParallelism,
+    assigner: AssignerName,
+    key_groups: KeyGroupRange,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    put_text(uid.as_str(), out)?;
+    out.extend_from_slice(&max_parallelism.get().to_le_bytes());
+    out.push(assigner.code());
+    out.extend_from_slice(&key_groups.first().get().to_le_bytes());
+    out.extend_from_slice(&key_groups.last().get().to_le_bytes());
+    Ok(())
+}
+
+/// Reads what [`put_scope`] writes.
+pub(crate) fn read_scope(
+    input: &mut Input<'_>,
+) -> Result<(OperatorUid, MaxParallelism, AssignerName, KeyGroupRange), Refusal> {
+    let uid = OperatorUid::new(input.text("operator uid")?)?;
+    let max_parallelism = MaxParallelism::new(u32::from(input.u16("max parallelism")?))?;
+    let assigner = input.u8("assigner")?;
+    let assigner = AssignerName::from_code(assigner)
+        .ok_or_else(|| Refusal::Rule(format!("key-group assigner {assigner} is unknown")))?;
+    let (first, last) = (input.u16("first key group")?, input.u16("last key group")?);
+    let key_groups = KeyGroupRange::new(first, last, max_parallelism)?;
+    Ok((uid, max_parallelism, assigner, key_groups))
+}
+
+/// Appends the table of states.
+pub(crate) fn put_states(states: &[StateMeta], out: &mut Vec<u8>) -> Result<(), CodecError> {
+    put_count(states.len(), "number of states", out)?;
+    for state in states {
+        put_text(&state.name, out)?;
+        out.push(state.kind.code());
+        state.namespace.encode(out)?;
+        state.value.encode(out)?;
+    }
+    Ok(())
+}
+
+/// Reads the table of states, whose names are different.
+pub(crate) fn read_states(input: &mut Input<'_>) -> Result<Vec<StateMeta>, Refusal> {
+    let count = input.u16("number of states")?;
+    let states = (0..count).map(|_| decode_state(input)).collect::<Result<Vec<_>, Refusal>>()?;
+    let mut names = BTreeSet::new();
+    for state in &states {
+        if !names.insert(state.name.as_str()) {
+            return Err(Refusal::Rule(format!("state {:?} comes twice", state.name)));
+        }
+    }
+    Ok(states)
 }
 
 fn decode_seed_run(input: &mut Input<'_>, max: MaxParallelism) -> Result<HashSeedRun, Refusal> {

@@ -98,7 +98,7 @@ fn the_index_of_a_keyed_stream_has_the_fields_of_the_tables() {
 }
 
 /// The fields of the table of a section whose first field is this one.
-fn fields_of_table(number: &str, titles: [&str; 3], first: &str) -> Vec<&'static str> {
+pub(crate) fn fields_of_table(number: &str, titles: [&str; 3], first: &str) -> Vec<&'static str> {
     let mut rest = section(number).lines();
     while let Some(line) = rest.next() {
         let is_title = line == format!("| {} |", titles.join(" | "));
