@@ -61,4 +61,4 @@ pub use operator::{
     BroadcastState, BroadcastStateDescriptor, FrozenOperatorState, OperatorListState,
     OperatorStateBackend, restore_operator_states,
 };
-pub use snapshot::{FrozenState, KeyedPlacement, SnapshotMode, SnapshotTarget};
+pub use snapshot::{FrozenState, KeyedPlacement, SnapshotMode, SnapshotTarget, SstFileStream};

@@ -1,7 +1,11 @@
 //! The asynchronous part of a checkpoint: from frozen state to a handle.
 //!
-//! Invariants: a stream that later checkpoints may refer to lies in `shared/`, never in the folder
+//! Invariants: a file that later checkpoints may refer to lies in `shared/`, never in the folder
 //! of its checkpoint; what is kept in coordinator memory is always self-contained.
+
+mod sst;
+
+pub use sst::SstFileStream;
 
 use alluvium_core::{
     AttemptId, CheckpointId, KeyGroupRange, KeyedStateHandle, OperatorUid, SharedFile, StateHandle,
@@ -58,7 +62,10 @@ impl SnapshotTarget {
         subtask: SubtaskIndex,
     ) -> (CheckpointStream, StreamIdentity) {
         let (checkpoint, attempt) = (self.checkpoint, self.attempt);
-        let file = if kind == StreamKind::Keyed { FileKind::Keyed } else { FileKind::Operator };
+        let file = match kind {
+            StreamKind::Keyed | StreamKind::SstIndex => FileKind::Keyed,
+            _ => FileKind::Operator,
+        };
         let path = JobLayout::state_file(checkpoint, uid, subtask, file, attempt);
         let identity = StreamIdentity { kind, subtask: Some(subtask), checkpoint, attempt };
         (self.streams.stream(path), identity)
@@ -85,6 +92,32 @@ impl SnapshotTarget {
             KeyedPlacement::SharedFile => self.streams.file(shared()),
         };
         (stream, StreamIdentity { kind, subtask: Some(subtask), checkpoint, attempt })
+    }
+
+    /// Opens the index of the SST files of a subtask. Each checkpoint writes its own, so nothing
+    /// later refers to it.
+    pub fn sst_index_stream(
+        &self,
+        uid: &OperatorUid,
+        subtask: SubtaskIndex,
+    ) -> (CheckpointStream, StreamIdentity) {
+        self.stream(StreamKind::SstIndex, uid, subtask)
+    }
+
+    /// Opens an SST file of a subtask, to which later checkpoints may refer. The subtask gives each
+    /// number once in a checkpoint. Only for an [incremental](SnapshotTarget::is_incremental) one.
+    pub fn sst_file(&self, uid: &OperatorUid, subtask: SubtaskIndex, number: u32) -> SstFileStream {
+        let (checkpoint, attempt) = (self.checkpoint, self.attempt);
+        let path = JobLayout::shared_sst_file(checkpoint, uid, subtask, attempt, number);
+        SstFileStream::new(self.streams.file(path))
+    }
+
+    /// Removes files that this snapshot has written, because it fails before anybody heard of them.
+    /// What cannot be removed stays behind, for whoever opens the job's folder next.
+    pub fn discard<'a>(&self, written: impl IntoIterator<Item = &'a SharedFile>) {
+        for file in written {
+            drop(self.streams.discard(&file.path));
+        }
     }
 
     /// Ends a stream; its seal must be the one that the format's writer gave.

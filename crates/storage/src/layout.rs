@@ -6,6 +6,7 @@
 //!              chk-<n>/_metadata
 //!                      <uid>-<subtask>-<keyed|operator>-<attempt>
 //!              shared/<uid>-<subtask>-keyed-<attempt>-<n>
+//!                     <uid>-<subtask>-sst-<attempt>-<n>-<number>
 //!              taskowned/
 //! ```
 //!
@@ -82,6 +83,20 @@ impl JobLayout {
     ) -> StoragePath {
         let (subtask, kind) = (subtask.get(), StateFileKind::Keyed.as_str());
         valid(&format!("{SHARED_DIR}/{operator}-{subtask}-{kind}-{attempt}-{checkpoint}"))
+    }
+
+    /// An SST file that later checkpoints may refer to too:
+    /// `shared/<uid>-<subtask>-sst-<attempt>-<n>-<number>`, where `n` is the checkpoint that writes
+    /// it and `number` is one that the subtask gives only once in it.
+    pub fn shared_sst_file(
+        checkpoint: CheckpointId,
+        operator: &OperatorUid,
+        subtask: SubtaskIndex,
+        attempt: AttemptId,
+        number: u32,
+    ) -> StoragePath {
+        let subtask = subtask.get();
+        valid(&format!("{SHARED_DIR}/{operator}-{subtask}-sst-{attempt}-{checkpoint}-{number}"))
     }
 
     /// The claim of an attempt: `attempts/<attempt>`, 10 decimal digits.

@@ -87,6 +87,14 @@ impl CheckpointStreams {
         self.begin(path, StreamPolicy { inline_below_bytes: 0, max_inline_bytes: None })
     }
 
+    /// Removes a file that a stream of this checkpoint became, because the state that it was for is
+    /// given up before anybody heard of it. A file that is gone already is no error.
+    ///
+    /// Errors: [`StorageError`].
+    pub fn discard(&self, path: &StoragePath) -> Result<(), StorageError> {
+        self.storage.delete(path)
+    }
+
     fn begin(&self, path: StoragePath, policy: StreamPolicy) -> CheckpointStream {
         CheckpointStream {
             storage: Arc::clone(&self.storage),

@@ -13,6 +13,7 @@ fn names_are_those_of_the_specification() {
         file(StateFileKind::Keyed),
         file(StateFileKind::Operator),
         JobLayout::shared_state_file(checkpoint, &uid, subtask, attempt),
+        JobLayout::shared_sst_file(checkpoint, &uid, subtask, attempt, 0),
         JobLayout::attempt(attempt),
         JobLayout::attempts_dir(),
         JobLayout::lock(),
@@ -26,6 +27,7 @@ fn names_are_those_of_the_specification() {
         "chk-42/count.v2-3-keyed-7",
         "chk-42/count.v2-3-operator-7",
         "shared/count.v2-3-keyed-7-42",
+        "shared/count.v2-3-sst-7-42-0",
         "attempts/0000000007",
         "attempts",
         "_lock",
@@ -44,6 +46,9 @@ fn the_longest_ids_make_valid_names() {
     assert!(path.file_name().ends_with("-65535-operator-4294967295"));
     let path = JobLayout::shared_state_file(checkpoint, &uid, subtask, attempt);
     assert!(path.file_name().ends_with("-65535-keyed-4294967295-18446744073709551615"));
+    let path = JobLayout::shared_sst_file(checkpoint, &uid, subtask, attempt, u32::MAX);
+    let end = "-65535-sst-4294967295-18446744073709551615-4294967295";
+    assert!(path.file_name().ends_with(end));
     assert_eq!(JobLayout::attempt(attempt).as_str(), "attempts/4294967295");
 }
 
@@ -57,7 +62,24 @@ fn shared_files_of_different_checkpoints_attempts_and_subtasks_have_different_na
             AttemptId::new(attempt),
         )
     };
+    let sst = |checkpoint, uid: &str, subtask, attempt, number| {
+        let uid = OperatorUid::new(uid).unwrap();
+        let (checkpoint, attempt) =
+            (CheckpointId::new(checkpoint).unwrap(), AttemptId::new(attempt));
+        JobLayout::shared_sst_file(checkpoint, &uid, SubtaskIndex::new(subtask), attempt, number)
+    };
     let names = [
+        sst(1, "a", 1, 1, 1),
+        sst(1, "a", 1, 1, 2),
+        sst(2, "a", 1, 1, 1),
+        sst(1, "a", 1, 2, 1),
+        sst(1, "a", 2, 1, 1),
+        sst(11, "a", 1, 1, 1),
+        sst(1, "a", 1, 11, 1),
+        sst(1, "a", 1, 1, 11),
+        sst(1, "a-1", 1, 1, 1),
+        sst(1, "a-1-sst-1-1", 1, 1, 1),
+        sst(1, "a-1-keyed", 1, 1, 1),
         name(1, "a", 1, 1),
         name(2, "a", 1, 1),
         name(1, "a", 2, 1),
