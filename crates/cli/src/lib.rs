@@ -16,6 +16,7 @@ mod demo;
 mod list;
 mod progress;
 mod run;
+mod sizes;
 
 use std::process::ExitCode;
 

@@ -9,6 +9,7 @@ use alluvium::runtime::{CheckpointStatus, CheckpointStore};
 use alluvium::storage::{self, JobLayout, Storage};
 
 use crate::error::CliError;
+use crate::sizes::Sizes;
 
 /// Prints a line; a reader that went away is no error.
 macro_rules! say {
@@ -41,14 +42,17 @@ pub(crate) fn list(uri: &str) -> Result<(), CliError> {
         for entry in store.list()? {
             let (job, id) = (store.job(), entry.checkpoint);
             let (attempt, time, bytes, shared, status, rest) = match entry.status {
-                CheckpointStatus::Complete(metadata) => (
-                    metadata.properties.attempt.to_string(),
-                    time_of(&metadata),
-                    metadata.state_len_bytes().to_string(),
-                    metadata.shared_len_bytes().to_string(),
-                    "complete",
-                    operators_of(&metadata),
-                ),
+                CheckpointStatus::Complete(metadata) => {
+                    let sizes = Sizes::of(&metadata);
+                    (
+                        metadata.properties.attempt.to_string(),
+                        time_of(&metadata),
+                        sizes.new_bytes.to_string(),
+                        sizes.shared_bytes.to_string(),
+                        "complete",
+                        operators_of(&metadata),
+                    )
+                }
                 CheckpointStatus::Unfinished => {
                     (dash(), dash(), dash(), dash(), "incomplete", dash())
                 }

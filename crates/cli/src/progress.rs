@@ -8,6 +8,8 @@ use std::time::Duration;
 use alluvium::runtime::{JobEvent, Listener};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::sizes::Sizes;
+
 /// A line that counts records while a job runs; hidden when standard error is no terminal.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
@@ -75,8 +77,9 @@ fn line_of(event: &JobEvent<'_>) -> Option<String> {
             let properties = &metadata.properties;
             let took_ms = properties.completed_at_ms.saturating_sub(properties.triggered_at_ms);
             let last = if *is_final { ", the last one" } else { "" };
-            let (id, bytes) = (properties.checkpoint, metadata.state_len_bytes());
-            let shared = match metadata.shared_len_bytes() {
+            let Sizes { new_bytes: bytes, shared_bytes } = Sizes::of(metadata);
+            let id = properties.checkpoint;
+            let shared = match shared_bytes {
                 0 => String::new(),
                 shared => format!(", {shared} shared with earlier ones,"),
             };

@@ -68,7 +68,8 @@ impl SubtaskState {
         keyed.chain(self.operator.iter().map(|handle| &handle.stream))
     }
 
-    /// The streams of earlier checkpoints that the streams of this subtask refer to.
+    /// The files that the streams of this subtask refer to: streams of earlier checkpoints, or SST
+    /// files.
     pub fn shared_files(&self) -> impl Iterator<Item = &SharedFile> {
         self.keyed.iter().flat_map(|handle| &handle.shared)
     }
@@ -98,13 +99,14 @@ impl CheckpointMetadata {
     }
 
     /// Size in bytes of the streams of this checkpoint, inlined or not: what it added, without the
-    /// metadata itself and without the streams of earlier checkpoints.
+    /// metadata itself and without the files that the streams refer to.
     pub fn state_len_bytes(&self) -> u64 {
         self.streams().map(|stream| stream.len_bytes).sum()
     }
 
-    /// Size in bytes of the streams of earlier checkpoints that this one refers to, each counted
-    /// once and whole, however little of it is still needed.
+    /// Size in bytes of the files that the streams refer to, each counted once and whole, however
+    /// little of it is still needed: streams of earlier checkpoints, and SST files of this one and
+    /// of earlier ones.
     pub fn shared_len_bytes(&self) -> u64 {
         let files: BTreeSet<&SharedFile> =
             self.subtasks().flat_map(SubtaskState::shared_files).collect();

@@ -41,28 +41,29 @@ impl StateHandle {
     }
 }
 
-/// A sealed state stream in a file that several checkpoints may refer to.
+/// A file that several checkpoints may refer to: a sealed state stream, or an SST file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SharedFile {
     /// The file, relative to `<root>/<job>/`.
     pub path: StoragePath,
-    /// Length of the stream in bytes.
+    /// Length of the file in bytes.
     pub len_bytes: u64,
-    /// The last four bytes of the stream, read as a little-endian number (SPEC 4.3).
+    /// The last four bytes of the file, read as a little-endian number (SPEC 4.3). They tell streams
+    /// apart, but not SST files, which have a checksum in the index (SPEC 12.2).
     pub seal: u32,
 }
 
-/// Keyed state of one subtask: a stream, and the earlier streams that hold blocks of it.
+/// Keyed state of one subtask: a stream, and the files that hold blocks or rows of it.
 ///
 /// Source: Flink `KeyGroupsStateHandle`, `IncrementalRemoteKeyedStateHandle`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyedStateHandle {
     /// The key groups whose state the stream holds.
     pub key_groups: KeyGroupRange,
-    /// The stream, whose index names every block.
+    /// The stream, whose index names every block, or every SST file.
     pub stream: StateHandle,
-    /// Streams of earlier checkpoints in which blocks of this one lie, in the order in which the
-    /// index of the stream numbers them from 1; none for a self-contained stream.
+    /// Streams of earlier checkpoints in which blocks of this one lie, or its SST files, in the order
+    /// in which the index of the stream numbers them from 1; none for a self-contained stream.
     pub shared: Vec<SharedFile>,
 }
 

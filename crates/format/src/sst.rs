@@ -18,7 +18,7 @@ mod meta;
 mod reader;
 mod writer;
 
-pub use checksum::SstChecksum;
+pub use checksum::{SstChecksum, checksum_of};
 pub use header::SstIndexHeader;
 pub use meta::{MAX_LEVEL, MAX_SEQUENCE_NUMBER, SstMeta};
 pub use reader::SstIndexReader;

@@ -15,7 +15,6 @@ use alluvium_format::envelope::Block;
 use alluvium_format::keyed::{BlockRef, read_block};
 use alluvium_format::{FormatError, Source};
 use alluvium_state::{RestoreError, SnapshotError, StateError};
-use alluvium_storage::StorageError;
 use bytes::Bytes;
 use rayon::prelude::*;
 
@@ -80,7 +79,7 @@ impl BlockError {
     }
 
     pub(crate) fn into_restore_error(self) -> RestoreError {
-        damaged(self.stream, self.source)
+        RestoreError::of_stream(self.stream, self.source)
     }
 
     pub(crate) fn into_snapshot_error(self) -> SnapshotError {
@@ -89,17 +88,6 @@ impl BlockError {
             RestoreError::Damaged { source, .. } => SnapshotError::Format(source),
             other => unreachable!("a block is damaged or unreadable: {other}"),
         }
-    }
-}
-
-/// What the storage said comes out of the source that carried it.
-pub(crate) fn damaged(stream: String, source: FormatError) -> RestoreError {
-    match source {
-        FormatError::Read(error) => match error.downcast::<StorageError>() {
-            Ok(storage) => RestoreError::Storage(*storage),
-            Err(other) => RestoreError::Damaged { stream, source: FormatError::Read(other) },
-        },
-        source => RestoreError::Damaged { stream, source },
     }
 }
 

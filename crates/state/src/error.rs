@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use alluvium_core::{KeyGroup, KeyGroupRange};
 use alluvium_format::codec::CodecSnapshot;
+use alluvium_format::envelope::StreamKind;
 use alluvium_format::{CodecError, FormatError};
 use alluvium_storage::StorageError;
 
@@ -185,9 +186,34 @@ pub enum RestoreError {
         /// What the stream says.
         found: String,
     },
+    /// A stream is of a kind that only the state backend that wrote it restores.
+    #[error(
+        "{stream}: {kind} can be restored only by the state backend that wrote it: with that one, \
+         take a checkpoint or savepoint with full snapshots, which every backend restores"
+    )]
+    OtherBackend {
+        /// The file, or the subtask whose state was inlined in the metadata.
+        stream: String,
+        /// What it holds.
+        kind: StreamKind,
+    },
     /// Codecs or kinds do not fit.
     #[error("{0}")]
     State(#[from] StateError),
+}
+
+impl RestoreError {
+    /// The error of a stream that is not what it should be. What the storage said comes out of the
+    /// source that carried it.
+    pub fn of_stream(stream: String, source: FormatError) -> Self {
+        match source {
+            FormatError::Read(error) => match error.downcast::<StorageError>() {
+                Ok(storage) => Self::Storage(*storage),
+                Err(other) => Self::Damaged { stream, source: FormatError::Read(other) },
+            },
+            source => Self::Damaged { stream, source },
+        }
+    }
 }
 
 #[cfg(test)]

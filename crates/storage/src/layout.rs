@@ -99,6 +99,21 @@ impl JobLayout {
         valid(&format!("{SHARED_DIR}/{operator}-{subtask}-sst-{attempt}-{checkpoint}-{number}"))
     }
 
+    /// Whether a file has the name of an SST file that a checkpoint has written: for people, who
+    /// want to know what a checkpoint has added. No decision may hang on it.
+    pub fn is_sst_file_of(
+        path: &StoragePath,
+        checkpoint: CheckpointId,
+        attempt: AttemptId,
+    ) -> bool {
+        let end = format!("-sst-{attempt}-{checkpoint}");
+        let name = path.as_str().strip_prefix(SHARED_DIR).and_then(|rest| rest.strip_prefix('/'));
+        let parts = name.and_then(|name| name.rsplit_once('-'));
+        parts.is_some_and(|(written, number)| {
+            written.ends_with(&end) && number.chars().all(|c| c.is_ascii_digit())
+        })
+    }
+
     /// The claim of an attempt: `attempts/<attempt>`, 10 decimal digits.
     pub fn attempt(attempt: AttemptId) -> StoragePath {
         valid(&format!("attempts/{:0ATTEMPT_DIGITS$}", attempt.get()))

@@ -8,7 +8,12 @@ use crate::FormatError;
 use crate::envelope::Source;
 
 /// Bytes of an SST that are read at once.
-const PIECE_LEN_BYTES: u64 = 1024 * 1024;
+const PIECE_LEN_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The checksum of an SST that is in memory as a whole.
+pub fn checksum_of(file: &[u8]) -> u32 {
+    crc32fast::hash(file)
+}
 
 /// CRC32 of bytes that come in pieces (SPEC 1.3).
 #[derive(Debug, Clone, Default)]
@@ -27,7 +32,7 @@ impl SstChecksum {
         self.hasher.clone().finalize()
     }
 
-    /// Compares a whole file with the checksum of its index, reading 1 MiB at a time.
+    /// Compares a whole file with the checksum of its index, reading 4 MiB at a time.
     ///
     /// Errors: [`FormatError::Checksum`]; those of [`Source::read`].
     pub fn verify(file: &dyn Source, expected: u32) -> Result<(), FormatError> {

@@ -9,14 +9,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alluvium_core::{KeyGroupError, KeyGroupRange, KeyedStateHandle, SharedFile, StateLocation};
+use alluvium_format::FormatError;
 use alluvium_format::codec::{Codec, Compatibility};
+use alluvium_format::envelope::StreamKind;
 use alluvium_format::keyed::{BlockRef, KeyedReader, MapEntry, MapLayout, StateMeta};
 use alluvium_state::{KeyedBackendSpec, RestoreError, StateError, StateKey, StreamSource};
 use alluvium_storage::{HandleReader, JobLayout, ReadAt};
 
 use crate::TableHasher;
 use crate::base::{Base, StateLayout};
-use crate::streams::{BlockError, Kept, Streams, damaged};
+use crate::streams::{BlockError, Kept, Streams};
 use crate::table::RawTable;
 
 /// A state of the restored streams, its entries still encoded.
@@ -49,6 +51,17 @@ fn name_of(handle: &KeyedStateHandle, reader: &HandleReader) -> String {
     match handle.stream.file() {
         Some(path) => format!("{}/{path}", reader.root()),
         None => format!("inlined state of key groups {}", handle.key_groups),
+    }
+}
+
+/// Why a keyed stream cannot be opened; the one of another backend is whole all the same.
+fn unreadable(stream: &str, error: FormatError) -> RestoreError {
+    let (stream, kind) = (stream.to_owned(), StreamKind::SstIndex);
+    match error {
+        FormatError::Kind { found, .. } if found == kind.code() => {
+            RestoreError::OtherBackend { stream, kind }
+        }
+        error => RestoreError::of_stream(stream, error),
     }
 }
 
@@ -85,7 +98,7 @@ pub(super) fn read_handles<K: StateKey, C: Codec<K>>(
         taken.push(wanted);
         let source = reader.source(&handle.stream)?;
         let keyed = KeyedReader::open(Arc::new(StreamSource::new(Arc::clone(&source))))
-            .map_err(|error| damaged(stream.clone(), error))?;
+            .map_err(|error| unreadable(&stream, error))?;
         check_header(spec, handle, &stream, &keyed)?;
         reading.take(handle, &keyed, source, wanted, &stream)?;
     }

@@ -8,6 +8,8 @@ use alluvium_storage::open;
 
 use super::*;
 
+mod sst;
+
 fn job() -> JobId {
     JobId::new("job").unwrap()
 }

@@ -1,13 +1,17 @@
 //! Verifies a checkpoint to its last byte, and that its streams belong to it. Of the streams of
-//! earlier checkpoints that it refers to, length, seal and the blocks that it uses are compared.
+//! earlier checkpoints that it refers to, length, seal and the blocks that it uses are compared; of
+//! SST files, all bytes.
 
 use alluvium_core::{
-    CheckpointMetadata, CheckpointProperties, KeyedStateHandle, OperatorState, OperatorStateHandle,
-    SharedFile, StateHandle, StateLocation, SubtaskIndex,
+    AssignerName, CheckpointMetadata, CheckpointProperties, KeyGroupRange, KeyedStateHandle,
+    MaxParallelism, OperatorState, OperatorStateHandle, OperatorUid, SharedFile, StateHandle,
+    StateLocation, SubtaskIndex,
 };
-use alluvium_format::keyed::{KeyedReader, MapEntry, read_block};
+use alluvium_format::envelope::{StreamKind, read_identity};
+use alluvium_format::keyed::{KeyedHeader, KeyedReader, MapEntry, read_block};
 use alluvium_format::operator::read_operator_state;
-use alluvium_state::RestoreError;
+use alluvium_format::sst::{SstChecksum, SstIndexHeader, SstIndexReader, SstMeta};
+use alluvium_state::{RestoreError, StreamSource};
 use alluvium_storage::HandleReader;
 
 /// Opens every stream, compares every checksum, and compares what each says with the metadata.
@@ -51,31 +55,86 @@ fn verify_keyed(
     properties: &CheckpointProperties,
     reader: &HandleReader,
 ) -> Result<(), RestoreError> {
-    let max = properties.max_parallelism;
     let stream = name_of(&handle.stream, operator, subtask, reader);
     for file in &handle.shared {
         reader.shared_source(file)?;
     }
     let bytes = reader.open(&handle.stream)?;
     let damaged = |source| RestoreError::Damaged { stream: stream.clone(), source };
+    let expected = Scope {
+        uid: &operator.uid,
+        subtask: Some(subtask),
+        max_parallelism: properties.max_parallelism,
+        assigner: properties.assigner,
+        key_groups: handle.key_groups,
+        shared: &handle.shared,
+    };
+    if read_identity(&bytes).map_err(damaged)?.kind == StreamKind::SstIndex {
+        let index = SstIndexReader::open_bytes(bytes).map_err(damaged)?;
+        compare(&stream, expected.pairs(&Scope::of_ssts(&index)))?;
+        return index.ssts().try_for_each(|(file, meta)| verify_sst(file, meta, reader));
+    }
     let keyed = KeyedReader::open_bytes(bytes).map_err(damaged)?;
-    keyed.verify(max.all_key_groups()).map_err(damaged)?;
-    let header = keyed.header();
-    let found_subtask = keyed.identity().subtask.map(|subtask| subtask.to_string());
-    let pairs = [
-        ("operator", operator.uid.to_string(), header.uid.to_string()),
-        ("subtask", subtask.to_string(), found_subtask.unwrap_or_default()),
-        ("max parallelism", max.to_string(), header.max_parallelism.to_string()),
-        ("key-group assigner", properties.assigner.to_string(), header.assigner.to_string()),
-        ("key-group range", handle.key_groups.to_string(), header.key_groups.to_string()),
-    ];
-    compare(&stream, pairs)?;
-    let list = |files: &[SharedFile]| files.iter().map(|file| format!("{file:?}")).collect();
-    let (listed, found): (Vec<String>, Vec<String>) = (list(&handle.shared), list(keyed.shared()));
-    compare(&stream, [("shared files", listed.join(", "), found.join(", "))])?;
+    keyed.verify(properties.max_parallelism.all_key_groups()).map_err(damaged)?;
+    compare(&stream, expected.pairs(&Scope::of_blocks(&keyed)))?;
     (1..)
         .zip(&handle.shared)
         .try_for_each(|(number, file)| verify_shared(number, file, &keyed, reader))
+}
+
+/// What the metadata and the index of a keyed stream both say (SPEC 8.3).
+struct Scope<'a> {
+    uid: &'a OperatorUid,
+    subtask: Option<SubtaskIndex>,
+    max_parallelism: MaxParallelism,
+    assigner: AssignerName,
+    key_groups: KeyGroupRange,
+    shared: &'a [SharedFile],
+}
+
+impl<'a> Scope<'a> {
+    fn of_blocks(keyed: &'a KeyedReader) -> Self {
+        let (header, subtask) = (keyed.header(), keyed.identity().subtask);
+        let KeyedHeader { uid, max_parallelism, assigner, key_groups, .. } = header;
+        let (max_parallelism, assigner, key_groups) = (*max_parallelism, *assigner, *key_groups);
+        Self { uid, subtask, max_parallelism, assigner, key_groups, shared: keyed.shared() }
+    }
+
+    fn of_ssts(index: &'a SstIndexReader) -> Self {
+        let (header, subtask) = (index.header(), index.identity().subtask);
+        let SstIndexHeader { uid, max_parallelism, assigner, key_groups, .. } = header;
+        let (max_parallelism, assigner, key_groups) = (*max_parallelism, *assigner, *key_groups);
+        Self { uid, subtask, max_parallelism, assigner, key_groups, shared: index.shared() }
+    }
+
+    fn pairs(&self, found: &Self) -> [(&'static str, String, String); 6] {
+        let subtask = |of: &Self| of.subtask.map(|it| it.to_string()).unwrap_or_default();
+        let files = |of: &Self| {
+            let files: Vec<String> = of.shared.iter().map(|file| format!("{file:?}")).collect();
+            files.join(", ")
+        };
+        let pair = |what, of: &dyn Fn(&Self) -> String| (what, of(self), of(found));
+        [
+            pair("operator", &|of| of.uid.to_string()),
+            pair("subtask", &subtask),
+            pair("max parallelism", &|of| of.max_parallelism.to_string()),
+            pair("key-group assigner", &|of| of.assigner.to_string()),
+            pair("key-group range", &|of| of.key_groups.to_string()),
+            pair("shared files", &files),
+        ]
+    }
+}
+
+/// Compares all bytes of an SST with its checksum, piece by piece.
+fn verify_sst(
+    file: &SharedFile,
+    meta: &SstMeta,
+    reader: &HandleReader,
+) -> Result<(), RestoreError> {
+    let source = StreamSource::new(reader.shared_source(file)?);
+    SstChecksum::verify(&source, meta.checksum).map_err(|source| {
+        RestoreError::of_stream(format!("{}/{}", reader.root(), file.path), source)
+    })
 }
 
 /// Compares the checksums of the blocks that lie in one shared file.

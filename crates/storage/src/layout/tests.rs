@@ -130,3 +130,21 @@ fn claims_are_read_back_and_lookalikes_are_not() {
         assert_eq!(JobLayout::parse_attempt(name), None, "{name:?}");
     }
 }
+
+#[test]
+fn an_sst_file_says_which_checkpoint_has_written_it() {
+    let uid = OperatorUid::new("a-sst-7-41").unwrap();
+    let (own, attempt) = (CheckpointId::new(42).unwrap(), AttemptId::new(7));
+    let path = JobLayout::shared_sst_file(own, &uid, SubtaskIndex::new(3), attempt, 12);
+    assert!(JobLayout::is_sst_file_of(&path, own, attempt));
+    for (checkpoint, attempt) in [(41, 7), (43, 7), (2, 7), (42, 6), (42, 17)] {
+        let checkpoint = CheckpointId::new(checkpoint).unwrap();
+        assert!(!JobLayout::is_sst_file_of(&path, checkpoint, AttemptId::new(attempt)));
+    }
+    let keyed = JobLayout::shared_state_file(own, &uid, SubtaskIndex::new(3), attempt);
+    assert!(!JobLayout::is_sst_file_of(&keyed, own, attempt));
+    for other in ["chk-42/a-3-sst-7-42-12", "shared/a-3-sst-7-42", "shared/a-3-sst-7-42-x"] {
+        let other = StoragePath::new(other).unwrap();
+        assert!(!JobLayout::is_sst_file_of(&other, own, attempt), "{other}");
+    }
+}
