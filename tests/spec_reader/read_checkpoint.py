@@ -8,7 +8,8 @@
 CHECKPOINT_DIR is a folder JOB/chk-N. Nothing is printed before the whole checkpoint is checked.
 The counts of --verify are those of the state streams, keyed and operator ones together; the
 metadata stream and the shared files are not counted as streams, blocks in shared files are counted
-once for each stream that refers to them. Errors are one sentence, which begins with the name that section 10
+once for each stream that refers to them. Of keyed state as SST files (12) the index and all bytes of
+the files are checked and the files are listed; their rows, which RocksDB has to read, are not. Errors are one sentence, which begins with the name that section 10
 of the specification gives them. Exit codes: 0 fine, 1 refused, 2 wrong use.
 
 JSON has no number for NaN and the infinities: they are the strings NaN, Infinity, -Infinity.
@@ -27,8 +28,8 @@ from collections import namedtuple
 from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Tuple
 from zlib import crc32
 
-METADATA, KEYED, OPERATOR = 1, 2, 3
-KIND_NAMES = {METADATA: "metadata", KEYED: "keyed state", OPERATOR: "operator state"}
+METADATA, KEYED, OPERATOR, SSTS = 1, 2, 3, 4
+KIND_NAMES = {METADATA: "metadata", KEYED: "keyed state", OPERATOR: "operator state", SSTS: "SST files"}
 STATE_KINDS = {1: "value", 2: "list", 3: "map", 4: "reducing", 5: "aggregating"}
 MODES = {0: "split", 1: "union", 2: "broadcast"}
 SEGMENTED, UNSEGMENTED = 1, 2
@@ -40,6 +41,7 @@ MAX_NESTING = 16
 MAX_EMPTY_ITEMS = 65_536
 MAX_CHAIN = 255
 LEAST_BLOCK = 7  # bytes in the index
+MAX_LEVEL, MAX_SEQUENCE_NUMBER = 6, 2**56 - 1
 MASK32, MASK64 = 2**32 - 1, 2**64 - 1
 
 
@@ -369,6 +371,8 @@ def open_stream(data: bytes, kind: int, where: str) -> Tuple[Header, Cursor]:
     if features:
         raise Refused("FormatError::UnsupportedFeatures", f"{where} needs features {features:#010x}")
     compare_checksum(data[:36], checksum, "header", where)
+    if actual not in KIND_NAMES and kind in (KEYED, SSTS):
+        raise Refused("FormatError::UnknownKind", f"{where} has kind {actual}, which is unknown")
     if actual != kind:
         raise Refused("FormatError::Kind", f"{where} has kind {actual}, not {kind} ({KIND_NAMES[kind]})")
     if header.subtask > 65_535 and header.subtask != NO_SUBTASK:
@@ -426,21 +430,37 @@ def known(code: int, names: Dict[int, str], what: str, where: str) -> int:
     return code
 
 
-def open_keyed(data: bytes, where: str) -> Stream:
-    header, index = open_stream(data, KEYED, where)
-    start, uid = index.pos, index.name()
+def open_keyed_of_any_kind(data: bytes, where: str) -> Any:
+    """A keyed handle leads to a stream of kind 2 or 4; its header says to which (4.5)."""
+    return (open_ssts if int.from_bytes(data[8:10], "little") == SSTS else open_keyed)(data, where)
+
+
+def read_scope(index: Cursor) -> Tuple[str, Tuple[int, int, int, int], Codec]:
+    """What the indexes of kinds 2 and 4 begin with (6.2, 12.2): operator uid, key groups, key codec."""
+    uid, where = index.name(), index.where
     scope = parallelism, _, first, last = index.uint(2), index.uint(1), index.uint(2), index.uint(2)
     known(scope[1], ASSIGNERS, "assigner", where)
     if not (1 <= parallelism <= 32_768 and first <= last < parallelism):
         malformed(f"{where} has the key groups {first} to {last} of {parallelism}")
-    key = read_codec(index)
+    return uid, scope, read_codec(index)
+
+
+def read_states(index: Cursor) -> List[KeyedState]:
+    states = [read_keyed_state(index) for _ in range(index.uint(2))]
+    different_names([state.name for state in states], "state", index.where)
+    return states
+
+
+def open_keyed(data: bytes, where: str) -> Stream:
+    header, index = open_stream(data, KEYED, where)
+    start = index.pos
+    uid, scope, key = read_scope(index)
+    first, last = scope[2:]
     runs = [(index.uint(2), index.uint(8)) for _ in range(index.uint(2))]
     lasts = [run[0] for run in runs]
     if not lasts or lasts[0] < first or lasts[-1] != last or any(a >= b for a, b in zip(lasts, lasts[1:])):
         malformed(f"the seed runs of {where}, which end at {lasts}, do not cover {first} to {last}")
-    states = [read_keyed_state(index) for _ in range(index.uint(2))]
-    different_names([state.name for state in states], "state", where)
-    shared = read_shared(index)
+    states, shared = read_states(index), read_shared(index)
     maps = MapReader(index, start, shared).maps(len(states), first, last)
     index.finish()
     blocks = [block for map_ in maps for segment in map_.segments for block in segment.blocks]
@@ -609,6 +629,58 @@ def trailing_bytes(cursor: Cursor, what: str) -> None:
         cursor.fail("TrailingBytes", f"{cursor.end - cursor.pos} bytes follow the {what}")
 
 
+# Keyed state as SST files (12)
+
+
+Sst = namedtuple("Sst", "file level smallest_seqno largest_seqno entries checksum smallest largest")
+
+
+def open_ssts(data: bytes, where: str) -> Stream:
+    """An index of SST files. `maps` of the stream are its lists of SSTs, one for each state."""
+    header, index = open_stream(data, SSTS, where)
+    start = index.pos
+    uid, scope, key = read_scope(index)
+    states, shared = read_states(index), read_shared(index)
+    unused = set(range(1, len(shared) + 1))
+    lists = [read_sst_list(index, len(shared), unused) for _ in states]
+    index.finish()
+    check_tiling([], start, where)
+    for number in unused:
+        malformed(f"no SST of {where} lies in the shared file {shared[number - 1].path!r}")
+    return Stream(header, data, where, uid, scope, key, states, [], lists, shared, [(data, where)])
+
+
+def read_sst_list(index: Cursor, files: int, unused: set) -> List[Sst]:
+    ssts: List[Sst] = []
+    for _ in range(index.uint(2)):
+        sst = Sst(*(index.uint(size) for size in (2, 1, 8, 8, 8, 4)), index.framed(), index.framed())
+        if sst.level > MAX_LEVEL or sst.smallest > sst.largest:
+            malformed(f"an SST of {index.where} has the level {sst.level} or a smallest key above its largest")
+        if not sst.smallest_seqno <= sst.largest_seqno <= MAX_SEQUENCE_NUMBER:
+            malformed(f"an SST of {index.where} has wrong sequence numbers")
+        before = ssts[-1] if ssts else sst
+        overlap = ssts and before.level == sst.level > 0 and before.largest > sst.smallest
+        if before.level > sst.level or overlap:
+            malformed(f"SSTs of {index.where} overlap or are not in order")
+        if sst.file not in unused:
+            malformed(f"shared file {sst.file} of {index.where} is not one of {files} or comes twice")
+        unused.remove(sst.file)
+        ssts.append(sst)
+    return ssts
+
+
+def ssts_of(stream: Stream) -> Iterator[Tuple[KeyedState, Sst, Shared]]:
+    """All SSTs; the checksum of the whole file is compared before one is given out (12.7)."""
+    for state, ssts in zip(stream.states, stream.maps):
+        for sst in ssts:
+            compare_checksum(stream.files[sst.file][0], sst.checksum, "SST", stream.files[sst.file][1])
+            yield state, sst, stream.shared[sst.file - 1]
+
+
+def is_sst_index(stream: Stream) -> bool:
+    return int.from_bytes(stream.data[8:10], "little") == SSTS
+
+
 # Operator state stream (7)
 
 
@@ -771,7 +843,7 @@ def load(directory: str) -> Tuple[Metadata, List[Loaded]]:
         for number, subtask in enumerate(operator.subtasks):
             what = f"of subtask {number} of {operator.uid!r}"
             if subtask.keyed:
-                stream = load_stream(directory, subtask.keyed, open_keyed, f"the keyed stream {what}")
+                stream = load_stream(directory, subtask.keyed, open_keyed_of_any_kind, f"the keyed stream {what}")
                 if stream.header.subtask != number:
                     mismatch(f"{stream.where} is of subtask {stream.header.subtask}, not {number}")
                 if stream.scope != (meta.max_parallelism, meta.assigner, *subtask.groups):
@@ -810,8 +882,10 @@ def verify(directory: str) -> Tuple[Metadata, List[Loaded], str]:
     """Checks everything and counts it."""
     meta, loaded = load(directory)
     blocks = sum(len(item.stream.blocks) for item in loaded)
-    entries = sum(1 for item in loaded for _ in rows(item))
-    return meta, loaded, f"ok: {len(loaded)} streams, {blocks} blocks, {entries} entries"
+    kinds = [row["type"] for item in loaded for row in rows(item)]
+    ssts = kinds.count("sst")
+    files = f", {ssts} SST files" if ssts else ""
+    return meta, loaded, f"ok: {len(loaded)} streams, {blocks} blocks, {len(kinds) - ssts} entries{files}"
 
 
 def rows(loaded: Loaded) -> Iterator[Dict[str, Any]]:
@@ -820,6 +894,13 @@ def rows(loaded: Loaded) -> Iterator[Dict[str, Any]]:
         for item_of, item in operator_items(loaded.stream):
             mode = MODES[item_of.mode]
             yield {"type": "operator_state", **origin, "state": item_of.name, "mode": mode, "item": item}
+        return
+    if is_sst_index(loaded.stream):
+        for state, sst, file in ssts_of(loaded.stream):
+            listed = {"state": state.name, "kind": STATE_KINDS[state.kind], "file": file.path, "level": sst.level}
+            seqnos = {"smallest_seqno": sst.smallest_seqno, "largest_seqno": sst.largest_seqno}
+            keys = {"smallest_key": sst.smallest.hex(), "largest_key": sst.largest.hex()}
+            yield {"type": "sst", **origin, **listed, **seqnos, "entries": sst.entries, **keys}
         return
     for group, state, key, namespace, value in keyed_entries(loaded.stream):
         kind = STATE_KINDS[state.kind]

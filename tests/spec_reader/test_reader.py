@@ -718,6 +718,110 @@ class TwoStreams(Case):
         self.assertIn(f"the newest whole checkpoint is {older}", str(caught.exception))
 
 
+def put_sst(file, data, level=1, seqnos=(0, 9), keys=(b"\x00\x01a", b"\x03"), checksum=None):
+    checksum = crc32(data) if checksum is None else checksum
+    head = struct.pack("<HBQQQI", file, level, *seqnos, 2, checksum)
+    return head + b"".join(varint(len(key)) + key for key in keys)
+
+
+class SstFiles(Case):
+    """Keyed state as SST files (12). The tables are any bytes here: nothing looks into them."""
+
+    FILES = [("shared/op-0-sst-1-1-0", b"first table"), ("shared/op-0-sst-1-1-1", b"another table")]
+    FIRST, SECOND = FILES[0][1], FILES[1][1]
+    STATES = [("n", 1, codec("unit"), codec("u64")), ("l", 2, codec("unit"), codec("vec", codec("u8")))]
+
+    def setUp(self):
+        super().setUp()
+        os.makedirs(os.path.join(self.job, "shared"))
+        for file in self.FILES:
+            self.write_file(*file)
+
+    def write_file(self, path, data):
+        with open(os.path.join(self.job, path), "wb") as file:
+            file.write(data)
+
+    def index(self, lists=None, files=None, groups=(0, 3), extra=b"", kind=4, **fields):
+        lists = [[put_sst(1, self.FIRST)], [put_sst(2, self.SECOND)]] if lists is None else lists
+        index = text("op") + struct.pack("<HBHH", 4, 1, *groups) + codec("string") + struct.pack("<H", 2)
+        index += b"".join(text(name) + bytes([kind]) + space + value for name, kind, space, value in self.STATES)
+        index += put_shared(self.FILES if files is None else files)
+        index += b"".join(struct.pack("<H", len(ssts)) + b"".join(ssts) for ssts in lists)
+        return stream(kind, fields.pop("blocks", b""), index + extra, **fields)
+
+    def of(self, index, listed=None):
+        return metadata(inline(index), files=self.FILES if listed is None else listed)
+
+    def test_rows(self):
+        folder = self.write(self.of(self.index()))
+        self.assertEqual(reader.verify(folder)[2], "ok: 1 streams, 0 blocks, 0 entries, 2 SST files")
+        first, second = self.rows(folder)[2:]
+        self.assertEqual((first["state"], first["kind"], first["file"]), ("n", "value", self.FILES[0][0]))
+        self.assertEqual((first["level"], first["smallest_seqno"], first["largest_seqno"]), (1, 0, 9))
+        self.assertEqual((first["entries"], first["smallest_key"], first["largest_key"]), (2, "000161", "03"))
+        self.assertEqual((second["state"], second["file"]), ("l", self.FILES[1][0]))
+        self.assertEqual(reader.latest(self.job), folder)
+
+    def test_a_stream_of_both_kinds(self):
+        self.refuses("FormatError::UnknownKind", self.of(self.index(kind=9)))
+        self.refuses("FormatError::Kind", self.of(self.index(kind=3)))
+        self.refuses("FormatError::Malformed", self.of(self.index(kind=2)))
+        self.refuses("FormatError::Kind", metadata(inline(self.index()), flags=2))
+
+    def test_files(self):
+        good, (path, data) = self.of(self.index()), self.FILES[1]
+        for place in range(len(data)):
+            self.write_file(path, data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            sealed = place >= len(data) - 4
+            error = self.refuses("StorageError::SealMismatch" if sealed else "FormatError::Checksum", good)
+            self.assertIn(path, error)
+        self.write_file(path, data[1:])
+        self.refuses("StorageError::Truncated", good)
+        os.remove(os.path.join(self.job, path))
+        self.refuses("StorageError::NotFound", good)
+
+    def test_every_flipped_bit_is_refused(self):
+        index = self.index()
+        for place in range(len(index)):
+            damaged = index[:place] + bytes([index[place] ^ 1 << place % 8]) + index[place + 1 :]
+            with self.assertRaises(reader.Refused):
+                reader.verify(self.write(self.of(damaged)))
+
+    def test_rules(self):
+        def one(**fields):
+            return [[put_sst(1, self.FIRST, **fields)], [put_sst(2, self.SECOND)]]
+
+        def two(first, second):
+            return [[put_sst(1, self.FIRST, **first), put_sst(2, self.SECOND, **second)], []]
+
+        def at(level, *keys):
+            return {"level": level, "keys": [bytes([key]) for key in keys]}
+
+        good = [two(at(0, 5, 6), at(0, 1, 9)), two(at(1, 1, 5), at(1, 5, 6)), two(at(1, 5, 6), at(2, 1, 9))]
+        good.append(one(seqnos=(0, 2**56 - 1), level=6, keys=(b"", b"")))
+        for lists in good:
+            self.assertEqual(len(self.rows(self.write(self.of(self.index(lists))))), 4)
+        bad = [one(level=7), one(seqnos=(2, 1)), one(seqnos=(0, 2**56)), one(keys=(b"b", b"a"))]
+        bad += [two(at(2, 1, 1), at(1, 5, 6)), two(at(1, 1, 5), at(1, 4, 6)), two(at(6, 3, 4), at(6, 1, 2))]
+        for first, second in ((0, 2), (3, 2), (2, 2), (65_535, 2)):
+            bad.append([[put_sst(first, self.FIRST)], [put_sst(second, self.SECOND)]])
+        bad += [[[put_sst(1, self.FIRST)], []]]
+        for lists in bad:
+            self.refuses("FormatError::Malformed", self.of(self.index(lists)))
+        self.refuses("FormatError::Malformed", self.of(self.index(extra=b"x")))
+        self.refuses("FormatError::Malformed", self.of(self.index(blocks=b"x")))
+        self.refuses("FormatError::Malformed", self.of(self.index(subtask=reader.NO_SUBTASK)))
+        self.refuses("FormatError::Malformed", self.of(self.index(files=[self.FILES[0]] * 2)))
+        self.refuses("FormatError::Codec", self.of(self.index([[put_sst(1, self.FIRST)]])))
+        self.refuses("FormatError::Checksum", self.of(self.index(one(checksum=0))))
+
+    def test_the_metadata(self):
+        for fields in ({"groups": (0, 2)}, {"checkpoint": 2}, {"attempt": 2}, {"subtask": 1}):
+            self.refuses("RestoreError::Mismatch", self.of(self.index(**fields)))
+        for listed in ([], self.FILES[:1], self.FILES[::-1]):
+            self.refuses("RestoreError::Mismatch", self.of(self.index(), listed))
+
+
 class Latest(Case):
     def checkpoint(self, number, attempt, handle=None):
         return self.write(metadata(handle or inline(GOOD), checkpoint=number, attempt=attempt), number)
