@@ -79,7 +79,7 @@ impl<S: Shape> Backend<S> {
     }
 
     pub(crate) fn entry_count(&self) -> usize {
-        self.keyed.entry_count()
+        self.keyed.entry_count().expect(RIGHT_USE)
     }
 
     #[inline]

@@ -43,6 +43,7 @@ impl From<&StateError> for ErrorKind {
             StateError::Decode { .. } | StateError::MisplacedKey { .. } => Self::Data,
             StateError::Restore { source, .. } => (&**source).into(),
             StateError::NotLoaded { source } => (&**source).into(),
+            StateError::Engine { .. } => Self::Unavailable,
             _ => Self::Invalid,
         }
     }
@@ -68,6 +69,7 @@ impl From<&RestoreError> for ErrorKind {
             }
             RestoreError::Storage(error) => error.into(),
             RestoreError::State(error) => error.into(),
+            RestoreError::Engine { .. } => Self::Unavailable,
             _ => Self::Invalid,
         }
     }
@@ -95,9 +97,11 @@ impl From<&JobError> for ErrorKind {
         match error {
             JobError::Task { source, .. } => match source.downcast_ref() {
                 // The job's own code met it first, and has nothing to do with it.
-                Some(error @ (StateError::Restore { .. } | StateError::NotLoaded { .. })) => {
-                    error.into()
-                }
+                Some(
+                    error @ (StateError::Restore { .. }
+                    | StateError::NotLoaded { .. }
+                    | StateError::Engine { .. }),
+                ) => error.into(),
                 _ => Self::Failed,
             },
             JobError::Panic { .. } => Self::Failed,

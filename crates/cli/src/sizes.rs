@@ -51,6 +51,7 @@ mod tests {
         let keyed = KeyedStateHandle {
             key_groups: max_parallelism.all_key_groups(),
             stream: StateHandle { location, len_bytes: 7, seal: 0 },
+            written: Vec::new(),
             shared: vec![
                 file("shared/count-0-sst-2-9-0", 100),
                 file("shared/count-0-sst-2-9-1", 1000),

@@ -144,9 +144,8 @@ impl Statistics {
     pub(crate) fn acknowledged(&mut self, state: &SubtaskState) {
         if let Some(record) = self.history.back_mut() {
             record.acknowledged += 1;
-            for stream in state.streams() {
-                record.state_len_bytes = record.state_len_bytes.saturating_add(stream.len_bytes);
-            }
+            let written = state.written_len_bytes();
+            record.state_len_bytes = record.state_len_bytes.saturating_add(written);
         }
     }
 

@@ -74,6 +74,21 @@ impl SubtaskState {
         self.keyed.iter().flat_map(|handle| &handle.shared)
     }
 
+    /// The files that were written for this state, as long as whoever wrote them says it: those of
+    /// its streams that are not inlined, and its new shared files.
+    pub fn written_files(&self) -> impl Iterator<Item = &StoragePath> {
+        let own = self.streams().filter_map(StateHandle::file);
+        own.chain(self.keyed.iter().flat_map(|handle| &handle.written))
+    }
+
+    /// Bytes of the streams and of the shared files that were written for this state.
+    pub fn written_len_bytes(&self) -> u64 {
+        let streams = self.streams().map(|stream| stream.len_bytes);
+        let written: BTreeSet<&StoragePath> = self.written_files().collect();
+        let shared = self.shared_files().filter(|file| written.contains(&file.path));
+        streams.chain(shared.map(|file| file.len_bytes)).sum()
+    }
+
     /// All files that must exist for this state to be read: those of its streams that are not
     /// inlined, and those that they refer to.
     pub fn files(&self) -> impl Iterator<Item = &StoragePath> {

@@ -65,6 +65,9 @@ pub struct KeyedStateHandle {
     /// Streams of earlier checkpoints in which blocks of this one lie, or its SST files, in the order
     /// in which the index of the stream numbers them from 1; none for a self-contained stream.
     pub shared: Vec<SharedFile>,
+    /// Which of the shared files were written for this checkpoint; the others are those of earlier
+    /// ones. It is not stored: empty in a handle that was read from metadata.
+    pub written: Vec<StoragePath>,
 }
 
 impl KeyedStateHandle {

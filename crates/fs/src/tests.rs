@@ -50,7 +50,7 @@ fn restored_state_outlives_its_deleted_file() {
         for key in 0..10_000_u64 {
             assert_eq!(*state.get(&second.at(&key).unwrap()).unwrap().unwrap(), key + 1);
         }
-        assert_eq!(second.entry_count(), 10_000);
+        assert_eq!(second.entry_count().unwrap(), 10_000);
         let gone = backend.open(spec(), &[handle], &reader).err().unwrap();
         assert!(gone.to_string().contains("op-0-keyed-1"), "{gone}");
     }

@@ -156,14 +156,12 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         reader: &HandleReader,
     ) -> Result<Self, RestoreError> {
         let HeapStateBackend { map, is_lazy, incremental, max_segment_entries } = backend;
-        let key_groups = KeyGroupRange::of_subtask(spec.subtask, spec.parallelism)
-            .map_err(|error| restore::subtask_error(&error))?;
-        let restored = restore::read_handles(&spec, key_groups, handles, reader, is_lazy)?;
+        let restored = restore::read_handles(&spec, handles, reader, is_lazy)?;
         let base = restored.base.map(Arc::new);
         Ok(Self {
             number: NEXT_BACKEND.fetch_add(1, Ordering::Relaxed),
             map,
-            key_groups,
+            key_groups: restored.key_groups,
             hashers: restored.hashers.into(),
             is_lazy,
             incremental,
@@ -307,8 +305,8 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         Ok(keys)
     }
 
-    fn entry_count(&self) -> usize {
-        self.tables.iter().map(|registered| registered.table.entry_count()).sum()
+    fn entry_count(&self) -> Result<usize, StateError> {
+        Ok(self.tables.iter().map(|registered| registered.table.entry_count()).sum())
     }
 
     fn freeze(&mut self, checkpoint: CheckpointId) -> Result<Box<dyn FrozenState>, SnapshotError> {

@@ -35,7 +35,7 @@ fn filled(job: &TestJob<'_, HeapStateBackend, u64>) -> Keyed {
 
 fn check(keyed: &mut Keyed, expected: impl Fn(u64) -> u64) {
     let count = wide(keyed);
-    assert_eq!(keyed.entry_count() as u64, KEYS);
+    assert_eq!(keyed.entry_count().unwrap() as u64, KEYS);
     for key in 0..KEYS {
         let found = count.get(&keyed.at(&key).unwrap()).unwrap().map(|value| *value);
         assert_eq!(found, Some(expected(key)), "key {key}");

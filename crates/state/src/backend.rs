@@ -177,8 +177,18 @@ pub trait KeyedStateBackend {
         namespace: &S::Namespace,
     ) -> Result<Vec<Self::Key>, StateError>;
 
-    /// How many (key, namespace) entries all states hold together.
-    fn entry_count(&self) -> usize;
+    /// How many (key, namespace) entries all registered states hold together. It may go through
+    /// everything that is stored, so it is for tests and tools, not for each record.
+    ///
+    /// Errors: [`StateError::Engine`], from backends that have to look.
+    fn entry_count(&self) -> Result<usize, StateError>;
+
+    /// A checkpoint is on its way: the barrier of one input has come, and others are awaited. A
+    /// backend may begin what makes the rest shorter. It may come several times for a checkpoint,
+    /// or not at all. By default nothing happens.
+    fn announce(&mut self, checkpoint: CheckpointId) {
+        let _ = checkpoint;
+    }
 
     /// Fixes the state as it is now for a checkpoint: the synchronous part.
     ///

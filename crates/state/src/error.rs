@@ -10,6 +10,9 @@ use alluvium_storage::StorageError;
 
 use crate::LoadFailure;
 
+/// What a storage engine said when it failed; shared, since everybody hears of it.
+pub type EngineFailure = Arc<dyn std::error::Error + Send + Sync>;
+
 /// A state was used in a way that it does not allow.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -119,6 +122,25 @@ pub enum StateError {
         #[source]
         source: CodecError,
     },
+    /// A value cannot be encoded; only backends that keep values encoded say so here.
+    #[error("value of state {state:?} cannot be encoded: {source}")]
+    Encode {
+        /// The state.
+        state: String,
+        /// What the codec said.
+        #[source]
+        source: CodecError,
+    },
+    /// The storage engine that keeps the state failed. Once a write has failed, everything else
+    /// fails with the same cause.
+    #[error("the state backend cannot {operation}: {source}")]
+    Engine {
+        /// What was to be done.
+        operation: &'static str,
+        /// What the engine said.
+        #[source]
+        source: EngineFailure,
+    },
 }
 
 /// A snapshot was not written. The job goes on; the checkpoint is declined.
@@ -137,6 +159,15 @@ pub enum SnapshotError {
     /// Restored state that has to be written anew could not be loaded.
     #[error("{0}")]
     State(Arc<StateError>),
+    /// The storage engine that keeps the state failed.
+    #[error("the state backend cannot {operation}: {source}")]
+    Engine {
+        /// What was to be done.
+        operation: &'static str,
+        /// What the engine said.
+        #[source]
+        source: EngineFailure,
+    },
     /// The stream cannot be written.
     #[error("{0}")]
     Format(FormatError),
@@ -196,6 +227,15 @@ pub enum RestoreError {
         stream: String,
         /// What it holds.
         kind: StreamKind,
+    },
+    /// The storage engine that keeps the state failed.
+    #[error("the state backend cannot {operation}: {source}")]
+    Engine {
+        /// What was to be done.
+        operation: &'static str,
+        /// What the engine said.
+        #[source]
+        source: EngineFailure,
     },
     /// Codecs or kinds do not fit.
     #[error("{0}")]

@@ -44,6 +44,7 @@ mod error;
 mod handles;
 mod load;
 mod operator;
+mod restored;
 mod snapshot;
 
 pub use backend::{KeyedBackendSpec, KeyedStateBackend, StateBackend, StateKey, StateValue};
@@ -52,7 +53,7 @@ pub use descriptor::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
     ReduceFunction, ReducingStateDescriptor, ValueStateDescriptor,
 };
-pub use error::{RestoreError, SnapshotError, StateError};
+pub use error::{EngineFailure, RestoreError, SnapshotError, StateError};
 pub use handles::{
     AggregatingState, ListState, MapState, ReducingState, StateId, StateRef, ValueState,
 };
@@ -61,4 +62,5 @@ pub use operator::{
     BroadcastState, BroadcastStateDescriptor, FrozenOperatorState, OperatorListState,
     OperatorStateBackend, restore_operator_states,
 };
+pub use restored::{KeyedStreams, RestoredStream, StreamContent};
 pub use snapshot::{FrozenState, KeyedPlacement, SnapshotMode, SnapshotTarget, SstFileStream};

@@ -137,7 +137,8 @@ impl SnapshotTarget {
         key_groups: KeyGroupRange,
         shared: Vec<SharedFile>,
     ) -> Result<KeyedStateHandle, StorageError> {
-        Ok(KeyedStateHandle { key_groups, stream: Self::finish(stream, seal)?, shared })
+        let stream = Self::finish(stream, seal)?;
+        Ok(KeyedStateHandle { key_groups, stream, shared, written: Vec::new() })
     }
 }
 

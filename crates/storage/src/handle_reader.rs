@@ -3,6 +3,7 @@
 //! Invariants: bytes are handed out only if the stream has the length and the seal that the handle
 //! says; everything else about them is for their format's reader to check.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use alluvium_core::{SharedFile, StateHandle, StateLocation, StoragePath};
@@ -110,6 +111,12 @@ impl HandleReader {
     /// Errors: as [`HandleReader::open`].
     pub fn shared_source(&self, file: &SharedFile) -> Result<Arc<dyn ReadAt>, StorageError> {
         self.file_source(&file.path, file.len_bytes, file.seal)
+    }
+
+    /// Where a shared file lies on the file system of this machine; `None` where the storage is not
+    /// a folder. Nothing of it has been checked.
+    pub fn local_path(&self, file: &SharedFile) -> Option<PathBuf> {
+        self.storage.local_path(&file.path)
     }
 
     fn file_source(

@@ -195,6 +195,10 @@ impl Storage for LocalStorage {
         Ok(Some(Arc::new(mapped)))
     }
 
+    fn local_path(&self, path: &StoragePath) -> Option<PathBuf> {
+        Some(self.full_path(path))
+    }
+
     fn len_bytes(&self, path: &StoragePath) -> Result<u64, StorageError> {
         let location = self.location(Some(path));
         match fs::metadata(self.full_path(path)) {

@@ -12,6 +12,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use alluvium_core::StoragePath;
@@ -83,6 +84,13 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn map_guarded(&self, path: &StoragePath) -> Result<Option<Arc<dyn ReadAt>>, StorageError> {
         let _ = path;
         Ok(None)
+    }
+
+    /// Where a file lies on the file system of this machine, for whoever wants a hard link of it;
+    /// `None` where the storage is not a folder. The file need not be there.
+    fn local_path(&self, path: &StoragePath) -> Option<PathBuf> {
+        let _ = path;
+        None
     }
 
     /// Length of a file in bytes.

@@ -5,7 +5,8 @@
 //! `MemCheckpointStreamFactory`.
 //!
 //! Invariants:
-//! - a stream that is not finished leaves no file;
+//! - a stream that is not finished leaves no file, nor does one that fails to finish, as far as
+//!   files can be deleted;
 //! - with a limit for inlined bytes nothing is ever written to the storage, except what a caller
 //!   asks to be a [file](CheckpointStreams::file).
 
@@ -146,7 +147,14 @@ impl CheckpointStream {
         let location = match self.body {
             Body::Buffered(bytes) => StateLocation::Inline(bytes.into()),
             Body::Spilled(writer) => {
-                writer.finish()?;
+                if let Err(error) = writer.finish() {
+                    // The file may be there all the same: what was lost may be the answer. One
+                    // that was there before is not ours.
+                    if !matches!(error, StorageError::AlreadyExists { .. }) {
+                        drop(self.storage.delete(&self.path));
+                    }
+                    return Err(error);
+                }
                 StateLocation::File(self.path)
             }
             Body::Failed(error) => return Err(error),

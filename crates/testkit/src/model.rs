@@ -98,6 +98,11 @@ impl Model {
         }
     }
 
+    /// Forgets everything at addresses that are not wanted.
+    pub fn retain(&mut self, mut wanted: impl FnMut(&Address) -> bool) {
+        self.contents.retain(|address, _| wanted(address));
+    }
+
     /// The first address at which something else was found, in words; `None` when all is equal.
     pub fn difference(&self, found: &Contents) -> Option<String> {
         let missing =

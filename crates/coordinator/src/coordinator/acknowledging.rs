@@ -4,8 +4,8 @@
 //! - a message counts only if it comes from a task of this run, for the pending checkpoint, and
 //!   once; any other is counted by kind, and of its state only the files of its own streams are
 //!   deleted, and only those that no checkpoint references;
-//! - every shared file that the pending checkpoint refers to was counted by the registry before:
-//!   none is deleted, or about to be.
+//! - every shared file that the pending checkpoint refers to was written for it, or was counted by
+//!   the registry before: none is deleted, or about to be.
 //!
 //! Why the second one holds. A retained checkpoint goes only when the pending one completes, so
 //! nothing that was retained at the trigger can go before the last acknowledgement is here. A
@@ -24,7 +24,7 @@
 
 use std::collections::BTreeSet;
 
-use alluvium_core::{AttemptId, CheckpointId, SharedFile, StateHandle, StoragePath, SubtaskState};
+use alluvium_core::{AttemptId, CheckpointId, SharedFile, StoragePath, SubtaskState};
 
 use super::Coordinator;
 use crate::pending::{PendingCheckpoint, TaskPosition};
@@ -113,8 +113,9 @@ impl Coordinator {
 
     /// A shared file of the state that is deleted, or about to be.
     fn gone(&self, state: &SubtaskState) -> Option<StoragePath> {
+        let written: BTreeSet<&StoragePath> = state.written_files().collect();
         let mut files = state.shared_files().map(|SharedFile { path, .. }| path);
-        files.find(|path| !self.files.contains(path)).cloned()
+        files.find(|path| !written.contains(path) && !self.files.contains(path)).cloned()
     }
 
     fn discard_ignored(&self, attempt: AttemptId, state: &SubtaskState, actions: &mut Vec<Action>) {
@@ -137,7 +138,7 @@ impl Coordinator {
     /// at each file instead of at the states. Files that the state merely refers to are named when
     /// the checkpoint that has them goes.
     fn discard(&self, state: &SubtaskState, actions: &mut Vec<Action>) {
-        let own = state.streams().filter_map(StateHandle::file);
+        let own = state.written_files();
         discard(own.filter(|file| !self.files.contains(file)).cloned().collect(), actions);
     }
 }

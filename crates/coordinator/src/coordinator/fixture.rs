@@ -2,7 +2,8 @@
 //!
 //! The job has operator `source` with one subtask and `count` with two: tasks 0, 1 and 2 below.
 //! A state is named by its files, keyed first; `-` stands for none, `.` for an inlined stream, and
-//! `a+b+c` for a stream in file `a` that refers to the shared files `b` and `c`.
+//! `a+b+*c` for a stream in file `a` that refers to the shared files `b` and `c`, of which `c` was
+//! written with it.
 
 use alluvium_core::{
     AssignerName, AttemptId, CheckpointId, CheckpointMetadata, CheckpointProperties, JobId,
@@ -63,8 +64,14 @@ fn keyed(files: &str) -> Option<KeyedStateHandle> {
     let mut files = files.split('+');
     let stream = handle(files.next().unwrap())?;
     let key_groups = KeyGroupRange::new(0, 127, max()).unwrap();
-    let shared = files.map(|file| SharedFile { path: path(file), len_bytes: 100, seal: 7 });
-    Some(KeyedStateHandle { key_groups, stream, shared: shared.collect() })
+    let (mut shared, mut written) = (Vec::new(), Vec::new());
+    for file in files {
+        let new = file.strip_prefix('*');
+        let path = path(new.unwrap_or(file));
+        written.extend(new.map(|_| path.clone()));
+        shared.push(SharedFile { path, len_bytes: 100, seal: 7 });
+    }
+    Some(KeyedStateHandle { key_groups, stream, shared, written })
 }
 
 /// The state of a task: `"a"` is keyed state in file `a`, `"a b"` has operator state in `b` too.

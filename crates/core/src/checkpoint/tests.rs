@@ -21,7 +21,12 @@ fn state(
     let key_groups = MaxParallelism::new(4).unwrap().all_key_groups();
     SubtaskState {
         index: SubtaskIndex::new(index),
-        keyed: Some(KeyedStateHandle { key_groups, stream: stream(keyed), shared }),
+        keyed: Some(KeyedStateHandle {
+            key_groups,
+            stream: stream(keyed),
+            shared,
+            written: Vec::new(),
+        }),
         operator: Some(OperatorStateHandle { stream: stream(StateLocation::File(path(operator))) }),
     }
 }

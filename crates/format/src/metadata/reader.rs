@@ -106,7 +106,12 @@ fn read_subtask(
             return Err(Refusal::Rule(rule));
         }
         let stream = read_handle(input)?;
-        Some(KeyedStateHandle { key_groups, stream, shared: read_shared(input)? })
+        Some(KeyedStateHandle {
+            key_groups,
+            stream,
+            shared: read_shared(input)?,
+            written: Vec::new(),
+        })
     };
     let operator = if flags & HAS_OPERATOR == 0 {
         None

@@ -37,6 +37,7 @@ fn metadata() -> CheckpointMetadata {
                     key_groups: KeyGroupRange::of_subtask(index, parallelism).unwrap(),
                     stream: file(&format!("chk-7/count-{index}-keyed-2")),
                     shared: if index.get() == 0 { vec![shared(5), shared(6)] } else { Vec::new() },
+                    written: Vec::new(),
                 }),
                 operator: (index.get() == 1)
                     .then(|| OperatorStateHandle { stream: inline(b"operator state") }),

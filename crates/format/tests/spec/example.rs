@@ -81,7 +81,7 @@ fn example_metadata() -> CheckpointMetadata {
     let stream = StateHandle { location: StateLocation::Inline(bytes.into()), len_bytes, seal };
     let max_parallelism = MaxParallelism::new(4).unwrap();
     let key_groups = max_parallelism.all_key_groups();
-    let keyed = KeyedStateHandle { key_groups, stream, shared };
+    let keyed = KeyedStateHandle { key_groups, stream, shared, written: Vec::new() };
     let index = SubtaskIndex::new(0);
     CheckpointMetadata {
         properties: CheckpointProperties {

@@ -33,7 +33,7 @@ fn the_first_keys_need_a_small_part_of_the_files() {
         let before = storage.read_bytes();
         let mut backend = job.open_one(&handles);
         let state = register(&mut backend);
-        assert_eq!(backend.entry_count(), model.len());
+        assert_eq!(backend.entry_count().unwrap(), model.len());
         let opened = storage.read_bytes() - before;
         assert!(opened * 10 < len_bytes, "{opened} of {len_bytes} bytes to open");
 

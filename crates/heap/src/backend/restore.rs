@@ -2,18 +2,16 @@
 //!
 //! A restore is *eager* (every block is read and checked now) or *lazy* (a block is read and checked
 //! when one of its entries is first touched).
-//!
-//! Invariants: a key group comes from one stream only; a stream says the same as its handle.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use alluvium_core::{KeyGroupError, KeyGroupRange, KeyedStateHandle, SharedFile, StateLocation};
-use alluvium_format::FormatError;
-use alluvium_format::codec::{Codec, Compatibility};
-use alluvium_format::envelope::StreamKind;
+use alluvium_core::{KeyGroupRange, KeyedStateHandle, SharedFile, StateLocation};
+use alluvium_format::codec::Codec;
 use alluvium_format::keyed::{BlockRef, KeyedReader, MapEntry, MapLayout, StateMeta};
-use alluvium_state::{KeyedBackendSpec, RestoreError, StateError, StateKey, StreamSource};
+use alluvium_state::{
+    KeyedBackendSpec, KeyedStreams, RestoreError, RestoredStream, StateKey, StreamSource,
+};
 use alluvium_storage::{HandleReader, JobLayout, ReadAt};
 
 use crate::TableHasher;
@@ -30,6 +28,8 @@ pub(super) struct RestoredState {
 
 /// What a backend begins with.
 pub(super) struct Restored {
+    /// The key groups of the subtask.
+    pub(super) key_groups: KeyGroupRange,
     pub(super) states: BTreeMap<String, RestoredState>,
     /// Hashers by the position of the key group.
     pub(super) hashers: Vec<TableHasher>,
@@ -37,70 +37,24 @@ pub(super) struct Restored {
     pub(super) base: Option<Base>,
 }
 
-pub(super) fn subtask_error(error: &KeyGroupError) -> RestoreError {
-    RestoreError::Mismatch {
-        stream: "backend".to_owned(),
-        what: "subtask",
-        expected: "an index below the parallelism".to_owned(),
-        found: error.to_string(),
-    }
-}
-
-/// What a message calls a stream.
-fn name_of(handle: &KeyedStateHandle, reader: &HandleReader) -> String {
-    match handle.stream.file() {
-        Some(path) => format!("{}/{path}", reader.root()),
-        None => format!("inlined state of key groups {}", handle.key_groups),
-    }
-}
-
-/// Why a keyed stream cannot be opened; the one of another backend is whole all the same.
-fn unreadable(stream: &str, error: FormatError) -> RestoreError {
-    let (stream, kind) = (stream.to_owned(), StreamKind::SstIndex);
-    match error {
-        FormatError::Kind { found, .. } if found == kind.code() => {
-            RestoreError::OtherBackend { stream, kind }
-        }
-        error => RestoreError::of_stream(stream, error),
-    }
-}
-
-fn mismatch(
-    stream: &str,
-    what: &'static str,
-    expected: &dyn ToString,
-    found: &dyn ToString,
-) -> RestoreError {
-    let (expected, found) = (expected.to_string(), found.to_string());
-    RestoreError::Mismatch { stream: stream.to_owned(), what, expected, found }
-}
-
 /// The states of all handles, cut to the key groups of the subtask.
 pub(super) fn read_handles<K: StateKey, C: Codec<K>>(
     spec: &KeyedBackendSpec<K, C>,
-    key_groups: KeyGroupRange,
     handles: &[KeyedStateHandle],
     reader: &HandleReader,
     is_lazy: bool,
 ) -> Result<Restored, RestoreError> {
+    let KeyedStreams { key_groups, streams, states } = KeyedStreams::open(spec, handles, reader)?;
+    let fresh = |(name, meta)| (name, (meta, StateLayout::new()));
     let mut reading = Reading {
         key_groups,
         reader,
         streams: Streams::default(),
-        states: BTreeMap::new(),
+        states: states.into_iter().map(fresh).collect(),
         hashers: vec![TableHasher::new(spec.hash_seed); usize::from(key_groups.count())],
     };
-    let mut taken = Vec::new();
-    for handle in handles {
-        let Some(wanted) = handle.key_groups.intersection(key_groups) else { continue };
-        let stream = name_of(handle, reader);
-        check_apart(&taken, wanted, &stream)?;
-        taken.push(wanted);
-        let source = reader.source(&handle.stream)?;
-        let keyed = KeyedReader::open(Arc::new(StreamSource::new(Arc::clone(&source))))
-            .map_err(|error| unreadable(&stream, error))?;
-        check_header(spec, handle, &stream, &keyed)?;
-        reading.take(handle, &keyed, source, wanted, &stream)?;
+    for stream in streams {
+        reading.take(&stream)?;
     }
     reading.finish(is_lazy)
 }
@@ -115,25 +69,11 @@ struct Reading<'r> {
 }
 
 impl Reading<'_> {
-    fn take(
-        &mut self,
-        handle: &KeyedStateHandle,
-        keyed: &KeyedReader,
-        source: Arc<dyn ReadAt>,
-        wanted: KeyGroupRange,
-        stream: &str,
-    ) -> Result<(), RestoreError> {
-        for meta in &keyed.header().states {
-            let fresh = || (meta.clone(), StateLayout::new());
-            let (known, _) = self.states.entry(meta.name.clone()).or_insert_with(fresh);
-            if known != meta {
-                let describe = |meta: &StateMeta| {
-                    format!("{} of {} ({})", meta.kind, meta.value, meta.namespace)
-                };
-                return Err(mismatch(stream, "type of a state", &describe(known), &describe(meta)));
-            }
-        }
-        let numbers = self.add_streams(handle, keyed, source, wanted, stream)?;
+    fn take(&mut self, stream: &RestoredStream<'_>) -> Result<(), RestoreError> {
+        let keyed = stream.blocks()?;
+        let RestoredStream { handle, name, source, wanted, .. } = stream;
+        let (source, wanted) = (Arc::clone(source), *wanted);
+        let numbers = self.add_streams(handle, keyed, source, wanted, name)?;
         for key_group in wanted.iter() {
             let seed = keyed.header().hash_seed_of(key_group);
             let at = self.key_groups.index_of(key_group);
@@ -210,7 +150,12 @@ impl Reading<'_> {
         };
         let file = file.filter(outlives).cloned();
         let number = self.streams.add(name, Arc::new(StreamSource::new(source)), file);
-        number.ok_or_else(|| mismatch(stream, "streams", &"at most 65535", &"more"))
+        number.ok_or_else(|| RestoreError::Mismatch {
+            stream: stream.to_owned(),
+            what: "streams",
+            expected: "at most 65535".to_owned(),
+            found: "more".to_owned(),
+        })
     }
 
     fn finish(self, is_lazy: bool) -> Result<Restored, RestoreError> {
@@ -237,7 +182,8 @@ impl Reading<'_> {
             let raw = RawTable { name: name.clone(), streams, kept, maps };
             (name, RestoredState { meta, raw })
         });
-        Ok(Restored { states: states.collect(), hashers: self.hashers, base })
+        let (key_groups, hashers) = (self.key_groups, self.hashers);
+        Ok(Restored { key_groups, states: states.collect(), hashers, base })
     }
 }
 
@@ -261,55 +207,4 @@ fn renumbered(layout: &MapLayout, numbers: &[u16]) -> MapLayout {
         MapLayout::Unsegmented(blocks) => blocks.iter_mut().for_each(renumber),
     }
     layout
-}
-
-/// The key groups of a stream must not be those of another one.
-fn check_apart(
-    taken: &[KeyGroupRange],
-    wanted: KeyGroupRange,
-    stream: &str,
-) -> Result<(), RestoreError> {
-    match taken.iter().find_map(|other| other.intersection(wanted)) {
-        None => Ok(()),
-        Some(overlap) => {
-            let expected = format!("none of {overlap}, which another stream has,");
-            Err(mismatch(stream, "key groups", &expected, &wanted))
-        }
-    }
-}
-
-/// The stream must be of this operator and job, and say the same as its handle.
-fn check_header<K: StateKey, C: Codec<K>>(
-    spec: &KeyedBackendSpec<K, C>,
-    handle: &KeyedStateHandle,
-    stream: &str,
-    keyed: &KeyedReader,
-) -> Result<(), RestoreError> {
-    let header = keyed.header();
-    let max = spec.parallelism.max();
-    let same = [
-        ("operator", spec.uid.to_string(), header.uid.to_string()),
-        ("max parallelism", max.to_string(), header.max_parallelism.to_string()),
-        ("key-group assigner", spec.assigner.name().to_string(), header.assigner.to_string()),
-        ("key-group range", handle.key_groups.to_string(), header.key_groups.to_string()),
-    ];
-    for (what, expected, found) in same {
-        if expected != found {
-            return Err(mismatch(stream, what, &expected, &found));
-        }
-    }
-    if keyed.shared() != handle.shared {
-        let list = |files: &[SharedFile]| {
-            let paths: Vec<String> = files.iter().map(|file| file.path.to_string()).collect();
-            format!("[{}]", paths.join(", "))
-        };
-        return Err(mismatch(stream, "shared files", &list(&handle.shared), &list(keyed.shared())));
-    }
-    // A key decides its key group, so it can never be migrated.
-    if matches!(spec.key.resolve(&header.key), Compatibility::AsIs) {
-        return Ok(());
-    }
-    let (stored, current) = (Box::new(header.key.clone()), Box::new(spec.key.snapshot()));
-    let state = spec.uid.to_string();
-    Err(StateError::IncompatibleSchema { state, part: "key", stored, current }.into())
 }

@@ -48,6 +48,7 @@ fn with_keyed(n: u64, attempt: AttemptId, stream: StateHandle) -> CheckpointMeta
         key_groups: max_parallelism.all_key_groups(),
         stream,
         shared: Vec::new(),
+        written: Vec::new(),
     };
     let subtasks = vec![SubtaskState { index, keyed: Some(keyed), operator: None }];
     CheckpointMetadata {

@@ -71,8 +71,10 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
                             return self.operator.result(&mut self.keyed);
                         }
                     }
-                    if self.aligner.barrier(input, checkpoint) == Arrival::Complete {
-                        self.snapshot(checkpoint).await?;
+                    match self.aligner.barrier(input, checkpoint) {
+                        Arrival::Complete => self.snapshot(checkpoint).await?,
+                        Arrival::Waiting => self.keyed.announce(checkpoint),
+                        Arrival::Ignored => {}
                     }
                 }
                 Event::Input(input, Some(Element::EndOfInput)) => {

@@ -124,7 +124,12 @@ fn assert_refused<B: StateBackend>(
     let replaced = StateHandle { location: location.clone(), ..intact.stream.clone() };
     let resealed = StateHandle { location, len_bytes: bytes.len() as u64, seal: seal_of(bytes) };
     for stream in [replaced, resealed] {
-        let handle = KeyedStateHandle { key_groups: intact.key_groups, stream, shared: Vec::new() };
+        let handle = KeyedStateHandle {
+            key_groups: intact.key_groups,
+            stream,
+            shared: Vec::new(),
+            written: Vec::new(),
+        };
         // A backend that restores lazily may find the damage when it loads.
         let is_read = job.try_open_one(&[handle]).is_ok_and(|mut state| load(&mut state).is_ok());
         assert!(!is_read, "{what}");

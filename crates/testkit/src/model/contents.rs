@@ -114,7 +114,7 @@ pub fn contents_of<B: StateBackend>(
             }
         }
         let added = contents.len() - before;
-        assert_eq!(backend.entry_count(), added, "number of entries of subtask {index}");
+        assert_eq!(backend.entry_count().unwrap(), added, "number of entries of subtask {index}");
     }
     contents
 }

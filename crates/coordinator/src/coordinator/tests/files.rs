@@ -192,6 +192,24 @@ fn a_state_that_refers_to_a_file_that_is_gone_is_declined() {
     assert_eq!(actions[1], discard("e"));
 }
 
+/// As SST files are: shared from the moment they are written.
+#[test]
+fn shared_files_come_with_the_checkpoint_that_writes_them() {
+    let mut script = Script::started(config());
+    let _ = script.complete(10, 1, ["a+*x+*y", "-", "-"]);
+    assert_eq!(script.0.statistics().history[0].state_len_bytes, 300);
+    let actions = script.complete(20, 2, ["b+y+*z", "-", "-"]);
+    assert_eq!(actions, [complete(2, Some(1)), delete(1, "a x")]);
+    // Of a checkpoint that fails, the new ones go.
+    let _ = script.0.handle(30, REQUEST);
+    script.step(31, ack(3, 0, "c+y+z+*w"), &[]);
+    script.step(32, decline(3, 1), &[aborted(3, declined(1)), discard("c w")]);
+    // Of one that comes late as well.
+    script.step(33, ack(3, 2, "d+z+*v"), &[discard("d v")]);
+    let actions = script.complete(40, 4, ["e+z", "-", "-"]);
+    assert_eq!(actions, [complete(4, Some(2)), delete(2, "b y")]);
+}
+
 #[test]
 fn files_of_checkpoints_that_were_passed_over_are_spared() {
     let retained = vec![metadata(5, (1, 2), ["a", "b", "-"])];

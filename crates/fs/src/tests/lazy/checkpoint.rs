@@ -107,7 +107,7 @@ pub(crate) fn write(job: &Job<'_>, mode: SnapshotMode) -> Checkpoint {
 pub(crate) fn content(backend: &mut Backend) -> Model {
     let state = register(backend);
     let keys = backend.keys(state, &()).unwrap();
-    assert_eq!(keys.len(), backend.entry_count());
+    assert_eq!(keys.len(), backend.entry_count().unwrap());
     let value_of = |key: u64| {
         let value = *state.get(&backend.at(&key).unwrap()).unwrap().expect("the key is there");
         (key, value)

@@ -88,7 +88,7 @@ fn a_mapped_file_that_is_cut_short_is_refused_by_name() {
             assert_eq!(state.clear(&mut at).unwrap_err().to_string(), error.to_string());
         }
         assert!(refused > KEYS / 2, "{refused} keys");
-        assert_eq!(backend.entry_count(), model.len());
+        assert_eq!(backend.entry_count().unwrap(), model.len());
         assert!(backend.keys(state, &()).is_err());
         let load = backend.background_load().unwrap();
         failure_of(&load.run().unwrap_err());

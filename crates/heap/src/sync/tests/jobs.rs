@@ -238,7 +238,7 @@ impl<'b, T: Number> Execution<'b, T> {
 
 fn content<T: Number>(backend: &mut Backend, state: State<T>) -> Model {
     let keys = backend.keys(state, &()).unwrap();
-    assert_eq!(keys.len(), backend.entry_count());
+    assert_eq!(keys.len(), backend.entry_count().unwrap());
     let value_of = |key: u64| {
         let at = backend.at(&key).unwrap();
         let value = *state.get(&at).unwrap().unwrap().0.borrow();
