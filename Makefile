@@ -8,6 +8,18 @@ BACKEND ?= fs
 # Sets CARGO_TARGET_DIR to a folder outside the checkout, unless the caller set it.
 ENV := source scripts/setup.sh;
 
+# The same, and the archive of RocksDB, built first if it is not there.
+ROCKSDB_ENV := source scripts/rocksdb.sh;
+
+# Without this feature the command knows no RocksDB, and is built in a minute.
+ifeq ($(BACKEND),rocksdb)
+DEMO_ENV := $(ROCKSDB_ENV)
+DEMO_FEATURES := --features rocksdb
+else
+DEMO_ENV := $(ENV)
+DEMO_FEATURES :=
+endif
+
 # What `make bench-heap` passes on: `--quick`, `--only <beginning of a figure's name>`.
 BENCH ?=
 
@@ -22,9 +34,9 @@ help: ## list the targets
 setup: ## check what the build and the tests need
 	@scripts/setup.sh
 
-demo: ## build the program and run its demo (BACKEND=fs by default)
+demo: ## build the program and run its demo (BACKEND=fs by default; fs-nested, rocksdb)
 	@scripts/setup.sh build
-	$(ENV) cargo build --release --locked -p alluvium-cli
+	$(DEMO_ENV) cargo build --release --locked -p alluvium-cli $(DEMO_FEATURES)
 	$(ENV) "$$CARGO_TARGET_DIR/release/alluvium" demo --backend $(BACKEND)
 
 test: ## run every check: format, lints, documentation, all tests
@@ -32,7 +44,7 @@ test: ## run every check: format, lints, documentation, all tests
 
 kills: ## kill jobs at random moments, KILLS=50 for each backend and mode
 	@scripts/setup.sh build
-	$(ENV) ALLUVIUM_KILLS=$(KILLS) cargo test -p alluvium-tests --test kills --test failures -- --nocapture
+	$(ROCKSDB_ENV) ALLUVIUM_KILLS=$(KILLS) cargo test -p alluvium-tests --features rocksdb --test kills --test failures -- --nocapture
 
 bench-heap: ## measure the heap backend (BENCH=--quick for small sizes)
 	@scripts/setup.sh build
@@ -42,10 +54,10 @@ fmt: ## format the code
 	$(ENV) cargo fmt --all
 
 clippy: ## run the lints
-	$(ENV) cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(ROCKSDB_ENV) cargo clippy --workspace --all-targets --locked -- -D warnings
 
 doc: ## build the documentation
-	$(ENV) RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	$(ROCKSDB_ENV) RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 clean: ## remove the build folder
 	$(ENV) cargo clean

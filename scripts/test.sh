@@ -8,6 +8,9 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
 
+# Everything that can be switched on.
+features=alluvium-storage/s3-server-tests,alluvium-tests/s3-server-tests,alluvium-tests/rocksdb
+
 times=()
 
 # step NAME COMMAND... runs the command and notes its time.
@@ -42,13 +45,15 @@ times_before_last_result() {
 }
 
 step "setup" scripts/setup.sh
+# Sourced, so that cargo finds the archive.
+step "RocksDB" source scripts/rocksdb.sh
 step "format" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --locked \
-    --features alluvium-storage/s3-server-tests,alluvium-tests/s3-server-tests -- -D warnings
+    --features "$features" -- -D warnings
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 step "S3 server" scripts/s3_server.sh --install
 echo "== all tests"
 # One call for all of them: other features would build the dependencies once more.
 scripts/s3_server.sh cargo test --workspace --locked \
-    --features alluvium-storage/s3-server-tests,alluvium-tests/s3-server-tests 2>&1 |
+    --features "$features" 2>&1 |
     times_before_last_result "all tests" "$SECONDS"

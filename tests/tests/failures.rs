@@ -142,6 +142,10 @@ fn options(name: &str, output: &std::path::Path, parallelism: u32, mode: Mode) -
         input: vec![flights_file()],
         output: output.display().to_string(),
         backend: BackendName::Memory,
+        #[cfg(feature = "rocksdb")]
+        local_dir: None,
+        #[cfg(feature = "rocksdb")]
+        rocksdb_memory: "64MiB".parse().unwrap(),
         snapshots: Snapshots::Incremental,
         checkpoints: None,
         interval: std::time::Duration::from_millis(15),
@@ -178,7 +182,7 @@ fn fail_and_restart(name: &str, mode: Mode) {
             plan: Arc::clone(&plan),
         };
         let options = options(&format!("{name}-{left}"), dir.path(), parallelism, mode);
-        let backend = ChosenBackend::from(BackendName::Memory);
+        let backend = ChosenBackend::in_memory(BackendName::Memory).unwrap();
         let report = alluvium_cli::run_job(&Arc::new(job), backend, &options, &output).unwrap();
         let happened = part - plan.failures_left.load(Ordering::SeqCst);
         assert!(u64::from(report.restarts) >= happened.min(1), "{report}");
@@ -221,7 +225,7 @@ fn failures_beyond_the_strategy_end_the_job_and_name_the_cause() {
     let mut options = options("too-many", dir.path(), 2, Mode::ExactlyOnce);
     options.restart =
         RestartStrategy::FailureRate { max_failures: 3, interval_ms: 60_000, delay_ms: 1 };
-    let backend = ChosenBackend::from(BackendName::Memory);
+    let backend = ChosenBackend::in_memory(BackendName::Memory).unwrap();
     let error = alluvium_cli::run_job(&Arc::new(job), backend, &options, &output).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("of operator") && text.contains("a deliberate"), "{text}");

@@ -23,9 +23,12 @@ fn job(dir: &Path, backend: &str, mode: &str, parallelism: u64) -> Vec<String> {
     let path = |name: &str| dir.join(name).display().to_string();
     let input = flights_file().display().to_string();
     let parallelism = parallelism.to_string();
+    let local_dir = path("local");
+    let local = ["--local-dir", local_dir.as_str(), "--rocksdb-memory", "64MiB"];
     [
         ["run", "flights", "--quiet", "--restore", "latest", "--interval", "60ms"].as_slice(),
         &["--backend", backend, "--mode", mode, "--parallelism", &parallelism, "--retain", "3"],
+        if backend == "rocksdb" { &local } else { &[] },
         &["--input", &input, "--output", &path("output")],
         &["--checkpoints", &path("checkpoints")],
     ]
@@ -103,4 +106,16 @@ fn fs_nested_exactly_once() {
 #[test]
 fn fs_nested_at_least_once() {
     kill_and_resume("fs-nested", "at-least-once");
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn rocksdb_exactly_once() {
+    kill_and_resume("rocksdb", "exactly-once");
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn rocksdb_at_least_once() {
+    kill_and_resume("rocksdb", "at-least-once");
 }

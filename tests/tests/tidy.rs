@@ -13,7 +13,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("state", &["core", "format", "storage"]),
     ("heap", &["core", "format", "storage", "state"]),
     ("fs", &["core", "format", "storage", "state", "heap"]),
-    ("rocksdb", &["core"]),
+    ("rocksdb", &["core", "format", "storage", "state"]),
     ("coordinator", &["core"]),
     ("runtime", &["core", "format", "storage", "state", "coordinator"]),
     (
@@ -148,9 +148,10 @@ fn unsafe_code_has_its_reason() {
     for (path, text) in sources() {
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         let found = code.filter(|line| line.contains(concat!("unsafe", " {"))).count();
-        blocks += found;
+        let is_engine = path.display().to_string().contains("crates/rocksdb/src/engine/raw");
+        blocks += if is_engine { 0 } else { found };
         let reasons = text.matches("SAFETY:").count();
         assert!(found <= reasons, "{}: {found} blocks, {reasons} reasons", path.display());
     }
-    assert_eq!(blocks, 1, "the one block is the memory mapping");
+    assert_eq!(blocks, 1, "the one block outside RocksDB's calls is the memory mapping");
 }

@@ -69,6 +69,8 @@ pub use alluvium_core as core;
 pub use alluvium_format as format;
 pub use alluvium_fs as fs;
 pub use alluvium_heap as heap;
+#[cfg(feature = "rocksdb")]
+pub use alluvium_rocksdb as rocksdb;
 pub use alluvium_runtime as runtime;
 pub use alluvium_state as state;
 pub use alluvium_storage as storage;

@@ -22,6 +22,7 @@ pub struct Args {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub enum Command {
     /// Run a job to its end; kill it when you like and run it again with --restore latest.
     Run(RunCommand),
@@ -68,6 +69,17 @@ pub struct RunOptions {
     /// Where state lives and how snapshots of it are taken.
     #[arg(long, value_enum, default_value = "fs")]
     pub backend: BackendName,
+    /// Folder for the databases of the RocksDB backend, which are deleted when the job ends. On the
+    /// file system of --checkpoints, a restore links files instead of copying them; default: the
+    /// folder for temporary files.
+    #[cfg(feature = "rocksdb")]
+    #[arg(long, value_name = "DIR")]
+    pub local_dir: Option<PathBuf>,
+    /// Memory that all databases of the RocksDB backend share, for caches and for what is not
+    /// written to files yet.
+    #[cfg(feature = "rocksdb")]
+    #[arg(long, default_value = "256MiB", value_name = "BYTES")]
+    pub rocksdb_memory: bytesize::ByteSize,
     /// Checkpoint root: a path, `file:/PATH`, or
     /// `s3://BUCKET/PREFIX?endpoint=...&region=...&path_style=true` (credentials come from AWS_
     /// variables). The memory backend keeps its checkpoints in the process instead.
@@ -130,6 +142,22 @@ pub enum BackendName {
     Fs,
     /// The same with the simple nested map and synchronous checkpoints.
     FsNested,
+    /// State in local RocksDB databases, checkpoints as files; for state larger than memory.
+    #[cfg(feature = "rocksdb")]
+    Rocksdb,
+}
+
+impl BackendName {
+    /// As on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Fs => "fs",
+            Self::FsNested => "fs-nested",
+            #[cfg(feature = "rocksdb")]
+            Self::Rocksdb => "rocksdb",
+        }
+    }
 }
 
 /// What a checkpoint writes.
@@ -157,7 +185,7 @@ pub struct DemoOptions {
     /// The flights data.
     #[arg(long, default_value = "data/flights.csv.zst", value_name = "FILE")]
     pub input: PathBuf,
-    /// The backend to show: fs or fs-nested; memory would lose its checkpoints at the kill.
+    /// The backend to show; memory would lose its checkpoints at the kill.
     #[arg(long, value_enum, default_value = "fs")]
     pub backend: BackendName,
     /// Keep the output and the checkpoints in this folder; default: a temporary one.

@@ -1,4 +1,4 @@
-//! The backend that a person chose: one type for all of them.
+//! The backend that a person chose: one type for all that keep their state in memory.
 
 use alluvium::core::KeyedStateHandle;
 use alluvium::format::codec::Codec;
@@ -18,12 +18,15 @@ pub enum ChosenBackend {
     Fs(FsStateBackend),
 }
 
-impl From<BackendName> for ChosenBackend {
-    fn from(name: BackendName) -> Self {
+impl ChosenBackend {
+    /// The backend of a name; `None` for those that keep their state elsewhere.
+    pub fn in_memory(name: BackendName) -> Option<Self> {
         match name {
-            BackendName::Memory => Self::Heap(HeapStateBackend::default()),
-            BackendName::Fs => Self::Fs(FsStateBackend::default()),
-            BackendName::FsNested => Self::Fs(FsStateBackend::new(StateMapKind::Nested)),
+            BackendName::Memory => Some(Self::Heap(HeapStateBackend::default())),
+            BackendName::Fs => Some(Self::Fs(FsStateBackend::default())),
+            BackendName::FsNested => Some(Self::Fs(FsStateBackend::new(StateMapKind::Nested))),
+            #[cfg(feature = "rocksdb")]
+            BackendName::Rocksdb => None,
         }
     }
 }

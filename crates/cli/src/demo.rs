@@ -39,8 +39,8 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<(), CliError> {
         move |source| CliError::System { what, source }
     };
     if options.backend == BackendName::Memory {
-        let usage = "the memory backend loses its checkpoints with the process: demo needs fs or \
-                     fs-nested";
+        let usage = "the memory backend loses its checkpoints with the process: demo needs \
+                     another";
         return Err(CliError::Usage(usage.to_owned()));
     }
     input::check(std::slice::from_ref(&options.input))?;
@@ -76,14 +76,15 @@ impl Demo {
         let program = std::env::current_exe()
             .map_err(|source| CliError::System { what: "find this program".to_owned(), source })?;
         let mut command = Command::new(program);
-        let backend =
-            if self.options.backend == BackendName::FsNested { "fs-nested" } else { "fs" };
+        let backend = self.options.backend.as_str();
         command.args(["run", "flights", "--quiet", "--interval", "250ms", "--retain", "3"]);
         command.args(["--backend", backend, "--restore", restore]);
         command.arg("--parallelism").arg(parallelism.to_string());
         command.arg("--input").arg(&self.options.input);
         command.arg("--output").arg(self.output());
         command.arg("--checkpoints").arg(self.checkpoints());
+        #[cfg(feature = "rocksdb")]
+        command.arg("--local-dir").arg(self.dir.join("local"));
         command.stdin(Stdio::null());
         Ok(command)
     }

@@ -11,6 +11,8 @@ pub mod backend;
 pub mod error;
 pub mod input;
 pub mod jobs;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
 
 mod demo;
 mod list;

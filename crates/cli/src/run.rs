@@ -27,11 +27,22 @@ const TABLE: &str = "table.csv";
 const OUTPUT_LOCK: &str = ".lock";
 
 pub(crate) fn run(job: &JobCommand) -> Result<(), CliError> {
-    let (report, options) = match job {
-        JobCommand::Wordcount(options) => {
-            (run_named::<ChosenBackend, Wordcount>(options)?, options)
+    let options = match job {
+        JobCommand::Wordcount(options) | JobCommand::Flights(options) => options,
+    };
+    let report = match (job, ChosenBackend::in_memory(options.backend)) {
+        (JobCommand::Wordcount(_), Some(backend)) => run_named::<_, Wordcount>(backend, options)?,
+        (JobCommand::Flights(_), Some(backend)) => run_named::<_, Flights>(backend, options)?,
+        #[cfg(feature = "rocksdb")]
+        (JobCommand::Wordcount(_), None) => {
+            run_named::<_, Wordcount>(crate::rocksdb::backend(options)?, options)?
         }
-        JobCommand::Flights(options) => (run_named::<ChosenBackend, Flights>(options)?, options),
+        #[cfg(feature = "rocksdb")]
+        (JobCommand::Flights(_), None) => {
+            run_named::<_, Flights>(crate::rocksdb::backend(options)?, options)?
+        }
+        #[cfg(not(feature = "rocksdb"))]
+        (_, None) => unreachable!("all backends of this build keep their state in memory"),
     };
     if !options.quiet {
         // A reader that went away does not make the job fail.
@@ -69,16 +80,16 @@ impl std::fmt::Display for JobReport {
     }
 }
 
-fn run_named<B, J>(options: &RunOptions) -> Result<JobReport, CliError>
+fn run_named<B, J>(backend: B, options: &RunOptions) -> Result<JobReport, CliError>
 where
-    B: StateBackend + From<BackendName>,
+    B: StateBackend,
     J: JobOn<B>,
 {
     check_numbers(options)?;
     let output = storage::open(&options.output)?;
     let _lock = lock_output(&*output)?;
     let job = Arc::new(J::open(&options.input, Arc::clone(&output))?);
-    run_job(&job, B::from(options.backend), options, &output)
+    run_job(&job, backend, options, &output)
 }
 
 /// The standard library draws the keys of its hasher at random once per process.
@@ -120,7 +131,7 @@ fn checkpoint_root(options: &RunOptions) -> Result<(Arc<dyn Storage>, StreamPoli
         return Ok((storage::open(&name)?, StreamPolicy::coordinator_memory()));
     }
     let Some(uri) = &options.checkpoints else {
-        let backend = if options.backend == BackendName::Fs { "fs" } else { "fs-nested" };
+        let backend = options.backend.as_str();
         let usage = format!("--backend {backend} needs --checkpoints URI");
         return Err(CliError::Usage(usage));
     };

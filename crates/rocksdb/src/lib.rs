@@ -1,28 +1,70 @@
-//! Row keys of keyed state in RocksDB.
+//! Keyed state in RocksDB, for state that does not fit into memory.
 //!
-//! One column family per state holds one row per (key group, key, namespace), or per user key of a
-//! map. This crate has the layout of those row keys, so that its order and its lack of ambiguity
-//! can be tested on their own; it does not link RocksDB. The backend that stores rows under them is
-//! not part of this version.
+//! [`RocksDbStateBackend`] opens a [`RocksDbKeyedStateBackend`] for each subtask: a database in a
+//! local folder of its own, with a column family for each state. Keys and values are kept encoded,
+//! so each read decodes and each write encodes. The local folder is for work only and is deleted
+//! with the backend; what survives a crash is in checkpoints.
+//!
+//! Ladder of names: backend > database > column family (one state) > key group > pair (key and
+//! namespace) > row. Values, lists, reducing and aggregating states have one row for each pair, maps
+//! one for each user key.
 //!
 //! Invariants:
 //! - rows of one key group are contiguous, and key groups are in order;
-//! - rows of one (key, namespace) are contiguous, so the entries of a map are one range;
-//! - two different (key, namespace, user key) never give the same row key.
+//! - rows of one pair are contiguous, so the entries of a map are one range;
+//! - two different (key, namespace, user key) never have the same row key;
+//! - nothing is written to a log: after a write has failed, every call fails with its cause;
+//! - restored state that nobody registers is kept, and is in every snapshot.
 //!
 //! ```
-//! use alluvium_core::{KeyGroup, MaxParallelism};
-//! use alluvium_rocksdb::RowKeyLayout;
+//! use alluvium_core::{
+//!     KeyGroupAssigner, MaxParallelism, OperatorUid, Parallelism, SubtaskIndex,
+//! };
+//! use alluvium_format::codec::DefaultCodec;
+//! use alluvium_rocksdb::RocksDbStateBackend;
+//! use alluvium_state::{
+//!     KeyedBackendSpec, KeyedStateBackend, MapStateDescriptor, StateBackend,
+//! };
+//! use alluvium_storage::{HandleReader, ReadAccess};
 //!
-//! let max = MaxParallelism::new(128)?;
-//! let layout = RowKeyLayout::new(max);
-//! let row = layout.row_key(KeyGroup::new(5, max)?, b"sand", b"", b"quartz")?;
-//! assert!(row.starts_with(&layout.entry_prefix(KeyGroup::new(5, max)?, b"sand", b"")?));
-//! let parts = layout.split(&row)?;
-//! assert_eq!((parts.key, parts.namespace, parts.user_key), (&b"sand"[..], &b""[..], &b"quartz"[..]));
+//! let reader = HandleReader::new(alluvium_storage::open("memory:doc")?, ReadAccess::Copy);
+//! let spec = KeyedBackendSpec {
+//!     uid: OperatorUid::new("visits")?,
+//!     subtask: SubtaskIndex::new(0),
+//!     parallelism: Parallelism::new(1, MaxParallelism::new(128)?)?,
+//!     key: DefaultCodec,
+//!     assigner: KeyGroupAssigner::<String>::Stable,
+//!     hash_seed: 42,
+//! };
+//! let work = tempfile::tempdir()?;
+//! let mut backend = RocksDbStateBackend::new(work.path()).open(spec, &[], &reader)?;
+//!
+//! let visits = backend.map_state(MapStateDescriptor::<String, u64>::new("visits"))?;
+//! let user = "u-17".to_owned();
+//! let mut at = backend.at(&user)?;
+//! visits.update(&mut at, "/home".to_owned(), |n| *n += 1)?;
+//! assert_eq!(*visits.get(&at, &"/home".to_owned())?.expect("just written"), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod backend;
+mod engine;
+mod extent;
+mod folder;
+mod history;
+mod list_row;
+mod memory;
+mod options;
+mod restore;
+mod row_filter;
+mod row_format;
 mod row_key;
+mod snapshot;
+mod sst_meta;
+mod store;
 
-pub use row_key::{MAX_PART_LEN_BYTES, RowKeyError, RowKeyLayout, RowKeyParts};
+pub use backend::{RocksDbAt, RocksDbKeyedStateBackend, RocksDbStateBackend};
+pub use engine::EngineError;
+pub use memory::{MemoryTooSmall, RocksDbMemory};
+pub use options::PredefinedOptions;
+pub use restore::RestoreStatistics;

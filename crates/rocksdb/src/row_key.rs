@@ -1,138 +1,143 @@
-//! The layout of a row key: key group, length and bytes of the key, length and bytes of the
-//! namespace, user key.
+//! The layout of a row key: key-group prefix, key, namespace, user key (map states only).
 //!
-//! Flink writes the lengths behind the bytes, and only when both are variable; a row then has to be
-//! read from its end. Here they come first, so that a row is read from its start, and always, so
-//! that one layout fits all codecs.
+//! Fields in order: key group, big-endian, 1 byte when max parallelism is at most 128, else 2; the
+//! encoded key; the encoded namespace; the encoded user key. There are no lengths: codecs are
+//! self-delimiting, so a row is taken apart by the extents of key and namespace.
+//!
+//! Invariants:
+//! - rows of one key group are contiguous, and key groups are in order;
+//! - rows of one (key, namespace), a *pair*, are contiguous, and no other row begins as they do;
+//! - two different (key, namespace, user key) never give the same row key.
 //!
 //! Source: Flink `CompositeKeySerializationUtils` for what it is for.
 
-use alluvium_core::{KeyGroup, KeyGroupError, MaxParallelism};
+use alluvium_core::{KeyGroup, KeyGroupRange, MaxParallelism};
+use alluvium_format::CodecError;
+use alluvium_format::codec::Input;
 
-/// Longest encoded key or namespace, in bytes.
-pub const MAX_PART_LEN_BYTES: usize = 65_535;
+use crate::extent::Extent;
+
 /// Up to this max parallelism the key group takes one byte.
 const ONE_BYTE_UP_TO: u16 = 128;
 
-/// A row key that cannot be made or read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RowKeyError {
-    /// A key or namespace is longer than the layout can hold.
-    #[error("encoded {part} of {len_bytes} bytes is longer than 65,535 bytes")]
-    TooLong {
-        /// `key` or `namespace`.
-        part: &'static str,
-        /// Its length in bytes.
-        len_bytes: usize,
-    },
-    /// The row key ends inside one of its parts.
-    #[error("row key of {len_bytes} bytes ends inside its {part}")]
-    Truncated {
-        /// The part that is cut.
-        part: &'static str,
-        /// Length of the row key in bytes.
-        len_bytes: usize,
-    },
-    /// The key group is not one of the job's.
-    #[error("{0}")]
-    KeyGroup(#[from] KeyGroupError),
+/// How the row keys of a job begin.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowKeyLayout {
+    max: MaxParallelism,
+}
+
+/// A run of rows: from the first key on, up to the end, which is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct RowRange {
+    pub(crate) first: Vec<u8>,
+    /// `None` when the run goes on to the last row.
+    pub(crate) end: Option<Vec<u8>>,
+}
+
+impl RowKeyLayout {
+    pub(crate) const fn new(max: MaxParallelism) -> Self {
+        Self { max }
+    }
+
+    /// Length of the key-group prefix.
+    pub(crate) const fn group_len_bytes(self) -> usize {
+        if self.max.get() <= ONE_BYTE_UP_TO { 1 } else { 2 }
+    }
+
+    /// Appends what all rows of a key group begin with.
+    pub(crate) fn put_key_group(self, key_group: KeyGroup, row: &mut Vec<u8>) {
+        self.put_number(key_group.get(), row);
+    }
+
+    fn put_number(self, number: u16, row: &mut Vec<u8>) {
+        let [high, low] = number.to_be_bytes();
+        if self.group_len_bytes() == 2 {
+            row.push(high);
+        }
+        row.push(low);
+    }
+
+    /// The rows of some key groups.
+    pub(crate) fn rows_of(self, range: KeyGroupRange) -> RowRange {
+        let (mut first, mut end) = (Vec::new(), Vec::new());
+        self.put_key_group(range.first(), &mut first);
+        // At most 128 in one byte, and 32,768 in two.
+        self.put_number(range.last().get() + 1, &mut end);
+        RowRange { first, end: Some(end) }
+    }
+
+    /// The key group of a row, and what follows it.
+    ///
+    /// Errors: [`CodecError::Truncated`], [`CodecError::Invalid`].
+    #[cfg(test)]
+    pub(crate) fn split_key_group(self, row: &[u8]) -> Result<(KeyGroup, &[u8]), CodecError> {
+        let mut input = Input::new(row);
+        let what = "key group of a row";
+        let number = if self.group_len_bytes() == 1 {
+            u16::from(input.u8(what)?)
+        } else {
+            u16::from_be_bytes(input.array(what)?)
+        };
+        let reason = "not one of the job";
+        let invalid = |_| CodecError::Invalid { what, offset: 0, reason };
+        Ok((KeyGroup::new(number, self.max).map_err(invalid)?, input.rest()))
+    }
+}
+
+impl RowRange {
+    /// Whether it holds all rows from one to another.
+    pub(crate) fn holds_all(&self, smallest: &[u8], largest: &[u8]) -> bool {
+        smallest >= self.first.as_slice()
+            && self.end.as_ref().is_none_or(|end| largest < end.as_slice())
+    }
+
+    /// All rows that begin with a prefix.
+    pub(crate) fn of_prefix(prefix: &[u8]) -> Self {
+        Self { first: prefix.to_vec(), end: after_prefix(prefix) }
+    }
+}
+
+/// The least row after all that begin with a prefix; `None` when there is none, because the prefix
+/// has nothing but bytes of 255.
+fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let kept = prefix.iter().rposition(|byte| *byte < u8::MAX)?;
+    let mut end = prefix.get(..=kept)?.to_vec();
+    *end.last_mut()? += 1;
+    Some(end)
+}
+
+/// How the rows of one state are taken apart.
+#[derive(Debug, Clone)]
+pub(crate) struct RowKeys {
+    pub(crate) layout: RowKeyLayout,
+    pub(crate) key: Extent,
+    pub(crate) namespace: Extent,
 }
 
 /// The parts of a row key, still encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RowKeyParts<'a> {
-    /// The key group.
-    pub key_group: KeyGroup,
-    /// The key.
-    pub key: &'a [u8],
-    /// The namespace.
-    pub namespace: &'a [u8],
+pub(crate) struct RowKeyParts<'a> {
+    /// Key group, key and namespace: what all rows of the pair begin with.
+    pub(crate) prefix: &'a [u8],
+    pub(crate) key: &'a [u8],
+    pub(crate) namespace: &'a [u8],
     /// The user key of a map; empty for other states.
-    pub user_key: &'a [u8],
+    pub(crate) user_key: &'a [u8],
 }
 
-/// Makes and reads the row keys of one job.
-#[derive(Debug, Clone, Copy)]
-pub struct RowKeyLayout {
-    max: MaxParallelism,
-}
-
-impl RowKeyLayout {
-    /// The layout for a max parallelism.
-    pub const fn new(max: MaxParallelism) -> Self {
-        Self { max }
-    }
-
-    /// What all rows of a key group begin with.
-    ///
-    /// Shape: big-endian, 1 byte when max parallelism is at most 128, else 2.
-    pub fn key_group_prefix(self, key_group: KeyGroup) -> Vec<u8> {
-        let [high, low] = key_group.get().to_be_bytes();
-        if self.max.get() <= ONE_BYTE_UP_TO { vec![low] } else { vec![high, low] }
-    }
-
-    /// What all rows of a key and namespace begin with.
-    ///
-    /// Errors: [`RowKeyError::TooLong`].
-    pub fn entry_prefix(
-        self,
-        key_group: KeyGroup,
-        key: &[u8],
-        namespace: &[u8],
-    ) -> Result<Vec<u8>, RowKeyError> {
-        let mut row = self.key_group_prefix(key_group);
-        put_part("key", key, &mut row)?;
-        put_part("namespace", namespace, &mut row)?;
-        Ok(row)
-    }
-
-    /// A whole row key.
-    ///
-    /// Errors: [`RowKeyError::TooLong`].
-    pub fn row_key(
-        self,
-        key_group: KeyGroup,
-        key: &[u8],
-        namespace: &[u8],
-        user_key: &[u8],
-    ) -> Result<Vec<u8>, RowKeyError> {
-        let mut row = self.entry_prefix(key_group, key, namespace)?;
-        row.extend_from_slice(user_key);
-        Ok(row)
-    }
-
+impl RowKeys {
     /// The parts of a row key.
     ///
-    /// Errors: [`RowKeyError::Truncated`], [`RowKeyError::KeyGroup`].
-    pub fn split(self, row: &[u8]) -> Result<RowKeyParts<'_>, RowKeyError> {
-        let len_bytes = row.len();
-        let cut = |part| RowKeyError::Truncated { part, len_bytes };
-        let (group, rest) = if self.max.get() <= ONE_BYTE_UP_TO {
-            let (low, rest) = row.split_first().ok_or(cut("key group"))?;
-            (u16::from(*low), rest)
-        } else {
-            let (group, rest) = row.split_first_chunk::<2>().ok_or(cut("key group"))?;
-            (u16::from_be_bytes(*group), rest)
-        };
-        let key_group = KeyGroup::new(group, self.max)?;
-        let (key, rest) = take_part(rest).ok_or(cut("key"))?;
-        let (namespace, user_key) = take_part(rest).ok_or(cut("namespace"))?;
-        Ok(RowKeyParts { key_group, key, namespace, user_key })
+    /// Errors: [`CodecError`] when it ends inside of one.
+    pub(crate) fn split<'a>(&self, row: &'a [u8]) -> Result<RowKeyParts<'a>, CodecError> {
+        let mut input = Input::new(row);
+        input.take(self.layout.group_len_bytes() as u64, "key group of a row")?;
+        let key = self.key.take(&mut input)?;
+        let namespace = self.namespace.take(&mut input)?;
+        let user_key = input.rest();
+        let prefix = row.get(..row.len() - user_key.len()).unwrap_or_default();
+        Ok(RowKeyParts { prefix, key, namespace, user_key })
     }
-}
-
-fn put_part(part: &'static str, bytes: &[u8], row: &mut Vec<u8>) -> Result<(), RowKeyError> {
-    let len_bytes = bytes.len();
-    let len = u16::try_from(len_bytes).map_err(|_| RowKeyError::TooLong { part, len_bytes })?;
-    row.extend_from_slice(&len.to_be_bytes());
-    row.extend_from_slice(bytes);
-    Ok(())
-}
-
-fn take_part(row: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = row.split_first_chunk::<2>()?;
-    rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
 }
 
 #[cfg(test)]

@@ -1,0 +1,447 @@
+//! The RocksDB backend: opens databases, registers states, opens keys.
+
+mod at;
+mod batched;
+mod kept;
+mod migrate;
+mod register;
+mod restore;
+mod table;
+
+pub use at::RocksDbAt;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use alluvium_core::{CheckpointId, KeyGroup, KeyGroupRange, KeyedStateHandle};
+use alluvium_format::codec::Codec;
+use alluvium_format::keyed::StateMeta;
+use alluvium_state::{
+    AggregateFunction, AggregatingState, AggregatingStateDescriptor, FrozenState, KeyedBackendSpec,
+    KeyedStateBackend, KeyedStreams, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
+    ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError, StateBackend, StateError,
+    StateId, StateKey, StateRef, StateValue, ValueState, ValueStateDescriptor,
+};
+use alluvium_storage::HandleReader;
+
+use self::kept::Kept;
+use self::table::Table;
+use crate::engine::{Column, Engine};
+use crate::folder::{FolderOwner, LocalFolder};
+use crate::history::History;
+use crate::memory::RocksDbMemory;
+use crate::options::{EngineOptions, PredefinedOptions};
+use crate::restore::RestoreStatistics;
+use crate::row_format::RowFormat;
+use crate::row_key::RowKeyLayout;
+use crate::snapshot::{Freezing, FrozenBackend, FrozenColumn};
+use crate::store::{Failure, Store};
+
+/// Opens keyed state in RocksDB databases below a local folder.
+///
+/// The folder is for work only: checkpoints go to the storage of the job. Each subtask makes a
+/// folder of its own in it, which is deleted with the backend; what dead processes left there is
+/// removed when a backend is opened.
+#[derive(Clone)]
+pub struct RocksDbStateBackend {
+    base: Arc<Path>,
+    options: EngineOptions,
+}
+
+impl RocksDbStateBackend {
+    /// A backend that works below a local folder, which need not be there yet.
+    pub fn new(base: impl Into<PathBuf>) -> Self {
+        Self { base: base.into().into(), options: EngineOptions::default() }
+    }
+
+    /// Memory to use, shared with all other backends that are given the same; default 256 MiB for
+    /// all subtasks of this backend and its clones.
+    #[must_use]
+    pub fn memory(mut self, memory: &RocksDbMemory) -> Self {
+        self.options.memory = memory.clone();
+        self
+    }
+
+    /// Options for a kind of machine; default [`PredefinedOptions::Default`].
+    #[must_use]
+    pub fn predefined(mut self, predefined: PredefinedOptions) -> Self {
+        self.options.predefined = predefined;
+        self
+    }
+
+    /// Bytes that each state of a subtask collects in memory, at most, before they become a file;
+    /// default 64 MiB, and no more than half of what the memory has for that.
+    #[must_use]
+    pub fn write_buffer_len_bytes(mut self, len_bytes: usize) -> Self {
+        self.options.write_buffer_len_bytes = Some(len_bytes);
+        self
+    }
+
+    /// Files that a checkpoint uploads, or a restore brings, at a time; at least 1, default 4.
+    #[must_use]
+    pub fn parallel_transfers(mut self, files: usize) -> Self {
+        self.options.parallel_transfers = files.max(1);
+        self
+    }
+
+    /// Changes the options of databases after everything else has been set. Atomic flush, the log
+    /// and what else checkpoints depend on is set again afterwards.
+    #[must_use]
+    pub fn customize_database(
+        mut self,
+        customize: impl Fn(&mut rocksdb::Options) + Send + Sync + 'static,
+    ) -> Self {
+        self.options.customize_database = Some(Arc::new(customize));
+        self
+    }
+
+    /// Changes the options of the column families of states after everything else has been set.
+    /// Comparator, merge operator and compaction filter belong to this crate: a job that changes
+    /// them loses state.
+    #[must_use]
+    pub fn customize_column(
+        mut self,
+        customize: impl Fn(&mut rocksdb::Options) + Send + Sync + 'static,
+    ) -> Self {
+        self.options.customize_column = Some(Arc::new(customize));
+        self
+    }
+}
+
+impl std::fmt::Debug for RocksDbStateBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RocksDbStateBackend({})", self.base.display())
+    }
+}
+
+impl StateBackend for RocksDbStateBackend {
+    type Keyed<K: StateKey, C: Codec<K>> = RocksDbKeyedStateBackend<K, C>;
+
+    fn name(&self) -> &'static str {
+        "rocksdb"
+    }
+
+    fn open<K: StateKey, C: Codec<K>>(
+        &self,
+        spec: KeyedBackendSpec<K, C>,
+        restored: &[KeyedStateHandle],
+        reader: &HandleReader,
+    ) -> Result<Self::Keyed<K, C>, RestoreError> {
+        RocksDbKeyedStateBackend::open(self, spec, restored, reader)
+    }
+}
+
+/// Dirty bytes from which on an announced checkpoint begins with a flush.
+const ANNOUNCED_FLUSH_LEN_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Numbers the backends of the process, so that handles of another one are noticed.
+static NEXT_BACKEND: AtomicU32 = AtomicU32::new(0);
+
+/// Keyed state of one subtask, in a RocksDB database of its own.
+pub struct RocksDbKeyedStateBackend<K, C> {
+    number: u32,
+    spec: KeyedBackendSpec<K, C>,
+    key_groups: KeyGroupRange,
+    layout: RowKeyLayout,
+    options: EngineOptions,
+    tables: Vec<Table>,
+    /// Restored states that nobody registered yet, by name.
+    kept: BTreeMap<String, Kept>,
+    /// Numbers the column families.
+    next_column: u32,
+    history: History,
+    /// The last checkpoint that was announced.
+    announced: Option<CheckpointId>,
+    statistics: RestoreStatistics,
+    store: Store,
+    /// Key group and key of the record at hand.
+    key: Vec<u8>,
+    scratch: Scratch,
+}
+
+/// Buffers that keep their memory from call to call.
+#[derive(Default)]
+struct Scratch {
+    row: Cell<Vec<u8>>,
+    value: Cell<Vec<u8>>,
+}
+
+/// Runs `body` with an empty buffer, whose memory is kept.
+fn with_buffer<R>(buffer: &Cell<Vec<u8>>, body: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    let mut bytes = buffer.take();
+    bytes.clear();
+    let result = body(&mut bytes);
+    buffer.set(bytes);
+    result
+}
+
+impl<K, C> RocksDbKeyedStateBackend<K, C> {
+    /// How many compactions have waited until the files of a freeze were listed.
+    pub fn compactions_held_back(&self) -> u64 {
+        self.store.engine().compactions_held_back()
+    }
+
+    /// What the restore did that this backend began with.
+    pub const fn restore_statistics(&self) -> &RestoreStatistics {
+        &self.statistics
+    }
+}
+
+impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
+    fn open(
+        backend: &RocksDbStateBackend,
+        spec: KeyedBackendSpec<K, C>,
+        handles: &[KeyedStateHandle],
+        reader: &HandleReader,
+    ) -> Result<Self, RestoreError> {
+        let restored = KeyedStreams::open(&spec, handles, reader)?;
+        let owner = FolderOwner { uid: &spec.uid, subtask: spec.subtask, seed: spec.hash_seed };
+        let folder = LocalFolder::create(&backend.base, owner)
+            .map_err(|error| Failure::of_io("make a local folder", error))?;
+        let engine = Engine::create_in(folder, &backend.options.database())
+            .map_err(|error| Failure::new("open a database", error))?;
+        let mut opened = Self {
+            number: NEXT_BACKEND.fetch_add(1, Ordering::Relaxed),
+            key_groups: restored.key_groups,
+            layout: RowKeyLayout::new(spec.parallelism.max()),
+            options: backend.options.clone(),
+            tables: Vec::new(),
+            kept: BTreeMap::new(),
+            next_column: 0,
+            history: History::default(),
+            announced: None,
+            statistics: RestoreStatistics::default(),
+            store: Store::new(engine),
+            key: Vec::new(),
+            scratch: Scratch::default(),
+            spec,
+        };
+        opened.restore(&restored, reader)?;
+        Ok(opened)
+    }
+
+    /// A new column family for a state.
+    fn create_column(&mut self, meta: &StateMeta) -> Result<Column, Failure> {
+        // Names of states may hold bytes that those of column families may not.
+        let name = format!("state-{}", self.next_column);
+        self.next_column += 1;
+        let options = self.options.column(meta.kind);
+        let column = Column::create(self.store.engine(), &name, &options);
+        column.map_err(|error| Failure::new("make a column family", error))
+    }
+
+    fn format_of(&self, meta: &StateMeta) -> Result<RowFormat, StateError> {
+        RowFormat::new(self.layout, &self.spec.key.snapshot(), meta)
+            .map_err(|source| StateError::Decode { state: meta.name.clone(), source })
+    }
+
+    #[inline]
+    fn table(&self, id: StateId) -> Result<&Table, StateError> {
+        match self.tables.get(usize::from(id.index)) {
+            Some(table) if id.backend == self.number => Ok(table),
+            _ => Err(StateError::ForeignHandle),
+        }
+    }
+
+    /// Encodes a key behind the place of its key group, and finds that.
+    fn encode_key(&mut self, key: &K) -> Result<KeyGroup, StateError> {
+        let group_len = self.layout.group_len_bytes();
+        self.key.clear();
+        self.key.resize(group_len, 0);
+        let encoded = self.spec.key.encode(key, &mut self.key);
+        encoded.map_err(|source| StateError::Key { source })?;
+        let encoded = self.key.get(group_len..).unwrap_or_default();
+        Ok(self.spec.assigner.assign(key, encoded, self.spec.parallelism.max()))
+    }
+
+    /// Puts the key group of the key at hand in its place.
+    fn open_key_group(&mut self, key_group: KeyGroup) -> Result<(), StateError> {
+        let range = self.key_groups;
+        if !range.contains(key_group) {
+            return Err(StateError::ForeignKeyGroup { key_group, range });
+        }
+        let [high, low] = key_group.get().to_be_bytes();
+        match (self.layout.group_len_bytes(), self.key.as_mut_slice()) {
+            (2, [first, second, ..]) => (*first, *second) = (high, low),
+            (_, [first, ..]) => *first = low,
+            (_, []) => {}
+        }
+        Ok(())
+    }
+}
+
+impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K, C> {
+    type Key = K;
+    type At<'a, N: StateKey> = RocksDbAt<'a, K, C, N>;
+
+    fn key_groups(&self) -> KeyGroupRange {
+        self.key_groups
+    }
+
+    fn key_group_of(&mut self, key: &K) -> Result<KeyGroup, StateError> {
+        self.encode_key(key)
+    }
+
+    /// Errors: [`StateError::ForeignKeyGroup`]; [`StateError::Key`], since the key is encoded here.
+    fn at_key_group<'a, N: StateKey>(
+        &'a mut self,
+        key_group: KeyGroup,
+        key: &'a K,
+        namespace: &'a N,
+    ) -> Result<RocksDbAt<'a, K, C, N>, StateError> {
+        self.key.clear();
+        self.key.resize(self.layout.group_len_bytes(), 0);
+        let encoded = self.spec.key.encode(key, &mut self.key);
+        encoded.map_err(|source| StateError::Key { source })?;
+        self.open_key_group(key_group)?;
+        Ok(RocksDbAt::new(self, namespace))
+    }
+
+    fn at_namespace<'a, N: StateKey>(
+        &'a mut self,
+        key: &'a K,
+        namespace: &'a N,
+    ) -> Result<RocksDbAt<'a, K, C, N>, StateError> {
+        let key_group = self.encode_key(key)?;
+        self.open_key_group(key_group)?;
+        Ok(RocksDbAt::new(self, namespace))
+    }
+
+    fn value_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: ValueStateDescriptor<T, VC, N, NC>,
+    ) -> Result<ValueState<T, N>, StateError> {
+        self.register_value(descriptor).map(ValueState::new)
+    }
+
+    fn list_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: ListStateDescriptor<T, VC, N, NC>,
+    ) -> Result<ListState<T, N>, StateError> {
+        self.register_list(descriptor).map(ListState::new)
+    }
+
+    fn map_state<UK, UV, KC, VC, N, NC>(
+        &mut self,
+        descriptor: MapStateDescriptor<UK, UV, KC, VC, N, NC>,
+    ) -> Result<MapState<UK, UV, N>, StateError>
+    where
+        UK: StateKey,
+        UV: StateValue,
+        KC: Codec<UK>,
+        VC: Codec<UV>,
+        N: StateKey,
+        NC: Codec<N>,
+    {
+        self.register_map(descriptor).map(MapState::new)
+    }
+
+    fn reducing_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: ReducingStateDescriptor<T, VC, N, NC>,
+    ) -> Result<ReducingState<T, N>, StateError> {
+        self.register_reducing(descriptor).map(ReducingState::new)
+    }
+
+    fn aggregating_state<A, VC, N, NC>(
+        &mut self,
+        descriptor: AggregatingStateDescriptor<A, VC, N, NC>,
+    ) -> Result<AggregatingState<A, N>, StateError>
+    where
+        A: AggregateFunction,
+        VC: Codec<A::Accumulator>,
+        N: StateKey,
+        NC: Codec<N>,
+    {
+        self.register_aggregating(descriptor).map(AggregatingState::new)
+    }
+
+    fn keys<S: StateRef>(&self, state: S, namespace: &S::Namespace) -> Result<Vec<K>, StateError> {
+        let table = self.table(state.id())?;
+        let mut wanted = Vec::new();
+        table.put_namespace(namespace, &mut wanted)?;
+        let (mut keys, decode) = (Vec::new(), table.decode_error());
+        table.for_each_pair(&self.store, self.layout.rows_of(self.key_groups), |pair| {
+            if pair.namespace == wanted {
+                let mut input = alluvium_format::codec::Input::new(pair.key);
+                keys.push(self.spec.key.decode(&mut input).map_err(&decode)?);
+            }
+            Ok(())
+        })?;
+        Ok(keys)
+    }
+
+    fn entry_count(&self) -> Result<usize, StateError> {
+        let mut count = 0;
+        for table in &self.tables {
+            table.for_each_pair(&self.store, self.layout.rows_of(self.key_groups), |_| {
+                count += 1;
+                Ok(())
+            })?;
+        }
+        Ok(count)
+    }
+
+    /// Flushes what is dirty, if it is much: what comes until the freeze is less.
+    fn announce(&mut self, checkpoint: CheckpointId) {
+        if self.announced.replace(checkpoint) == Some(checkpoint) {
+            return;
+        }
+        let columns: Vec<&Column> = self
+            .tables
+            .iter()
+            .map(|table| &table.column)
+            .chain(self.kept.values().map(|kept| &kept.column))
+            .collect();
+        let engine = self.store.engine();
+        if engine.dirty_bytes(&columns) >= ANNOUNCED_FLUSH_LEN_BYTES {
+            // A failure poisons, and is told by the next call that can tell it.
+            let _ = engine.pre_flush(&columns);
+        }
+    }
+
+    fn freeze(&mut self, checkpoint: CheckpointId) -> Result<Box<dyn FrozenState>, SnapshotError> {
+        let registered = self.tables.iter().map(|table| FrozenColumn {
+            meta: table.meta.clone(),
+            format: table.format.clone(),
+            column: table.column.clone(),
+        });
+        let kept = self.kept.values().map(|kept| FrozenColumn {
+            meta: kept.meta.clone(),
+            format: kept.format.clone(),
+            column: kept.column.clone(),
+        });
+        let columns = registered.chain(kept).collect();
+        let freezing = Freezing {
+            store: &self.store,
+            key_groups: self.key_groups,
+            checkpoint,
+            history: &mut self.history,
+            parallel_uploads: self.options.parallel_transfers,
+        };
+        let frozen = FrozenBackend::freeze(&self.spec, freezing, columns)?;
+        Ok(Box::new(frozen))
+    }
+
+    fn complete(&mut self, checkpoint: CheckpointId) {
+        self.history.complete(checkpoint);
+    }
+
+    fn abort(&mut self, checkpoint: CheckpointId) {
+        self.history.abort(checkpoint);
+    }
+}
+
+impl<K, C> std::fmt::Debug for RocksDbKeyedStateBackend<K, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (uid, groups, states) = (&self.spec.uid, self.key_groups, self.tables.len());
+        let dir = self.store.engine().dir().display();
+        write!(f, "RocksDbKeyedStateBackend({uid}, key groups {groups}, {states} states, {dir})")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,318 @@
+//! One key and namespace of a RocksDB backend.
+//!
+//! Key group and key are encoded once, when the key is opened. Each call appends the namespace, by
+//! the codec of its state, and for maps the user key, in a buffer that is kept from call to call.
+
+use alluvium_format::codec::Codec;
+use alluvium_state::{
+    AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
+    ReduceFunction, ReducingState, Ref, StateError, StateId, StateKey, StateRef, StateValue,
+    ValueState,
+};
+
+use super::table::{Elements as ElementCodec, Entries as EntryCodecs, Table, Values};
+use super::{RocksDbKeyedStateBackend, with_buffer};
+use crate::list_row::put_group;
+use crate::row_key::RowRange;
+use crate::store::Store;
+
+mod iterate;
+
+use iterate::{ListElements, MapEntries};
+
+/// One key and namespace of a [`RocksDbKeyedStateBackend`], encoded once.
+pub struct RocksDbAt<'a, K, C, N> {
+    backend: &'a mut RocksDbKeyedStateBackend<K, C>,
+    namespace: &'a N,
+}
+
+impl<'a, K: StateKey, C: Codec<K>, N: StateKey> RocksDbAt<'a, K, C, N> {
+    /// The key is the one that was encoded last.
+    pub(super) fn new(backend: &'a mut RocksDbKeyedStateBackend<K, C>, namespace: &'a N) -> Self {
+        Self { backend, namespace }
+    }
+
+    const fn store(&self) -> &Store {
+        &self.backend.store
+    }
+
+    /// Runs `body` with what the rows of this pair begin with, in a buffer that it may go on with.
+    #[inline]
+    fn with_row<R>(
+        &self,
+        table: &Table,
+        body: impl FnOnce(&mut Vec<u8>) -> Result<R, StateError>,
+    ) -> Result<R, StateError> {
+        with_buffer(&self.backend.scratch.row, |row| {
+            row.extend_from_slice(&self.backend.key);
+            table.put_namespace(self.namespace, row)?;
+            body(row)
+        })
+    }
+
+    /// As [`RocksDbAt::with_row`], with the row of a user key.
+    fn with_entry_row<UK: StateKey, R>(
+        &self,
+        table: &Table,
+        codecs: &EntryCodecs<UK, impl Sized>,
+        user_key: &UK,
+        body: impl FnOnce(&[u8]) -> Result<R, StateError>,
+    ) -> Result<R, StateError> {
+        self.with_row(table, |row| {
+            codecs.keys.put(user_key, row).map_err(|source| StateError::Key { source })?;
+            body(row)
+        })
+    }
+
+    fn read<T: StateValue>(
+        &self,
+        table: &Table,
+        codec: &dyn super::table::Coded<T>,
+        row: &[u8],
+    ) -> Result<Option<T>, StateError> {
+        let Some(bytes) = self.store().get(&table.column, row)? else { return Ok(None) };
+        table.decode(codec, &bytes).map(Some)
+    }
+
+    fn write<T: StateValue>(
+        &self,
+        table: &Table,
+        codec: &dyn super::table::Coded<T>,
+        row: &[u8],
+        value: &T,
+    ) -> Result<(), StateError> {
+        with_buffer(&self.backend.scratch.value, |bytes| {
+            codec.put(value, bytes).map_err(table.encode_error())?;
+            Ok(self.store().put(&table.column, row, bytes)?)
+        })
+    }
+
+    /// The value of a state with one row for each pair.
+    fn get<T: StateValue>(&self, table: &Table) -> Result<Option<T>, StateError> {
+        let codec = &*table.content::<Values<T>>()?.0;
+        self.with_row(table, |row| self.read(table, codec, row))
+    }
+
+    /// Reads that value, changes it and writes it.
+    fn change<T: StateValue, R>(
+        &self,
+        table: &Table,
+        change: impl FnOnce(Option<T>) -> (T, R),
+    ) -> Result<R, StateError> {
+        let codec = &*table.content::<Values<T>>()?.0;
+        self.with_row(table, |row| {
+            let (value, result) = change(self.read(table, codec, row)?);
+            self.write(table, codec, row, &value)?;
+            Ok(result)
+        })
+    }
+
+    fn table(&self, id: StateId) -> Result<&Table, StateError> {
+        self.backend.table(id)
+    }
+}
+
+impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N> {
+    type Namespace = N;
+
+    fn value_get<T: StateValue>(
+        &self,
+        state: ValueState<T, N>,
+    ) -> Result<Option<Ref<'_, T>>, StateError> {
+        Ok(self.get(self.table(state.id())?)?.map(Ref::Owned))
+    }
+
+    fn value_set<T: StateValue>(
+        &mut self,
+        state: ValueState<T, N>,
+        value: T,
+    ) -> Result<(), StateError> {
+        let table = self.table(state.id())?;
+        let codec = &*table.content::<Values<T>>()?.0;
+        self.with_row(table, |row| self.write(table, codec, row, &value))
+    }
+
+    fn value_update<T: StateValue, R>(
+        &mut self,
+        state: ValueState<T, N>,
+        initial: impl FnOnce() -> T,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, StateError> {
+        self.change(self.table(state.id())?, |value| {
+            let mut value = value.unwrap_or_else(initial);
+            let result = change(&mut value);
+            (value, result)
+        })
+    }
+
+    fn list_iter<T: StateValue>(
+        &self,
+        state: ListState<T, N>,
+    ) -> Result<Elements<'_, T>, StateError> {
+        let table = self.table(state.id())?;
+        let codec = &*table.content::<ElementCodec<T>>()?.0;
+        let row = self.with_row(table, |row| Ok(self.store().get(&table.column, row)?))?;
+        Ok(Box::new(ListElements::new(table, codec, row)))
+    }
+
+    fn list_add_all<T: StateValue>(
+        &mut self,
+        state: ListState<T, N>,
+        elements: impl Iterator<Item = T>,
+    ) -> Result<(), StateError> {
+        let table = self.table(state.id())?;
+        let codec = &*table.content::<ElementCodec<T>>()?.0;
+        with_buffer(&self.backend.scratch.value, |bytes| {
+            put_group(elements, bytes, |element, out| codec.put(&element, out))
+                .map_err(table.encode_error())?;
+            if bytes.is_empty() {
+                return Ok(self.store().check("append to a row")?);
+            }
+            self.with_row(table, |row| Ok(self.store().merge(&table.column, row, bytes)?))
+        })
+    }
+
+    fn list_set<T: StateValue>(
+        &mut self,
+        state: ListState<T, N>,
+        elements: Vec<T>,
+    ) -> Result<(), StateError> {
+        let table = self.table(state.id())?;
+        let codec = &*table.content::<ElementCodec<T>>()?.0;
+        with_buffer(&self.backend.scratch.value, |bytes| {
+            put_group(elements.iter(), bytes, |element, out| codec.put(element, out))
+                .map_err(table.encode_error())?;
+            self.with_row(table, |row| {
+                if bytes.is_empty() {
+                    Ok(self.store().delete(&table.column, row)?)
+                } else {
+                    Ok(self.store().put(&table.column, row, bytes)?)
+                }
+            })
+        })
+    }
+
+    fn map_get<UK: StateKey, UV: StateValue>(
+        &self,
+        state: MapState<UK, UV, N>,
+        user_key: &UK,
+    ) -> Result<Option<Ref<'_, UV>>, StateError> {
+        let table = self.table(state.id())?;
+        let codecs = table.content::<EntryCodecs<UK, UV>>()?;
+        let value = self
+            .with_entry_row(table, codecs, user_key, |row| self.read(table, &*codecs.values, row));
+        Ok(value?.map(Ref::Owned))
+    }
+
+    fn map_put<UK: StateKey, UV: StateValue>(
+        &mut self,
+        state: MapState<UK, UV, N>,
+        user_key: UK,
+        value: UV,
+    ) -> Result<(), StateError> {
+        let table = self.table(state.id())?;
+        let codecs = table.content::<EntryCodecs<UK, UV>>()?;
+        self.with_entry_row(table, codecs, &user_key, |row| {
+            self.write(table, &*codecs.values, row, &value)
+        })
+    }
+
+    fn map_update<UK: StateKey, UV: StateValue, R>(
+        &mut self,
+        state: MapState<UK, UV, N>,
+        user_key: UK,
+        initial: impl FnOnce() -> UV,
+        change: impl FnOnce(&mut UV) -> R,
+    ) -> Result<R, StateError> {
+        let table = self.table(state.id())?;
+        let codecs = table.content::<EntryCodecs<UK, UV>>()?;
+        self.with_entry_row(table, codecs, &user_key, |row| {
+            let mut value = self.read(table, &*codecs.values, row)?.unwrap_or_else(initial);
+            let result = change(&mut value);
+            self.write(table, &*codecs.values, row, &value)?;
+            Ok(result)
+        })
+    }
+
+    fn map_remove<UK: StateKey, UV: StateValue>(
+        &mut self,
+        state: MapState<UK, UV, N>,
+        user_key: &UK,
+    ) -> Result<(), StateError> {
+        let table = self.table(state.id())?;
+        let codecs = table.content::<EntryCodecs<UK, UV>>()?;
+        self.with_entry_row(table, codecs, user_key, |row| {
+            Ok(self.store().delete(&table.column, row)?)
+        })
+    }
+
+    fn map_entries<UK: StateKey, UV: StateValue>(
+        &self,
+        state: MapState<UK, UV, N>,
+    ) -> Result<Entries<'_, UK, UV>, StateError> {
+        let table = self.table(state.id())?;
+        let codecs = table.content::<EntryCodecs<UK, UV>>()?;
+        let (range, prefix_len) =
+            self.with_row(table, |row| Ok((RowRange::of_prefix(row), row.len())))?;
+        let rows = self.store().rows(&table.column, range)?;
+        Ok(Box::new(MapEntries::new(table, codecs, rows, prefix_len)))
+    }
+
+    fn reducing_get<T: StateValue>(
+        &self,
+        state: ReducingState<T, N>,
+    ) -> Result<Option<Ref<'_, T>>, StateError> {
+        Ok(self.get(self.table(state.id())?)?.map(Ref::Owned))
+    }
+
+    fn reducing_add<T: StateValue>(
+        &mut self,
+        state: ReducingState<T, N>,
+        value: T,
+    ) -> Result<(), StateError> {
+        let table = self.table(state.id())?;
+        let reduce = table.function::<ReduceFunction<T>>()?;
+        self.change(table, |reduced| match reduced {
+            None => (value, ()),
+            Some(mut reduced) => {
+                reduce(&mut reduced, value);
+                (reduced, ())
+            }
+        })
+    }
+
+    fn aggregating_get<A: AggregateFunction>(
+        &self,
+        state: AggregatingState<A, N>,
+    ) -> Result<Option<A::Output>, StateError> {
+        let table = self.table(state.id())?;
+        let aggregate = table.function::<A>()?;
+        let accumulator = self.get::<A::Accumulator>(table)?;
+        Ok(accumulator.map(|accumulator| aggregate.result(&accumulator)))
+    }
+
+    fn aggregating_add<A: AggregateFunction>(
+        &mut self,
+        state: AggregatingState<A, N>,
+        input: A::Input,
+    ) -> Result<(), StateError> {
+        let table = self.table(state.id())?;
+        let aggregate = table.function::<A>()?;
+        self.change::<A::Accumulator, _>(table, |accumulator| {
+            let mut accumulator = accumulator.unwrap_or_else(|| aggregate.create());
+            aggregate.add(&mut accumulator, input);
+            (accumulator, ())
+        })
+    }
+
+    fn clear<S: StateRef<Namespace = N>>(&mut self, state: S) -> Result<(), StateError> {
+        let table = self.table(state.id())?;
+        self.with_row(table, |row| {
+            if table.format.is_map() {
+                Ok(self.store().delete_prefix(&table.column, row)?)
+            } else {
+                Ok(self.store().delete(&table.column, row)?)
+            }
+        })
+    }
+}

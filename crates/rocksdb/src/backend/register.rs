@@ -1,0 +1,298 @@
+//! Registering states: a new table, the one that is there, or one of restored rows.
+
+use std::any::Any;
+
+use alluvium_format::codec::{Codec, CodecSnapshot, Compatibility, MapCodec, VecCodec};
+use alluvium_format::keyed::{StateKind, StateMeta};
+use alluvium_state::{
+    AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
+    ReduceFunction, ReducingStateDescriptor, StateError, StateId, StateKey, StateValue,
+    ValueStateDescriptor,
+};
+
+use super::RocksDbKeyedStateBackend;
+use super::kept::Kept;
+use super::migrate::{self, Migration};
+use super::table::{Boxed, Elements, Entries, Table, Values};
+
+/// Longest name of a state, in bytes.
+const MAX_NAME_LEN_BYTES: usize = 1024;
+
+/// What a descriptor says, without the types of its values.
+struct Request<NC, S, F> {
+    name: String,
+    kind: StateKind,
+    namespace: NC,
+    /// Codec of a whole value in a stream.
+    value: CodecSnapshot,
+    content: S,
+    function: Option<Box<dyn Any + Send + Sync>>,
+    /// What becomes of restored values.
+    resolve: F,
+}
+
+/// Whether restored rows can be used.
+enum Answer {
+    AsIs,
+    AfterMigration(Migration),
+    Incompatible,
+}
+
+impl Answer {
+    fn of<T>(
+        compatibility: Compatibility<T>,
+        migration: impl FnOnce(Box<dyn alluvium_format::codec::Decode<T>>) -> Option<Migration>,
+    ) -> Self {
+        match compatibility {
+            Compatibility::AsIs => Self::AsIs,
+            Compatibility::AfterMigration(decoder) => {
+                migration(decoder).map_or(Self::Incompatible, Self::AfterMigration)
+            }
+            _ => Self::Incompatible,
+        }
+    }
+}
+
+/// The answer of a codec of single values.
+fn resolve_values<T: StateValue, VC: Codec<T>>(codec: VC) -> impl FnOnce(&Kept) -> Answer {
+    move |kept| {
+        Answer::of(codec.resolve(&kept.meta.value), |old| Some(migrate::of_values(old, codec)))
+    }
+}
+
+impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
+    pub(super) fn register_value<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: ValueStateDescriptor<T, VC, N, NC>,
+    ) -> Result<StateId, StateError> {
+        let ValueStateDescriptor { name, value, namespace, .. } = descriptor;
+        self.register_single::<T, _, N, _>(name, StateKind::Value, value, namespace, None)
+    }
+
+    pub(super) fn register_reducing<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: ReducingStateDescriptor<T, VC, N, NC>,
+    ) -> Result<StateId, StateError> {
+        let ReducingStateDescriptor { name, value, namespace, reduce, .. } = descriptor;
+        let function: Box<dyn Any + Send + Sync> = Box::<ReduceFunction<T>>::new(reduce);
+        let (kind, function) = (StateKind::Reducing, Some(function));
+        self.register_single::<T, _, N, _>(name, kind, value, namespace, function)
+    }
+
+    pub(super) fn register_aggregating<A, VC, N, NC>(
+        &mut self,
+        descriptor: AggregatingStateDescriptor<A, VC, N, NC>,
+    ) -> Result<StateId, StateError>
+    where
+        A: AggregateFunction,
+        VC: Codec<A::Accumulator>,
+        N: StateKey,
+        NC: Codec<N>,
+    {
+        let AggregatingStateDescriptor { name, accumulator, namespace, aggregate, .. } = descriptor;
+        let function: Box<dyn Any + Send + Sync> = Box::new(aggregate);
+        let (kind, function) = (StateKind::Aggregating, Some(function));
+        self.register_single::<A::Accumulator, _, N, _>(
+            name,
+            kind,
+            accumulator,
+            namespace,
+            function,
+        )
+    }
+
+    fn register_single<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
+        &mut self,
+        name: String,
+        kind: StateKind,
+        codec: VC,
+        namespace: NC,
+        function: Option<Box<dyn Any + Send + Sync>>,
+    ) -> Result<StateId, StateError> {
+        let (value, content) = (codec.snapshot(), Values::<T>(Box::new(codec.clone())));
+        let resolve = resolve_values::<T, VC>(codec);
+        self.register::<N, _, _, _>(Request {
+            name,
+            kind,
+            namespace,
+            value,
+            content,
+            function,
+            resolve,
+        })
+    }
+
+    pub(super) fn register_list<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: ListStateDescriptor<T, VC, N, NC>,
+    ) -> Result<StateId, StateError> {
+        let ListStateDescriptor { name, element, namespace, .. } = descriptor;
+        let list = VecCodec(element.clone());
+        let (kind, content) = (StateKind::List, Elements::<T>(Box::new(element.clone())));
+        self.register::<N, _, _, _>(Request {
+            name,
+            kind,
+            namespace,
+            value: Codec::<Vec<T>>::snapshot(&list),
+            content,
+            function: None,
+            resolve: move |kept: &Kept| {
+                let compatibility: Compatibility<Vec<T>> = list.resolve(&kept.meta.value);
+                Answer::of(compatibility, |old| migrate::of_lists(kept, old, element))
+            },
+        })
+    }
+
+    pub(super) fn register_map<UK, UV, KC, VC, N, NC>(
+        &mut self,
+        descriptor: MapStateDescriptor<UK, UV, KC, VC, N, NC>,
+    ) -> Result<StateId, StateError>
+    where
+        UK: StateKey,
+        UV: StateValue,
+        KC: Codec<UK>,
+        VC: Codec<UV>,
+        N: StateKey,
+        NC: Codec<N>,
+    {
+        let MapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
+        let (keys, values) = (Box::new(user_key.clone()), Box::new(user_value.clone()));
+        let content = Entries::<UK, UV> { keys, values };
+        let map = MapCodec { keys: user_key, values: user_value };
+        let value = map.snapshot_of::<UK, UV>();
+        let current = value.clone();
+        self.register::<N, _, _, _>(Request {
+            name,
+            kind: StateKind::Map,
+            namespace,
+            value,
+            content,
+            function: None,
+            resolve: move |kept: &Kept| {
+                if current == kept.meta.value {
+                    return Answer::AsIs;
+                }
+                let old = map.part_decoders::<UK, UV>(&kept.meta.value);
+                let new = (map.keys, map.values);
+                let migration = old.map(|old| migrate::of_maps(old, new));
+                migration.map_or(Answer::Incompatible, Answer::AfterMigration)
+            },
+        })
+    }
+
+    fn register<N, NC, S, F>(&mut self, request: Request<NC, S, F>) -> Result<StateId, StateError>
+    where
+        N: StateKey,
+        NC: Codec<N>,
+        S: Any + Send + Sync,
+        F: FnOnce(&Kept) -> Answer,
+    {
+        let Request { name, kind, namespace, value, content, function, resolve } = request;
+        if !(1..=MAX_NAME_LEN_BYTES).contains(&name.len()) {
+            return Err(StateError::InvalidName { len_bytes: name.len() });
+        }
+        let meta = StateMeta { name, kind, namespace: namespace.snapshot(), value };
+        if let Some(index) = self.tables.iter().position(|table| table.meta.name == meta.name) {
+            let found = self.tables.get(index);
+            let function = function.as_deref().map(Any::type_id);
+            let is_same = found
+                .is_some_and(|table| table.meta == meta && table.is_of_types::<N, S>(function));
+            if is_same {
+                return self.id_of(index, &meta.name);
+            }
+            return Err(name_reused(found, &meta));
+        }
+        let id = self.id_of(self.tables.len(), &meta.name)?;
+        let format = self.format_of(&meta)?;
+        let answer = match self.kept.get(&meta.name) {
+            Some(kept) => Some(check_kept::<N, NC>(&meta, &namespace, kept, resolve)?),
+            None => None,
+        };
+        let column = match answer {
+            None => self.create_column(&meta)?,
+            Some(answer) => self.take_kept(&meta, answer)?,
+        };
+        let namespace: Boxed<N> = Box::new(namespace);
+        let (namespace, content) = (Box::new(namespace), Box::new(content));
+        self.tables.push(Table { meta, format, column, namespace, content, function });
+        Ok(id)
+    }
+
+    /// The rows of a restored state, written anew if they must be.
+    fn take_kept(
+        &mut self,
+        meta: &StateMeta,
+        answer: Answer,
+    ) -> Result<crate::engine::Column, StateError> {
+        if let Answer::AfterMigration(migration) = answer {
+            let column = self.create_column(meta)?;
+            if let Some(kept) = self.kept.get(&meta.name) {
+                let migrated =
+                    migrate::migrate(&self.store, kept, self.key_groups, &migration, &column);
+                if let Err(error) = migrated {
+                    column.drop_family();
+                    return Err(error);
+                }
+            }
+            if let Some(old) = self.kept.remove(&meta.name) {
+                // Frozen states still read it.
+                old.column.drop_family();
+            }
+            return Ok(column);
+        }
+        match self.kept.remove(&meta.name) {
+            Some(kept) => Ok(kept.column),
+            None => Ok(self.create_column(meta)?),
+        }
+    }
+
+    fn id_of(&self, index: usize, name: &str) -> Result<StateId, StateError> {
+        // The states that were restored and not registered need ids in the stream as well.
+        let in_use = index + self.kept.len();
+        match u16::try_from(index) {
+            Ok(index) if in_use < usize::from(u16::MAX) => {
+                Ok(StateId { backend: self.number, index })
+            }
+            _ => Err(StateError::TooManyStates { name: name.to_owned() }),
+        }
+    }
+}
+
+fn describe(meta: &StateMeta) -> String {
+    format!("{} of {} with namespace {}", meta.kind, meta.value, meta.namespace)
+}
+
+fn name_reused(found: Option<&Table>, meta: &StateMeta) -> StateError {
+    let mut registered = found.map_or_else(String::new, |table| describe(&table.meta));
+    let requested = describe(meta);
+    if registered == requested {
+        registered.push_str(" of other types");
+    }
+    StateError::NameReused { name: meta.name.clone(), registered, requested }
+}
+
+/// Kind and codecs of a restored state must fit.
+fn check_kept<N: StateKey, NC: Codec<N>>(
+    requested: &StateMeta,
+    namespace: &NC,
+    kept: &Kept,
+    resolve: impl FnOnce(&Kept) -> Answer,
+) -> Result<Answer, StateError> {
+    let (state, stored) = (requested.name.clone(), &kept.meta);
+    if stored.kind != requested.kind {
+        let (stored, requested) = (stored.kind.to_string(), requested.kind.to_string());
+        return Err(StateError::KindChanged { state, stored, requested });
+    }
+    let incompatible = |part, stored: &CodecSnapshot, current: &CodecSnapshot| {
+        let (stored, current) = (Box::new(stored.clone()), Box::new(current.clone()));
+        StateError::IncompatibleSchema { state, part, stored, current }
+    };
+    // A namespace decides where an entry is found, so it can never be migrated.
+    if !matches!(namespace.resolve(&stored.namespace), Compatibility::AsIs) {
+        return Err(incompatible("namespace", &stored.namespace, &requested.namespace));
+    }
+    match resolve(kept) {
+        Answer::Incompatible => Err(incompatible("value", &stored.value, &requested.value)),
+        answer => Ok(answer),
+    }
+}

@@ -1,0 +1,69 @@
+use std::collections::BTreeMap;
+
+use alluvium_format::codec::{Codec, HasCodec, PostcardCodec};
+use proptest::prelude::*;
+
+use super::*;
+
+fn check<T: HasCodec>(value: &T) {
+    check_with(&T::Codec::default(), value);
+}
+
+fn check_with<T, C: Codec<T>>(codec: &C, value: &T) {
+    let extent = Extent::of(&codec.snapshot()).unwrap();
+    let mut bytes = Vec::new();
+    codec.encode(value, &mut bytes).unwrap();
+    let len = bytes.len();
+    bytes.extend_from_slice(b"next");
+    let mut input = Input::new(&bytes);
+    assert_eq!(extent.take(&mut input).unwrap(), &bytes[..len]);
+    assert_eq!(input.rest(), b"next");
+    for cut in (0..len).step_by(1 + len / 50) {
+        assert!(extent.take(&mut Input::new(&bytes[..cut])).is_err(), "cut at {cut} of {len}");
+    }
+}
+
+type Deep = (String, Option<Vec<u16>>, (u8, bool, [u8; 3]));
+
+proptest! {
+    #[test]
+    fn every_value_ends_where_its_codec_says(
+        deep: Deep,
+        map: BTreeMap<String, Vec<Option<i64>>>,
+        flat: BTreeMap<u16, f32>,
+        list: Vec<(u128, String)>,
+        units in 0..300_usize,
+    ) {
+        check(&deep);
+        check(&map);
+        check(&flat);
+        check(&list);
+        check(&vec![(); units]);
+        check_with(&PostcardCodec::<Vec<u64>>::new("numbers", 1), &vec![7; units]);
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        let deep = <BTreeMap<String, Vec<Option<Deep>>> as HasCodec>::Codec::default();
+        let snapshot = Codec::<BTreeMap<String, Vec<Option<Deep>>>>::snapshot(&deep);
+        let _ = Extent::of(&snapshot).unwrap().take(&mut Input::new(&bytes));
+    }
+}
+
+#[test]
+fn a_count_beyond_the_input_is_refused() {
+    let list = Extent::Vec(Box::new(Extent::Fixed(0)));
+    assert!(list.take(&mut Input::new(&[0xff, 0xff, 0xff, 0x7f])).is_err());
+    assert_eq!(list.take(&mut Input::new(&[0x80, 0x80, 4])).unwrap().len(), 3);
+}
+
+#[test]
+fn an_unknown_codec_is_refused() {
+    let mut snapshot = Codec::<u64>::snapshot(&<u64 as HasCodec>::Codec::default());
+    assert_eq!(Extent::of(&snapshot).unwrap(), Extent::Fixed(8));
+    snapshot.version = 2;
+    assert!(Extent::of(&snapshot).is_err());
+    snapshot.version = 1;
+    snapshot.name = "u256".to_owned();
+    assert!(Extent::of(&snapshot).is_err());
+}

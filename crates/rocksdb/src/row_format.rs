@@ -1,0 +1,116 @@
+//! Between the rows of a state and its entries in a keyed stream (SPEC 6.4).
+//!
+//! An entry of a stream is key, namespace and value, one after the other; key and namespace are the
+//! row key without its key group. What the value becomes depends on the kind:
+//! - value, reducing, aggregating: the row's value, as it is;
+//! - list: one group of the row (see [`crate::list_row`]);
+//! - map: a row for each user key.
+//!
+//! Invariants: nothing here needs the types of the job; lists and maps without anything in them
+//! have no row.
+
+use std::collections::BTreeSet;
+
+use alluvium_format::CodecError;
+use alluvium_format::codec::{CodecSnapshot, Input};
+use alluvium_format::keyed::{StateKind, StateMeta};
+
+use crate::extent::{Extent, read_count};
+use crate::row_key::{RowKeyLayout, RowKeys};
+
+/// What the rows of one state look like.
+#[derive(Debug, Clone)]
+pub(crate) struct RowFormat {
+    pub(crate) keys: RowKeys,
+    pub(crate) content: Content,
+    /// A whole value in a stream.
+    value: Extent,
+}
+
+/// What a row holds.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    Value,
+    /// Groups of elements.
+    List(Extent),
+    /// The value of one user key.
+    Map(Extent, Extent),
+}
+
+impl RowFormat {
+    /// The rows of a state.
+    ///
+    /// Errors: [`CodecError::Invalid`] for a codec that nobody knows, or that cannot be that of
+    /// this kind of state.
+    pub(crate) fn new(
+        layout: RowKeyLayout,
+        key: &CodecSnapshot,
+        meta: &StateMeta,
+    ) -> Result<Self, CodecError> {
+        let (key, namespace) = (Extent::of(key)?, Extent::of(&meta.namespace)?);
+        let value = Extent::of(&meta.value)?;
+        let content = match (meta.kind, &value) {
+            (StateKind::List, Extent::Vec(element)) => Content::List((**element).clone()),
+            (StateKind::Map, Extent::Map(key, value)) => {
+                Content::Map((**key).clone(), (**value).clone())
+            }
+            (StateKind::Value | StateKind::Reducing | StateKind::Aggregating, _) => Content::Value,
+            _ => {
+                let reason = "not one that this kind of state has";
+                return Err(CodecError::Invalid { what: "value codec", offset: 0, reason });
+            }
+        };
+        Ok(Self { keys: RowKeys { layout, key, namespace }, content, value })
+    }
+
+    /// Whether a pair has a row for each user key.
+    pub(crate) const fn is_map(&self) -> bool {
+        matches!(self.content, Content::Map(..))
+    }
+
+    /// Takes key and namespace of an entry off a block.
+    pub(crate) fn take_pair<'a>(
+        &self,
+        input: &mut Input<'a>,
+    ) -> Result<(&'a [u8], &'a [u8]), CodecError> {
+        Ok((self.keys.key.take(input)?, self.keys.namespace.take(input)?))
+    }
+
+    /// Takes the value of an entry off a block.
+    pub(crate) fn take_value<'a>(&self, input: &mut Input<'a>) -> Result<&'a [u8], CodecError> {
+        self.value.take(input)
+    }
+
+    /// Gives the rows of an entry to `put`. `row` is the prefix of the pair, and is so again when
+    /// this returns without an error.
+    ///
+    /// Errors: [`CodecError::Invalid`] for a user key that comes twice; those of `put`.
+    pub(crate) fn put_rows<E: From<CodecError>>(
+        &self,
+        row: &mut Vec<u8>,
+        value: &[u8],
+        mut put: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut input = Input::new(value);
+        match &self.content {
+            Content::List(_) if read_count(&mut input)? == 0 => Ok(()),
+            Content::Value | Content::List(_) => put(row, value),
+            Content::Map(keys, values) => {
+                let prefix_len = row.len();
+                let mut seen = BTreeSet::new();
+                for _ in 0..read_count(&mut input)? {
+                    let (what, offset) = ("map", input.offset());
+                    let (user_key, user_value) = (keys.take(&mut input)?, values.take(&mut input)?);
+                    if !seen.insert(user_key) {
+                        let reason = "a key comes twice";
+                        return Err(CodecError::Invalid { what, offset, reason }.into());
+                    }
+                    row.extend_from_slice(user_key);
+                    put(row, user_value)?;
+                    row.truncate(prefix_len);
+                }
+                Ok(())
+            }
+        }
+    }
+}
