@@ -5,18 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
-pub(crate) type Job = Box<dyn FnOnce() + Send>;
+/// Work for another thread.
+pub type Job = Box<dyn FnOnce() + Send>;
 
 /// Runs jobs beside the measured thread.
 #[derive(Debug)]
-pub(crate) struct Background {
+pub struct Background {
     jobs: Option<Sender<Job>>,
     is_idle: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Background {
-    pub(crate) fn start() -> Self {
+    /// Starts the thread.
+    pub fn start() -> Self {
         let (jobs, received) = channel::<Job>();
         let is_idle = Arc::new(AtomicBool::new(true));
         let done = Arc::clone(&is_idle);
@@ -29,19 +31,20 @@ impl Background {
         Self { jobs: Some(jobs), is_idle, thread: Some(thread) }
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
+    /// Whether nothing runs.
+    pub fn is_idle(&self) -> bool {
         self.is_idle.load(Ordering::Acquire)
     }
 
     /// Hands over a job; the one before must have ended.
-    pub(crate) fn run(&self, job: Job) {
+    pub fn run(&self, job: Job) {
         assert!(self.is_idle.swap(false, Ordering::AcqRel), "one job at a time");
         let jobs = self.jobs.as_ref().expect("the thread lives as long as this");
         jobs.send(job).expect("the thread waits for jobs");
     }
 
     /// Waits for the job that runs.
-    pub(crate) fn wait(&self) {
+    pub fn wait(&self) {
         while !self.is_idle() {
             assert!(self.thread.as_ref().is_some_and(|it| !it.is_finished()), "a job panicked");
             std::thread::yield_now();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Runs a body and says how long it took.
-pub(crate) fn timed<R>(body: impl FnOnce() -> R) -> (Duration, R) {
+pub fn timed<R>(body: impl FnOnce() -> R) -> (Duration, R) {
     let start = Instant::now();
     let result = body();
     (start.elapsed(), result)
@@ -11,15 +11,16 @@ pub(crate) fn timed<R>(body: impl FnOnce() -> R) -> (Duration, R) {
 
 /// Values of one quantity, in the order in which they were measured.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Samples(Vec<f64>);
+pub struct Samples(Vec<f64>);
 
 impl Samples {
-    pub(crate) fn push(&mut self, value: f64) {
+    /// Adds a value.
+    pub fn push(&mut self, value: f64) {
         self.0.push(value);
     }
 
     /// The value that a share of all values lies at or below.
-    pub(crate) fn quantile(&self, share: f64) -> f64 {
+    pub fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         // The first position whose share of values is large enough.
@@ -28,28 +29,34 @@ impl Samples {
         sorted.get(at).copied().unwrap_or(f64::NAN)
     }
 
-    pub(crate) fn median(&self) -> f64 {
+    /// The value in the middle.
+    pub fn median(&self) -> f64 {
         self.quantile(0.5)
     }
 
-    pub(crate) fn min(&self) -> f64 {
+    /// The least value.
+    pub fn min(&self) -> f64 {
         self.quantile(0.0)
     }
 
-    pub(crate) fn max(&self) -> f64 {
+    /// The greatest value.
+    pub fn max(&self) -> f64 {
         self.quantile(1.0)
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many values there are.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub(crate) fn map(&self, change: impl FnMut(f64) -> f64) -> Self {
+    /// What each value becomes.
+    pub fn map(&self, change: impl FnMut(f64) -> f64) -> Self {
         Self(self.0.iter().copied().map(change).collect())
     }
 
     /// Quotients of values of the same round.
-    pub(crate) fn over(&self, other: &Self) -> Self {
+    pub fn over(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(own, other)| own / other).collect())
     }
 }
@@ -63,7 +70,7 @@ impl FromIterator<f64> for Samples {
 /// Runs each of some contenders in every round, in an order that turns around from round to round,
 /// after one round that does not count. `run` is told the contender and the round, and gives the
 /// seconds that it took.
-pub(crate) fn in_turns(
+pub fn in_turns(
     rounds: usize,
     contenders: usize,
     mut run: impl FnMut(usize, usize) -> f64,
@@ -83,14 +90,15 @@ pub(crate) fn in_turns(
 
 /// Latencies of single operations, in microseconds.
 #[derive(Debug)]
-pub(crate) struct Latencies {
+pub struct Latencies {
     /// Nanoseconds; room for them is made and touched before the first one.
     nanos: Vec<u32>,
     room: usize,
 }
 
 impl Latencies {
-    pub(crate) fn with_room(room: usize) -> Self {
+    /// Room for so many latencies.
+    pub fn with_room(room: usize) -> Self {
         let mut nanos = vec![1; room];
         std::hint::black_box(&mut nanos);
         nanos.clear();
@@ -98,7 +106,7 @@ impl Latencies {
     }
 
     /// Repeats an operation, with the numbers from 0 on, for a time or until the room is full.
-    pub(crate) fn watch(&mut self, limit: Duration, mut operation: impl FnMut(usize)) {
+    pub fn watch(&mut self, limit: Duration, mut operation: impl FnMut(usize)) {
         self.nanos.clear();
         let start = Instant::now();
         for number in 0..self.room {
@@ -113,12 +121,14 @@ impl Latencies {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// How many operations were watched.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
         self.nanos.len()
     }
 
     /// The latency that a share of all operations does not exceed.
-    pub(crate) fn quantile(&mut self, share: f64) -> f64 {
+    pub fn quantile(&mut self, share: f64) -> f64 {
         self.nanos.sort_unstable();
         let mut at = self.nanos.len().saturating_sub(1);
         // From the end: only the rare, slow ones are of interest.
@@ -128,7 +138,8 @@ impl Latencies {
         self.nanos.get(at).map_or(f64::NAN, |nanos| f64::from(*nanos) / 1_000.0)
     }
 
-    pub(crate) fn worst(&self) -> f64 {
+    /// The longest latency.
+    pub fn worst(&self) -> f64 {
         self.nanos.iter().max().map_or(f64::NAN, |nanos| f64::from(*nanos) / 1_000.0)
     }
 }

@@ -13,19 +13,19 @@ use crate::pace::Pace;
 
 /// Takes bytes and forgets them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct NullStorage {
+pub struct NullStorage {
     written: Arc<AtomicU64>,
     is_paced: bool,
 }
 
 impl NullStorage {
     /// One that takes bytes like a disk.
-    pub(crate) fn paced() -> Self {
+    pub fn paced() -> Self {
         Self { is_paced: true, ..Self::default() }
     }
 
     /// How many bytes have been written to files so far.
-    pub(crate) fn written_bytes(&self) -> u64 {
+    pub fn written_bytes(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 

@@ -12,19 +12,19 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Holds a writer back.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     start: Instant,
     bytes: u64,
 }
 
 impl Pace {
     /// Begins now.
-    pub(crate) fn begin() -> Self {
+    pub fn begin() -> Self {
         Self { start: Instant::now(), bytes: 0 }
     }
 
     /// Waits until a disk would have taken so many bytes more.
-    pub(crate) fn take(&mut self, bytes: usize) {
+    pub fn take(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
         let due = Duration::from_secs_f64(self.bytes as f64 / BYTES_PER_S);
         let ahead = due.saturating_sub(self.start.elapsed());

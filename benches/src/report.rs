@@ -1,61 +1,67 @@
 //! What is printed: one line per figure, and notes that begin with `# `.
 //!
 //! Shape: `figure TAB value TAB bar TAB moonshot TAB unit`; the value is a median, `-` stands for
-//! no bar. A bar is the largest value that is good enough, for `MB/s` the smallest.
+//! no bar. A bar is the largest value that is good enough, for `MB/s` and for `times`
+//! (faster) and `share` (kept) the smallest.
 
 use std::process::Command;
 
 use crate::measure::Samples;
-use crate::options::Plan;
 
 /// What a figure should be, and could be at best.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Goal {
+pub struct Goal {
     bar: Option<f64>,
     moonshot: Option<f64>,
 }
 
 impl Goal {
-    pub(crate) const NONE: Self = Self { bar: None, moonshot: None };
+    /// Nothing.
+    pub const NONE: Self = Self { bar: None, moonshot: None };
 
-    pub(crate) const fn of(bar: f64, moonshot: f64) -> Self {
+    /// A bar and a moonshot.
+    pub const fn of(bar: f64, moonshot: f64) -> Self {
         Self { bar: Some(bar), moonshot: Some(moonshot) }
     }
 
-    pub(crate) const fn bar(bar: f64) -> Self {
+    /// A bar alone.
+    pub const fn bar(bar: f64) -> Self {
         Self { bar: Some(bar), moonshot: None }
     }
 
     /// The goal, where a condition holds.
-    pub(crate) const fn when(self, holds: bool) -> Self {
+    pub const fn when(self, holds: bool) -> Self {
         if holds { self } else { Self::NONE }
     }
 }
 
 /// Prints figures, those that were asked for.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub struct Report<P> {
     only: Option<String>,
-    pub(crate) plan: Plan,
+    /// How much is measured.
+    pub plan: P,
 }
 
-impl Report {
-    pub(crate) fn new(only: Option<String>, plan: Plan) -> Self {
+impl<P: std::fmt::Debug> Report<P> {
+    /// A report of the figures whose names begin so, or of all.
+    pub fn new(only: Option<String>, plan: P) -> Self {
         Self { only, plan }
     }
 
     /// Whether any figure whose name begins so is asked for.
-    pub(crate) fn wants(&self, prefix: &str) -> bool {
+    pub fn wants(&self, prefix: &str) -> bool {
         let only = self.only.as_deref().unwrap_or_default();
         only.starts_with(prefix) || prefix.starts_with(only)
     }
 
-    pub(crate) fn wants_any(&self, prefixes: &[&str]) -> bool {
+    /// Whether any of these is asked for.
+    pub fn wants_any(&self, prefixes: &[&str]) -> bool {
         prefixes.iter().any(|prefix| self.wants(prefix))
     }
 
     /// A figure that was measured several times: its median, and all of them in a note.
-    pub(crate) fn figure(&self, name: &str, values: &Samples, goal: Goal, unit: &str) {
+    pub fn figure(&self, name: &str, values: &Samples, goal: Goal, unit: &str) {
         if self.is_asked_for(name) {
             self.value(name, values.median(), goal, unit);
             let (min, max, rounds) = (number(values.min()), number(values.max()), values.len());
@@ -64,7 +70,7 @@ impl Report {
     }
 
     /// A figure that is one number.
-    pub(crate) fn value(&self, name: &str, value: f64, goal: Goal, unit: &str) {
+    pub fn value(&self, name: &str, value: f64, goal: Goal, unit: &str) {
         if self.is_asked_for(name) {
             let [bar, moonshot] =
                 [goal.bar, goal.moonshot].map(|goal| goal.map_or_else(|| "-".to_owned(), number));
@@ -74,18 +80,19 @@ impl Report {
 
     /// A line for people.
     #[expect(clippy::unused_self, reason = "notes are a part of the report")]
-    pub(crate) fn note(&self, text: &str) {
+    pub fn note(&self, text: &str) {
         println!("# {text}");
     }
 
-    pub(crate) fn notes(&self, texts: &[String]) {
+    /// Lines for people.
+    pub fn notes(&self, texts: &[String]) {
         for text in texts {
             self.note(text);
         }
     }
 
     /// Where and with what this runs.
-    pub(crate) fn heading(&self) {
+    pub fn heading(&self) {
         let cpu = line_of("/proc/cpuinfo", "model name");
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         self.note(&format!(
@@ -103,7 +110,7 @@ impl Report {
     }
 
     /// What else the machine has had to do: more than one task per core blurs every figure.
-    pub(crate) fn load(&self) {
+    pub fn load(&self) {
         let load = std::fs::read_to_string("/proc/loadavg");
         self.note(&format!("load: {}", load.as_deref().unwrap_or("unknown").trim()));
     }

@@ -1,7 +1,7 @@
 //! Figures of the heap backend.
 //!
 //! One process measures everything, one figure after the other; what is compared runs in turns,
-//! round by round. `README.md` beside this folder says what each figure means.
+//! round by round. `benches/README.md` says what each figure means.
 //!
 //! Invariants: the sizes, the seeds and the number of rounds are constants, so two runs do the
 //! same work; results go into `black_box`; setup and drops lie outside the timed parts.
@@ -9,20 +9,17 @@
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock and starts threads")]
 #![expect(clippy::cast_precision_loss, reason = "figures are floats")]
 
-mod background;
 mod child;
 mod contender;
 mod figures;
-mod measure;
-mod null_storage;
 mod options;
-mod pace;
-mod random;
 mod report;
 mod setup;
 mod shapes;
 
 use std::process::ExitCode;
+
+use alluvium_benches::{background, measure, null_storage, pace, random};
 
 use crate::options::Options;
 use crate::report::Report;

@@ -1,5 +1,7 @@
 //! What the command line asks for, and how much work that is.
 
+use alluvium_benches::process;
+
 use crate::child::Task;
 
 pub(crate) const USAGE: &str = "\
@@ -77,7 +79,7 @@ impl Options {
                 "--only" => {
                     options.only = Some(arguments.next().ok_or("--only needs a name")?);
                 }
-                "--child" => {
+                process::CHILD => {
                     let task = arguments.by_ref().collect::<Vec<_>>();
                     options.child = Some(Task::parse(&task)?);
                 }

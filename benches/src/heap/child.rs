@@ -1,7 +1,6 @@
 //! Memory is measured in a process of its own, whose memory holds nothing else.
 
-use std::process::Command;
-
+use alluvium_benches::process::{self, resident_bytes};
 use alluvium_core::CheckpointId;
 use alluvium_state::{KeyedStateBackend, ValueStateDescriptor};
 
@@ -53,12 +52,7 @@ impl Task {
 
     /// The numbers that a process of its own prints for this task.
     pub(crate) fn in_a_process(&self) -> Vec<f64> {
-        let program = std::env::current_exe().expect("this program has a path");
-        let output = Command::new(program).arg("--child").args(self.words()).output();
-        let output = output.expect("this program can be started");
-        assert!(output.status.success(), "{self:?}: {}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.split_whitespace().map(|word| word.parse().expect("a number")).collect()
+        process::numbers_of(&self.words())
     }
 }
 
@@ -111,12 +105,4 @@ fn empty_groups(key_groups: u32, states: u32) {
         checkpoint = checkpoint.next();
     }
     println!("{bytes} {} {}", millis.median(), millis.max());
-}
-
-/// What of this process lies in memory.
-fn resident_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/smaps_rollup").expect("Linux 4.14 or later");
-    let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    kilobytes.and_then(|it| it.trim().parse::<u64>().ok()).expect("a number of kB") * 1_024
 }

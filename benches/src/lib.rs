@@ -1,0 +1,16 @@
+//! What the benches share: rounds, samples, the report, a storage that forgets.
+//!
+//! The programs beside it, `heap` and `rocksdb`, measure one backend each.
+
+#![expect(clippy::disallowed_methods, reason = "a bench reads the clock and starts threads")]
+#![expect(clippy::cast_precision_loss, reason = "figures are floats")]
+#![expect(clippy::missing_panics_doc, reason = "a bench ends when something is wrong")]
+
+pub mod background;
+pub mod measure;
+pub mod null_storage;
+pub mod pace;
+pub mod process;
+pub mod random;
+pub mod report;
+pub mod targets;
