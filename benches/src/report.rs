@@ -60,6 +60,11 @@ impl<P: std::fmt::Debug> Report<P> {
         prefixes.iter().any(|prefix| self.wants(prefix))
     }
 
+    /// Whether the figures were chosen by a name that begins so.
+    pub fn is_named(&self, prefix: &str) -> bool {
+        self.only.as_deref().is_some_and(|only| only.starts_with(prefix))
+    }
+
     /// A figure that was measured several times: its median, and all of them in a note.
     pub fn figure(&self, name: &str, values: &Samples, goal: Goal, unit: &str) {
         if self.is_asked_for(name) {

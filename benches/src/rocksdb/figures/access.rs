@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium_benches::measure::{in_turns, timed};
+use alluvium_benches::measure::{Samples, in_turns, timed};
 use alluvium_benches::null_storage::NullStorage;
 use alluvium_benches::targets::ACCESS_SEED;
 use alluvium_state::{
@@ -170,20 +170,40 @@ impl Pair {
         let (keys, share) = operation.size();
         let accesses = report.plan.accesses / share;
         let records = records::random(accesses, keys, ACCESS_SEED);
-        let seconds = in_turns(report.plan.rounds, 2, |contender, _| {
+        let mut cpu = [Samples::default(), Samples::default()];
+        let seconds = in_turns(report.plan.rounds, 2, |contender, round| {
+            let before = cpu_seconds();
             let (took, digest) = match contender {
                 0 => timed(|| run(operation, &mut self.raw, &records)),
                 _ => timed(|| run(operation, &mut self.own, &records)),
             };
+            let on_cpu = cpu_seconds() - before;
             std::hint::black_box(digest);
+            if let (1.., Some(cpu)) = (round, cpu.get_mut(contender)) {
+                cpu.push(on_cpu / accesses as f64);
+            }
             took.as_secs_f64() / accesses as f64
         });
         if let [raw, own] = &seconds[..] {
             report.figure(figure, &own.over(raw), operation.goal(), "ratio");
-            let [raw, own] = [raw, own].map(|it| it.median() * 1e9);
+            let [raw_cpu, own_cpu] = &cpu;
+            let ratio = own_cpu.over(raw_cpu);
+            let (min, median, max) = (ratio.min(), ratio.median(), ratio.max());
+            let [raw, own, raw_cpu, own_cpu] =
+                [raw, own, raw_cpu, own_cpu].map(|it| it.median() * 1e9);
             report.note(&format!("  raw {raw:.0} ns, own {own:.0} ns"));
+            report.note(&format!(
+                "  on the CPU: ratio {median:.3} ({min:.3} to {max:.3}), raw {raw_cpu:.0} ns, own \
+                 {own_cpu:.0} ns"
+            ));
         }
     }
+}
+
+/// What this thread has spent on a CPU: the same whatever else the machine does, nearly.
+pub(super) fn cpu_seconds() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
 /// Waits until the files stay the same.

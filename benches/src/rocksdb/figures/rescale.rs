@@ -79,7 +79,8 @@ fn rescale(report: &Report, (from, to): (u32, u32), speed: &str, uploaded: &str)
     let storage: Arc<dyn Storage> = Arc::new(storage);
     let base = dir.path().join("work");
     let handles = checkpoint(&base, rows, from, &storage);
-    let reader = HandleReader::new(storage, ReadAccess::Copy);
+    // As a job that goes on with its own checkpoints.
+    let reader = HandleReader::new(storage, ReadAccess::Copy).shareable(true);
     // A record of each new subtask.
     let firsts: Vec<Record> = subtasks(to)
         .map(|subtask| {

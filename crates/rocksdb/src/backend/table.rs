@@ -11,6 +11,7 @@ use alluvium_format::keyed::StateMeta;
 use alluvium_state::{StateError, StateKey, StateValue};
 
 use crate::engine::Column;
+use crate::extent::read_count;
 use crate::row_format::RowFormat;
 use crate::row_key::{RowKeyParts, RowRange};
 use crate::store::Store;
@@ -19,6 +20,15 @@ use crate::store::Store;
 pub(super) trait Coded<T>: Send + Sync {
     fn put(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>;
     fn take(&self, input: &mut Input<'_>) -> Result<T, CodecError>;
+    /// Takes values of the groups of a list ([`crate::list_row`]), `room` at most; `left` of the
+    /// group at hand are still to come. Those before an error stay in `out`.
+    fn take_groups(
+        &self,
+        left: &mut u64,
+        room: usize,
+        input: &mut Input<'_>,
+        out: &mut Vec<T>,
+    ) -> Result<(), CodecError>;
 }
 
 impl<T, C: Codec<T>> Coded<T> for C {
@@ -28,6 +38,31 @@ impl<T, C: Codec<T>> Coded<T> for C {
 
     fn take(&self, input: &mut Input<'_>) -> Result<T, CodecError> {
         self.decode(input)
+    }
+
+    fn take_groups(
+        &self,
+        left: &mut u64,
+        room: usize,
+        input: &mut Input<'_>,
+        out: &mut Vec<T>,
+    ) -> Result<(), CodecError> {
+        while out.len() < room && (*left > 0 || !input.is_empty()) {
+            if *left == 0 {
+                *left = match input.rest() {
+                    // Most groups are short.
+                    [short @ ..0x80, ..] => {
+                        input.array::<1>("list")?;
+                        u64::from(*short)
+                    }
+                    _ => read_count(input)?,
+                };
+                continue;
+            }
+            out.push(self.decode(input)?);
+            *left -= 1;
+        }
+        Ok(())
     }
 }
 

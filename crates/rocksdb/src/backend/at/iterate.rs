@@ -2,14 +2,18 @@
 //!
 //! Invariants: after an error there is nothing more.
 
+use std::vec;
+
 use alluvium_format::CodecError;
 use alluvium_format::codec::Input;
 use alluvium_state::{Ref, StateError, StateKey, StateValue};
 use rocksdb::DBPinnableSlice;
 
 use crate::backend::table::{Coded, Entries, Table};
-use crate::extent::read_count;
 use crate::store::Rows;
+
+/// Elements that are decoded at a time: one call through the codec's trait object for all of them.
+const PIECE: usize = 128;
 
 /// The elements of a row.
 pub(super) struct ListElements<'a, T> {
@@ -17,8 +21,12 @@ pub(super) struct ListElements<'a, T> {
     codec: &'a dyn Coded<T>,
     row: Option<DBPinnableSlice<'a>>,
     offset: usize,
-    /// Elements of the group at hand that are to come.
+    /// Elements of the group at hand that are not decoded.
     left: u64,
+    /// Decoded elements that are to come.
+    piece: vec::IntoIter<T>,
+    /// What comes after them.
+    error: Option<CodecError>,
 }
 
 impl<'a, T: StateValue> ListElements<'a, T> {
@@ -27,37 +35,39 @@ impl<'a, T: StateValue> ListElements<'a, T> {
         codec: &'a dyn Coded<T>,
         row: Option<DBPinnableSlice<'a>>,
     ) -> Self {
-        Self { table, codec, row, offset: 0, left: 0 }
+        Self { table, codec, row, offset: 0, left: 0, piece: Vec::new().into_iter(), error: None }
     }
 
-    fn take(&mut self) -> Option<Result<T, CodecError>> {
-        let rest = self.row.as_ref()?.get(self.offset..)?;
+    /// Decodes more elements if there are any, from as many groups as it takes.
+    #[inline(never)]
+    fn refill(&mut self, piece: &mut Vec<T>) -> Result<(), CodecError> {
+        let rest = self.row.as_ref().and_then(|row| row.get(self.offset..)).unwrap_or_default();
         let mut input = Input::new(rest);
-        while self.left == 0 {
-            if input.is_empty() {
-                return None;
-            }
-            match read_count(&mut input) {
-                Ok(count) => self.left = count,
-                Err(error) => return Some(Err(error)),
-            }
-        }
-        let element = self.codec.take(&mut input);
-        self.left -= 1;
+        piece.reserve(PIECE.min(rest.len()));
+        self.codec.take_groups(&mut self.left, PIECE, &mut input, piece)?;
         self.offset += input.offset();
-        Some(element)
+        Ok(())
     }
 }
 
 impl<'a, T: StateValue> Iterator for ListElements<'a, T> {
     type Item = Result<Ref<'a, T>, StateError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let element = self.take();
-        if !matches!(element, Some(Ok(_))) {
-            self.row = None;
+        if let Some(element) = self.piece.next() {
+            return Some(Ok(Ref::Owned(element)));
         }
-        element.map(|element| element.map(Ref::Owned).map_err(self.table.decode_error()))
+        if self.error.is_none() && self.row.is_some() {
+            let mut piece = Vec::new();
+            self.error = self.refill(&mut piece).err();
+            self.piece = piece.into_iter();
+            if let Some(element) = self.piece.next() {
+                return Some(Ok(Ref::Owned(element)));
+            }
+        }
+        self.row = None;
+        self.error.take().map(|error| Err(self.table.decode_error()(error)))
     }
 }
 
