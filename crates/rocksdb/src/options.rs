@@ -23,6 +23,10 @@ const WRITE_BUFFER_LEN_BYTES: usize = 64 * MIB;
 const MAX_WRITE_BUFFERS: i32 = 4;
 /// Files that a checkpoint uploads, or a restore brings, at a time.
 const PARALLEL_TRANSFERS: usize = 4;
+/// A budget is so many times the buffer of a file that a compaction reads or writes: such buffers
+/// are not charged to it, and a compaction has one for each of its files.
+const BUDGET_OVER_FILE_BUFFER: usize = 512;
+
 /// Options for a kind of machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -80,6 +84,10 @@ impl EngineOptions {
         options.set_keep_log_file_num(1);
         options.set_stats_dump_period_sec(0);
         options.set_stats_persist_period_sec(0);
+        let file_buffer = self.memory.len_bytes() / BUDGET_OVER_FILE_BUFFER;
+        let file_buffer = file_buffer.clamp(64 * 1024, MIB);
+        options.set_compaction_readahead_size(file_buffer);
+        options.set_writable_file_max_buffer_size(file_buffer as u64);
         match self.predefined {
             PredefinedOptions::Default | PredefinedOptions::MemoryBound => {}
             PredefinedOptions::Disk => options.set_compaction_readahead_size(4 * MIB),

@@ -26,8 +26,8 @@ use crate::history::{Base, Uploaded};
 use crate::sst_meta::meta_of;
 use crate::store::Failure;
 
-/// Bytes that are copied at a time.
-const PIECE_LEN_BYTES: usize = 1024 * 1024;
+/// Bytes that are copied at a time, in each thread that uploads; not charged to the budget.
+const PIECE_LEN_BYTES: usize = 256 * 1024;
 
 /// What an incremental checkpoint is made from.
 pub(super) struct SstSnapshot<'a> {
