@@ -20,16 +20,17 @@ DEMO_ENV := $(ENV)
 DEMO_FEATURES :=
 endif
 
-# What `make bench-heap` passes on: `--quick`, `--only <beginning of a figure's name>`.
+# What `make bench-heap` and `make bench-rocksdb` pass on: `--quick`, `--only <beginning of a
+# figure's name>`; the latter also `--soak <minutes> --state-gib <GiB>`.
 BENCH ?=
 
 # How often `make kills` kills for each backend and mode.
 KILLS ?= 50
 
-.PHONY: help setup demo test kills bench-heap fmt clippy doc clean
+.PHONY: help setup demo test kills bench-heap bench-rocksdb fmt clippy doc clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
 
 setup: ## check what the build and the tests need
 	@scripts/setup.sh
@@ -49,6 +50,10 @@ kills: ## kill jobs at random moments, KILLS=50 for each backend and mode
 bench-heap: ## measure the heap backend (BENCH=--quick for small sizes)
 	@scripts/setup.sh build
 	@$(ENV) cargo run --release --locked -p alluvium-benches --bin heap -- $(BENCH)
+
+bench-rocksdb: ## measure the RocksDB backend (BENCH=--quick for small sizes)
+	@scripts/setup.sh build
+	@$(ROCKSDB_ENV) cargo run --release --locked -p alluvium-benches --features rocksdb --bin rocksdb -- $(BENCH)
 
 fmt: ## format the code
 	$(ENV) cargo fmt --all

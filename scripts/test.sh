@@ -9,7 +9,8 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh
 
 # Everything that can be switched on.
-features=alluvium-storage/s3-server-tests,alluvium-tests/s3-server-tests,alluvium-tests/rocksdb
+features=alluvium-benches/rocksdb,alluvium-storage/s3-server-tests
+features=$features,alluvium-tests/s3-server-tests,alluvium-tests/rocksdb
 
 times=()
 

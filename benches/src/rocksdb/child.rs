@@ -113,11 +113,9 @@ fn under_load(budget_mib: u64) -> [f64; 6] {
     let nowhere = HandleReader::new(Arc::new(NullStorage::default()), ReadAccess::Copy);
     let mut subtasks: Vec<Subtask> = (0..SUBTASKS)
         .map(|number| {
-            let mut keyed =
-                own::open(&backend, (number, u32::from(SUBTASKS)), &[], &nowhere);
-            let states = (0..STATES)
-                .map(|state| own::wide(&mut keyed, &format!("state-{state}")))
-                .collect();
+            let mut keyed = own::open(&backend, (number, u32::from(SUBTASKS)), &[], &nowhere);
+            let states =
+                (0..STATES).map(|state| own::wide(&mut keyed, &format!("state-{state}"))).collect();
             let (checkpoints, background) = (Checkpoints::new(), Background::start());
             Subtask { keyed, states, checkpoints, background }
         })

@@ -133,7 +133,8 @@ pub(crate) fn options_of(backend: RocksDbStateBackend) -> EngineOptions {
     keyed.map_state(MapStateDescriptor::<u64, u64>::new("map")).expect("a new state");
     keyed.list_state(ListStateDescriptor::<u64>::new("list")).expect("a new state");
     drop(keyed);
-    let take = |seen: Arc<Mutex<Vec<Options>>>| std::mem::take(&mut *seen.lock().expect("as above"));
+    let take =
+        |seen: Arc<Mutex<Vec<Options>>>| std::mem::take(&mut *seen.lock().expect("as above"));
     let database = take(databases).pop().expect("one was opened");
     let [values, maps, lists] =
         <[Options; 3]>::try_from(take(columns)).unwrap_or_else(|_| panic!("three were made"));

@@ -68,8 +68,7 @@ pub(crate) fn run(report: &Report, soak: Soak) {
     let backend = RocksDbStateBackend::new(dir.path().join("work")).memory(&memory);
     let mut subtasks: Vec<Subtask> = (0..SUBTASKS)
         .map(|number| {
-            let mut keyed =
-                own::open(&backend, (number, u32::from(SUBTASKS)), &[], &reader);
+            let mut keyed = own::open(&backend, (number, u32::from(SUBTASKS)), &[], &reader);
             let state = own::wide(&mut keyed, "wide");
             let (checkpoints, background) = (Checkpoints::new(), Background::start());
             let written = Outcome::default();
@@ -158,9 +157,8 @@ impl Subtask {
 
     /// Takes what the last job gave, and deletes what the checkpoint before it had alone.
     fn settle(&mut self, storage: &Arc<dyn Storage>, found: &mut Found) {
-        let outcomes = std::mem::take(
-            &mut *self.written.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+        let outcomes =
+            std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner));
         for outcome in outcomes {
             match outcome {
                 Ok((Some(handle), seconds)) => {

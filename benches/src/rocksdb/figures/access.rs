@@ -123,9 +123,8 @@ impl Pair {
         let values = own::values(&mut keyed, "value");
         let map = MapStateDescriptor::<u64, u64>::new("map");
         let maps = keyed.map_state(map).expect("a new state");
-        let mut list = |name| {
-            keyed.list_state(ListStateDescriptor::<u64>::new(name)).expect("a new state")
-        };
+        let mut list =
+            |name| keyed.list_state(ListStateDescriptor::<u64>::new(name)).expect("a new state");
         let (lists, appended) = (list("list"), list("append"));
         let own = Own { keyed, values, maps, lists, appended };
         let options = own::options_of(backend("options"));

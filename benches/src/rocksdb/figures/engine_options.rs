@@ -123,9 +123,11 @@ pub(super) fn figures(report: &Report) {
         }
     }
     for ((name, _), database) in VARIANTS.iter().zip(&databases) {
-        let bytes = database.raw.db.live_files().map_or(0, |files| {
-            files.iter().map(|file| file.size).sum::<usize>()
-        });
+        let bytes = database
+            .raw
+            .db
+            .live_files()
+            .map_or(0, |files| files.iter().map(|file| file.size).sum::<usize>());
         report.value(&format!("option/file-bytes/{name}"), bytes as f64, Goal::NONE, "bytes");
     }
 }

@@ -53,7 +53,12 @@ fn subtasks(parallelism: u32) -> impl Iterator<Item = u16> {
 }
 
 /// A checkpoint of a job with so many subtasks.
-fn checkpoint(base: &Path, rows: u64, parallelism: u32, storage: &Arc<dyn Storage>) -> Vec<KeyedStateHandle> {
+fn checkpoint(
+    base: &Path,
+    rows: u64,
+    parallelism: u32,
+    storage: &Arc<dyn Storage>,
+) -> Vec<KeyedStateHandle> {
     let nowhere = HandleReader::new(Arc::clone(storage), ReadAccess::Copy);
     let mut handles = Vec::new();
     for subtask in subtasks(parallelism) {
@@ -147,8 +152,8 @@ fn restore(
     });
     let storage = NullStorage::default();
     let handle = Checkpoints::new().take(&mut keyed, Arc::new(storage.clone()));
-    let total = handle.stream.len_bytes
-        + handle.shared.iter().map(|file| file.len_bytes).sum::<u64>();
+    let total =
+        handle.stream.len_bytes + handle.shared.iter().map(|file| file.len_bytes).sum::<u64>();
     Restored {
         seconds: took.as_secs_f64(),
         uploaded_share: storage.written_bytes() as f64 / total as f64,

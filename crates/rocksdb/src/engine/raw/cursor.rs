@@ -64,6 +64,8 @@ impl<'c> Cursor<'c> {
                     end.len(),
                 );
             }
+            // A job may have set a prefix extractor, and ranges cross prefixes.
+            ffi::rocksdb_readoptions_set_total_order_seek(raw, 1);
             if let Some(snapshot) = snapshot {
                 ffi::rocksdb_readoptions_set_snapshot(raw, snapshot.as_ptr());
                 // What is read once to be written elsewhere should not drive out what is in use.
