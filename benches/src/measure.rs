@@ -51,11 +51,13 @@ impl Samples {
     }
 
     /// What each value becomes.
+    #[must_use]
     pub fn map(&self, change: impl FnMut(f64) -> f64) -> Self {
         Self(self.0.iter().copied().map(change).collect())
     }
 
     /// Quotients of values of the same round.
+    #[must_use]
     pub fn over(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(own, other)| own / other).collect())
     }

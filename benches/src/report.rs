@@ -30,6 +30,7 @@ impl Goal {
     }
 
     /// The goal, where a condition holds.
+    #[must_use]
     pub const fn when(self, holds: bool) -> Self {
         if holds { self } else { Self::NONE }
     }
@@ -84,7 +85,6 @@ impl<P: std::fmt::Debug> Report<P> {
     }
 
     /// A line for people.
-    #[expect(clippy::unused_self, reason = "notes are a part of the report")]
     pub fn note(&self, text: &str) {
         println!("# {text}");
     }

@@ -146,7 +146,9 @@ fn under_load(budget_mib: u64) -> [f64; 6] {
             }
         }
     }
-    subtasks.iter().for_each(|subtask| subtask.background.wait());
+    for subtask in &subtasks {
+        subtask.background.wait();
+    }
     let state_mib = (keys * STATES as u64 * 100) as f64 / MIB as f64;
     let charged = memory.used_bytes() as f64 / MIB as f64;
     [watch.most_mib(), watch.now_mib(), charged, state_mib, operations as f64, checkpoints as f64]

@@ -29,8 +29,9 @@ impl Record {
     #[inline]
     pub(crate) fn row(&self) -> [u8; ROW_LEN_BYTES] {
         let [_, group] = self.group.get().to_be_bytes();
-        let [a, b, c, d, e, f, g, h] = self.key.to_le_bytes();
-        [group, a, b, c, d, e, f, g, h]
+        let mut row = [group; ROW_LEN_BYTES];
+        row[1..].copy_from_slice(&self.key.to_le_bytes());
+        row
     }
 }
 

@@ -336,9 +336,10 @@ impl Raw {
 
     fn append(&self, column: &str, records: &[Record], element: u64) {
         let column = self.column(column);
-        let [a, b, c, d, e, f, g, h] = element.to_le_bytes();
+        let mut group = [1; 9];
+        group[1..].copy_from_slice(&element.to_le_bytes());
         for record in records {
-            self.merge(column, &record.row(), &[1, a, b, c, d, e, f, g, h]);
+            self.merge(column, &record.row(), &group);
         }
     }
 }

@@ -183,7 +183,7 @@ fn copy(source: &Raw, work: &Path, range: KeyGroupRange, first: &Record) -> (f64
         let (mut batch, mut rows) = (WriteBatch::default(), 0);
         let bound = |group: u16| group.to_be_bytes().get(1..).unwrap_or_default().to_vec();
         let (start, end) = (bound(range.first().get()), bound(range.last().get() + 1));
-        let mut write = |batch: &mut WriteBatch| {
+        let write = |batch: &mut WriteBatch| {
             let batch = std::mem::take(batch);
             new.db.write_opt(batch, &new.writes).expect("RocksDB does not fail here");
         };
