@@ -30,7 +30,9 @@ from zlib import crc32
 
 METADATA, KEYED, OPERATOR, SSTS = 1, 2, 3, 4
 KIND_NAMES = {METADATA: "metadata", KEYED: "keyed state", OPERATOR: "operator state", SSTS: "SST files"}
-STATE_KINDS = {1: "value", 2: "list", 3: "map", 4: "reducing", 5: "aggregating"}
+STATE_KINDS = {1: "value", 2: "list", 3: "map", 4: "reducing", 5: "aggregating", 6: "timers"}
+TIMERS = 6
+TIME_DOMAINS = {1: "event time", 2: "processing time"}
 MODES = {0: "split", 1: "union", 2: "broadcast"}
 SEGMENTED, UNSEGMENTED = 1, 2
 DELTA, IN_SHARED_FILE, COMPRESSION = 1, 2, 12  # flags of a block
@@ -550,10 +552,15 @@ class MapReader:
 def read_keyed_state(index: Cursor) -> KeyedState:
     name, kind = index.text(), known(index.uint(1), STATE_KINDS, "state kind", index.where)
     state = KeyedState(name, kind, read_codec(index), read_codec(index))
-    needed = {2: "vec", 3: "map"}.get(kind, state.value.name)
+    needed = {2: "vec", 3: "map", 6: "unit"}.get(kind, state.value.name)
     if state.value.name != needed:
         what = f"{STATE_KINDS[kind]} state {name!r} of {index.where}"
         raise Refused("StateError::IncompatibleSchema", f"{what} has codec {state.value.name!r}, not {needed!r}")
+    if kind == TIMERS:
+        parts = [part.name for part in state.namespace.parts]
+        if state.namespace.name != "tuple" or parts[:2] != ["u8", "i64"] or len(parts) != 3:
+            message = f"timers {name!r} of {index.where} have a namespace codec without domain and time"
+            raise Refused("StateError::IncompatibleSchema", message)
     return state
 
 
@@ -566,7 +573,7 @@ def different_names(names: List[str], what: str, where: str) -> None:
 def keyed_entries(stream: Stream) -> Iterator[Tuple[int, KeyedState, Any, Any, Any]]:
     """Checks every block, applies every chain, and checks every record on the way (6.4)."""
     assert stream.key is not None
-    decoders = [(decoder(state.namespace), decoder(state.value)) for state in stream.states]
+    decoders = [(namespace_decoder(state), decoder(state.value)) for state in stream.states]
     for block in stream.blocks:  # no block may hide behind a damaged one
         data, where = stream.files[block.file]
         stored = data[block.offset : block.offset + block.length]
@@ -584,6 +591,20 @@ def keyed_entries(stream: Stream) -> Iterator[Tuple[int, KeyedState, Any, Any, A
                     raise Refused("CodecError::Invalid", f"key and namespace come twice in a map of {stream.where}")
                 seen.add(address)
                 yield (map_.group, state, *entry)
+
+
+def namespace_decoder(state: KeyedState) -> Decode:
+    read = decoder(state.namespace)
+    if state.kind != TIMERS:
+        return read
+
+    def read_timer(cursor: Cursor) -> Any:
+        timer = read(cursor)
+        if timer[0] not in TIME_DOMAINS:
+            cursor.fail("Invalid", f"a timer of state {state.name!r} has the time domain {timer[0]}, which is unknown")
+        return timer
+
+    return read_timer
 
 
 def apply_chain(

@@ -501,7 +501,7 @@ class Rules(Case):
         unit, number = codec("unit"), codec("u64")
         two = [(name, 1, unit, number) for name in "nm"]
         bad += [keyed([a, a]), keyed([be, a]), keyed([(2, 1, [(0,)]), be], states=two)]
-        bad += [keyed([], states=[("n", 6, unit, number)]), keyed([], states=[("n", 1, unit, number)] * 2)]
+        bad += [keyed([], states=[("n", 7, unit, number)]), keyed([], states=[("n", 1, unit, number)] * 2)]
         bad += [keyed([], groups=(3, 2)), keyed([], groups=(0, 4))]
         for data in bad:
             self.refuses_stream("FormatError::Malformed", data)
@@ -589,6 +589,22 @@ class Rules(Case):
         data = keyed([one(0, 0, 2, b"\x01a\x01\x01a\x02"), one(1, 0, 1, b"\x01a\x01")], states=states)
         found = [(row["state"], row["namespace"]) for row in self.rows(self.write(metadata(inline(data))))[2:]]
         self.assertEqual(found, [("x", 1), ("x", 2), ("y", 1)])
+
+    def test_timers(self):
+        def timers(*found, value=codec("unit"), parts=(codec("u8"), codec("i64"), codec("unit"))):
+            entries = b"".join(b"\x01a" + struct.pack("<Bq", *timer) for timer in found)
+            states = [("t", 6, codec("tuple", *parts), value)]
+            return keyed([one(0, 0, len(found), entries)] if found else [], states=states)
+
+        rows = self.rows(self.write(metadata(inline(timers((1, 1000), (2, -5))))))[2:]
+        found = [(row["kind"], row["namespace"]) for row in rows]
+        self.assertEqual(found, [("timers", [1, 1000, None]), ("timers", [2, -5, None])])
+        self.refuses_stream("CodecError::Invalid", timers((1, 1000), (1, 1000)))
+        for domain in (0, 3):
+            self.refuses_stream("CodecError::Invalid", timers((domain, 1000)))
+        self.refuses_stream("StateError::IncompatibleSchema", timers(value=codec("u8")))
+        for parts in ((codec("u8"), codec("i64")), (codec("i64"), codec("u8"), codec("unit"))):
+            self.refuses_stream("StateError::IncompatibleSchema", timers(parts=parts))
 
     def test_streams_agree_with_the_metadata(self):
         block = one(0, 0, 1, ENTRY_A)

@@ -23,6 +23,7 @@ mod header;
 mod index;
 mod map;
 mod reader;
+mod timer;
 mod writer;
 
 pub use crate::envelope::read_block;
@@ -31,6 +32,7 @@ pub use header::{HashSeedRun, KeyedHeader, StateKind, StateMeta};
 pub(crate) use header::{put_scope, put_states, read_scope, read_states};
 pub use map::{BlockRef, Chain, MAX_CHAIN_LEN, MapEntry, MapLayout};
 pub use reader::KeyedReader;
+pub use timer::{TimeDomain, ordered_time, time_of_ordered, timer_namespace};
 pub use writer::{Finished, KeyedWriter};
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ use alluvium_format::codec::{
     UnitCodec,
 };
 use alluvium_format::envelope::{self, StreamIdentity, StreamKind};
-use alluvium_format::keyed::{HashSeedRun, KeyedHeader, StateKind, StateMeta};
+use alluvium_format::keyed::{
+    HashSeedRun, KeyedHeader, StateKind, StateMeta, TimeDomain, ordered_time,
+};
 use bytes::Bytes;
 
 #[path = "spec/example.rs"]
@@ -126,15 +128,37 @@ fn codes_of_state_kinds_and_assigners() {
         (StateKind::Map, "map"),
         (StateKind::Reducing, "reducing"),
         (StateKind::Aggregating, "aggregating"),
+        (StateKind::Timers, "timers"),
     ];
     let rows = table("6.3", ["code", "kind", "value codec"]);
     assert_eq!(rows.len(), kinds.len());
     for ([code, name, _], (kind, expected)) in rows.into_iter().zip(kinds) {
         assert_eq!((number::<u8>(code), name), (kind.code(), expected));
     }
+    let domains = table("6.3", ["code", "time domain"]);
+    assert_eq!(domains.len(), TimeDomain::ALL.len());
+    for ([code, name], domain) in domains.into_iter().zip(TimeDomain::ALL) {
+        assert_eq!((number::<u8>(code), name), (domain.code(), domain.to_string().as_str()));
+        assert_eq!(TimeDomain::from_code(domain.code()), Some(domain));
+    }
     for [code, name, _] in table("3.2", ["code", "name", "key group"]) {
         assert_eq!(AssignerName::from_code(number(code)).unwrap().to_string(), name);
     }
+}
+
+#[test]
+fn timers_are_written_as_the_examples_are() {
+    let spaced = |bytes: &[u8]| {
+        let hex: Vec<_> = bytes.iter().map(|byte| to_hex(&[*byte])).collect();
+        format!("`{}`", hex.join(" "))
+    };
+    let event = TimeDomain::EventTime.code();
+    let (_, key) = encode(&"a".to_owned());
+    let (_, timer) = encode(&(event, 1_000_i64, ()));
+    let entry = spaced(&[key.as_slice(), &timer].concat());
+    assert!(section("6.3").contains(&entry), "{entry}");
+    let row = spaced(&[&[5, event], ordered_time(1_000).as_slice(), &key].concat());
+    assert!(section("12.3").contains(&row), "{row}");
 }
 
 /// Bytes of a value, which must come back from them.

@@ -27,6 +27,8 @@ pub enum StateKind {
     Reducing,
     /// An accumulator that inputs are added to.
     Aggregating,
+    /// Timers; each is an entry of its own.
+    Timers,
 }
 
 impl StateKind {
@@ -38,6 +40,7 @@ impl StateKind {
             Self::Map => 3,
             Self::Reducing => 4,
             Self::Aggregating => 5,
+            Self::Timers => 6,
         }
     }
 
@@ -48,6 +51,7 @@ impl StateKind {
             3 => Self::Map,
             4 => Self::Reducing,
             5 => Self::Aggregating,
+            6 => Self::Timers,
             _ => return None,
         })
     }
@@ -61,6 +65,7 @@ impl fmt::Display for StateKind {
             Self::Map => "map state",
             Self::Reducing => "reducing state",
             Self::Aggregating => "aggregating state",
+            Self::Timers => "timers",
         })
     }
 }
