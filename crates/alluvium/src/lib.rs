@@ -93,7 +93,8 @@ pub mod prelude {
         BroadcastStateDescriptor, FrozenState, KeyContext, KeyedBackendSpec, KeyedStateBackend,
         ListState, ListStateDescriptor, MapState, MapStateDescriptor, OperatorListState,
         OperatorStateBackend, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError,
-        SnapshotMode, SnapshotTarget, StateBackend, StateError, ValueState, ValueStateDescriptor,
+        SnapshotMode, SnapshotTarget, StateBackend, StateError, TimeDomain, Timer, TimerDescriptor,
+        Timers, ValueState, ValueStateDescriptor,
     };
     pub use alluvium_storage::{CheckpointStreams, HandleReader, ReadAccess, StreamPolicy};
 

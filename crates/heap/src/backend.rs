@@ -5,6 +5,7 @@ mod fill;
 mod frozen;
 mod register;
 mod restore;
+mod timers;
 
 pub use at::HeapAt;
 
@@ -18,7 +19,8 @@ use alluvium_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, BackgroundLoad, FrozenState,
     KeyedBackendSpec, KeyedStateBackend, ListState, ListStateDescriptor, MapState,
     MapStateDescriptor, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError,
-    StateBackend, StateError, StateKey, StateRef, StateValue, ValueState, ValueStateDescriptor,
+    StateBackend, StateError, StateKey, StateRef, StateValue, TimeDomain, Timer, TimerDescriptor,
+    Timers, ValueState, ValueStateDescriptor,
 };
 use alluvium_storage::HandleReader;
 
@@ -295,6 +297,30 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         NC: Codec<N>,
     {
         self.register_aggregating(descriptor).map(AggregatingState::new)
+    }
+
+    fn timers<N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: TimerDescriptor<N, NC>,
+    ) -> Result<Timers<N>, StateError> {
+        self.register_timers(descriptor).map(Timers::new)
+    }
+
+    fn next_timer_ms<N: StateKey>(
+        &mut self,
+        timers: Timers<N>,
+        domain: TimeDomain,
+    ) -> Result<Option<i64>, StateError> {
+        Ok(self.timer_table(timers)?.next_ms(domain))
+    }
+
+    fn pop_timer<N: StateKey>(
+        &mut self,
+        timers: Timers<N>,
+        domain: TimeDomain,
+        up_to_ms: i64,
+    ) -> Result<Option<Timer<K, N>>, StateError> {
+        self.pop_due(timers, domain, up_to_ms)
     }
 
     fn keys<S: StateRef>(&self, state: S, namespace: &S::Namespace) -> Result<Vec<K>, StateError> {

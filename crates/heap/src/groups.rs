@@ -27,6 +27,11 @@ impl<E: Slot> Groups<E> {
         Self { blocks: vec![None; count.div_ceil(BLOCK_LEN)], count }
     }
 
+    /// How many key groups there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
     /// The map of a key group; `None` outside the range, and where nothing was ever written.
     #[inline(always)]
     pub(crate) fn map(&self, group: usize) -> Option<&CopyOnWriteStateMap<E>> {

@@ -78,6 +78,7 @@ mod slot;
 mod streams;
 mod sync;
 mod table;
+mod timer_queue;
 mod user_map;
 
 pub use backend::{HeapAt, HeapKeyedStateBackend, HeapStateBackend};

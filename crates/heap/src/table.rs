@@ -9,6 +9,7 @@ mod codec;
 mod frozen;
 mod load;
 mod raw;
+mod timers;
 
 pub(crate) use codec::{
     EntryCodec, EntryReader, Plain, SlotCodec, TypedEntryCodec, TypedEntryReader,
@@ -16,6 +17,7 @@ pub(crate) use codec::{
 pub(crate) use frozen::{BlockWriter, FrozenTable};
 pub(crate) use load::{LoadRules, Refusal, StreamedMap};
 pub(crate) use raw::RawTable;
+pub(crate) use timers::{TimerKey, TimerPlace, TimerTable};
 
 use std::any::Any;
 use std::sync::{Arc, Weak};
@@ -219,6 +221,41 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
         Ok(slot.map(|slot| aggregate.add(slot, input)))
     }
 
+    /// Visits all entries, with the position of their key group.
+    pub(crate) fn try_for_each(
+        &self,
+        mut visit: impl FnMut(usize, &K, &N, &S),
+    ) -> Result<(), LoadError> {
+        let count = match &self.maps {
+            Maps::Inline(table) => table.groups.count(),
+            Maps::Shared(table) => table.groups.count(),
+            Maps::Nested(maps, _) => maps.len(),
+        };
+        (0..count).try_for_each(|group| {
+            self.try_for_each_of(group, |key, namespace, state| visit(group, key, namespace, state))
+        })
+    }
+
+    /// Visits all entries of a key group.
+    pub(crate) fn try_for_each_of(
+        &self,
+        group: usize,
+        visit: impl FnMut(&K, &N, &S),
+    ) -> Result<(), LoadError> {
+        match &self.maps {
+            Maps::Inline(table) => {
+                table.groups.map(group).map_or(Ok(()), |map| map.try_for_each(visit))
+            }
+            Maps::Shared(table) => {
+                table.groups.map(group).map_or(Ok(()), |map| map.try_for_each(visit))
+            }
+            Maps::Nested(maps, _) => maps.get(group).map_or(Ok(()), |map| {
+                map.for_each(visit);
+                Ok(())
+            }),
+        }
+    }
+
     pub(crate) fn remove(&mut self, group: usize, probe: Probe<'_, K, N>) -> Result<(), LoadError> {
         match &mut self.maps {
             Maps::Inline(table) => {
@@ -254,20 +291,7 @@ impl<K: StateKey, N: StateKey, S: StateValue> NamespacedTable<K, N> for StateTab
                 keys.push(key.clone());
             }
         };
-        match &self.maps {
-            Maps::Inline(table) => {
-                table.groups.maps().try_for_each(|(_, map)| map.try_for_each(&mut visit))
-            }
-            Maps::Shared(table) => {
-                table.groups.maps().try_for_each(|(_, map)| map.try_for_each(&mut visit))
-            }
-            Maps::Nested(maps, _) => {
-                for map in maps {
-                    map.for_each(&mut visit);
-                }
-                Ok(())
-            }
-        }
+        self.try_for_each(|_, key, namespace, state| visit(key, namespace, state))
     }
 }
 

@@ -7,11 +7,12 @@ mod migrate;
 mod register;
 mod restore;
 mod table;
+mod timers;
 
 pub use at::RocksDbAt;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,7 +24,8 @@ use alluvium_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, FrozenState, KeyedBackendSpec,
     KeyedStateBackend, KeyedStreams, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
     ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError, StateBackend, StateError,
-    StateId, StateKey, StateRef, StateValue, ValueState, ValueStateDescriptor,
+    StateId, StateKey, StateRef, StateValue, TimeDomain, Timer, TimerDescriptor, Timers,
+    ValueState, ValueStateDescriptor,
 };
 use alluvium_storage::HandleReader;
 
@@ -359,13 +361,40 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
         self.register_aggregating(descriptor).map(AggregatingState::new)
     }
 
+    fn timers<N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: TimerDescriptor<N, NC>,
+    ) -> Result<Timers<N>, StateError> {
+        self.register_timers(descriptor).map(Timers::new)
+    }
+
+    fn next_timer_ms<N: StateKey>(
+        &mut self,
+        timers: Timers<N>,
+        domain: TimeDomain,
+    ) -> Result<Option<i64>, StateError> {
+        self.next_timer(timers, domain)
+    }
+
+    fn pop_timer<N: StateKey>(
+        &mut self,
+        timers: Timers<N>,
+        domain: TimeDomain,
+        up_to_ms: i64,
+    ) -> Result<Option<Timer<K, N>>, StateError> {
+        self.pop_due(timers, domain, up_to_ms)
+    }
+
     fn keys<S: StateRef>(&self, state: S, namespace: &S::Namespace) -> Result<Vec<K>, StateError> {
         let table = self.table(state.id())?;
         let mut wanted = Vec::new();
         table.put_namespace(namespace, &mut wanted)?;
         let (mut keys, decode) = (Vec::new(), table.decode_error());
+        // The timers of a key are not neighbours.
+        let mut seen = BTreeSet::new();
         table.for_each_pair(&self.store, self.layout.rows_of(self.key_groups), |pair| {
-            if pair.namespace == wanted {
+            let mut is_new = || !table.format.is_timers() || seen.insert(pair.key.to_vec());
+            if pair.namespace == wanted && is_new() {
                 let mut input = alluvium_format::codec::Input::new(pair.key);
                 keys.push(self.spec.key.decode(&mut input).map_err(&decode)?);
             }

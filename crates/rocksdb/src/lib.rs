@@ -62,6 +62,8 @@ mod row_key;
 mod snapshot;
 mod sst_meta;
 mod store;
+mod timer_heads;
+mod timer_row;
 
 pub use backend::{RocksDbAt, RocksDbKeyedStateBackend, RocksDbStateBackend};
 pub use engine::EngineError;

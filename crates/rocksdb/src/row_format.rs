@@ -4,7 +4,8 @@
 //! row key without its key group. What the value becomes depends on the kind:
 //! - value, reducing, aggregating: the row's value, as it is;
 //! - list: one group of the row (see [`crate::list_row`]);
-//! - map: a row for each user key.
+//! - map: a row for each user key;
+//! - timers: the row has nothing but its key, which is made anew (see [`crate::timer_row`]).
 //!
 //! Invariants: nothing here needs the types of the job; lists and maps without anything in them
 //! have no row.
@@ -13,16 +14,19 @@ use std::collections::BTreeSet;
 
 use alluvium_format::CodecError;
 use alluvium_format::codec::{CodecSnapshot, Input};
-use alluvium_format::keyed::{StateKind, StateMeta};
+use alluvium_format::keyed::{StateKind, StateMeta, timer_namespace};
 
 use crate::extent::{Extent, read_count};
 use crate::row_key::{RowKeyLayout, RowKeys};
+use crate::timer_row::{self, LEAD_LEN_BYTES};
 
 /// What the rows of one state look like.
 #[derive(Debug, Clone)]
 pub(crate) struct RowFormat {
     pub(crate) keys: RowKeys,
     pub(crate) content: Content,
+    /// A namespace in a stream: of timers, it has domain and time.
+    namespace: Extent,
     /// A whole value in a stream.
     value: Extent,
 }
@@ -35,6 +39,8 @@ pub(crate) enum Content {
     List(Extent),
     /// The value of one user key.
     Map(Extent, Extent),
+    /// Nothing: the row key says all of a timer.
+    Timer,
 }
 
 impl RowFormat {
@@ -49,18 +55,29 @@ impl RowFormat {
     ) -> Result<Self, CodecError> {
         let (key, namespace) = (Extent::of(key)?, Extent::of(&meta.namespace)?);
         let value = Extent::of(&meta.value)?;
+        let own = timer_namespace(meta).filter(|_| meta.kind == StateKind::Timers);
+        let own = own.map(Extent::of).transpose()?;
         let content = match (meta.kind, &value) {
             (StateKind::List, Extent::Vec(element)) => Content::List((**element).clone()),
             (StateKind::Map, Extent::Map(key, value)) => {
                 Content::Map((**key).clone(), (**value).clone())
             }
             (StateKind::Value | StateKind::Reducing | StateKind::Aggregating, _) => Content::Value,
+            (StateKind::Timers, _) if own.is_some() => Content::Timer,
             _ => {
                 let reason = "not one that this kind of state has";
                 return Err(CodecError::Invalid { what: "value codec", offset: 0, reason });
             }
         };
-        Ok(Self { keys: RowKeys { layout, key, namespace }, content, value })
+        let lead_len_bytes = if own.is_some() { LEAD_LEN_BYTES } else { 0 };
+        let in_row = own.unwrap_or_else(|| namespace.clone());
+        let keys = RowKeys { layout, lead_len_bytes, key, namespace: in_row };
+        Ok(Self { keys, content, namespace, value })
+    }
+
+    /// Whether each row is a timer.
+    pub(crate) const fn is_timers(&self) -> bool {
+        matches!(self.content, Content::Timer)
     }
 
     /// Whether a pair has a row for each user key.
@@ -73,7 +90,18 @@ impl RowFormat {
         &self,
         input: &mut Input<'a>,
     ) -> Result<(&'a [u8], &'a [u8]), CodecError> {
-        Ok((self.keys.key.take(input)?, self.keys.namespace.take(input)?))
+        Ok((self.keys.key.take(input)?, self.namespace.take(input)?))
+    }
+
+    /// Appends key and namespace of an entry to a key group, as they stand in its rows.
+    ///
+    /// Errors: [`CodecError::Invalid`] for a timer of an unknown domain.
+    pub(crate) fn put_pair(&self, pair: &[u8], row: &mut Vec<u8>) -> Result<(), CodecError> {
+        if self.is_timers() {
+            return timer_row::put_row_of_pair(&self.keys.key, pair, row);
+        }
+        row.extend_from_slice(pair);
+        Ok(())
     }
 
     /// Takes the value of an entry off a block.
@@ -94,7 +122,7 @@ impl RowFormat {
         let mut input = Input::new(value);
         match &self.content {
             Content::List(_) if read_count(&mut input)? == 0 => Ok(()),
-            Content::Value | Content::List(_) => put(row, value),
+            Content::Value | Content::List(_) | Content::Timer => put(row, value),
             Content::Map(keys, values) => {
                 let prefix_len = row.len();
                 let mut seen = BTreeSet::new();

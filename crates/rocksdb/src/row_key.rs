@@ -2,7 +2,8 @@
 //!
 //! Fields in order: key group, big-endian, 1 byte when max parallelism is at most 128, else 2; the
 //! encoded key; the encoded namespace; the encoded user key. There are no lengths: codecs are
-//! self-delimiting, so a row is taken apart by the extents of key and namespace.
+//! self-delimiting, so a row is taken apart by the extents of key and namespace. Rows of timers have
+//! domain and time before the key (see [`crate::timer_row`]).
 //!
 //! Invariants:
 //! - rows of one key group are contiguous, and key groups are in order;
@@ -66,10 +67,16 @@ impl RowKeyLayout {
         RowRange { first, end: Some(end) }
     }
 
+    /// The key group of a row.
+    ///
+    /// Errors: as [`RowKeyLayout::split_key_group`].
+    pub(crate) fn key_group_of(self, row: &[u8]) -> Result<KeyGroup, CodecError> {
+        Ok(self.split_key_group(row)?.0)
+    }
+
     /// The key group of a row, and what follows it.
     ///
     /// Errors: [`CodecError::Truncated`], [`CodecError::Invalid`].
-    #[cfg(test)]
     pub(crate) fn split_key_group(self, row: &[u8]) -> Result<(KeyGroup, &[u8]), CodecError> {
         let mut input = Input::new(row);
         let what = "key group of a row";
@@ -110,6 +117,8 @@ fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
 #[derive(Debug, Clone)]
 pub(crate) struct RowKeys {
     pub(crate) layout: RowKeyLayout,
+    /// Bytes between key group and key: domain and time of a timer.
+    pub(crate) lead_len_bytes: usize,
     pub(crate) key: Extent,
     pub(crate) namespace: Extent,
 }
@@ -117,7 +126,7 @@ pub(crate) struct RowKeys {
 /// The parts of a row key, still encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowKeyParts<'a> {
-    /// Key group, key and namespace: what all rows of the pair begin with.
+    /// Key group, key and namespace: what all rows of the pair begin with. A timer is a pair.
     pub(crate) prefix: &'a [u8],
     pub(crate) key: &'a [u8],
     pub(crate) namespace: &'a [u8],
@@ -132,6 +141,7 @@ impl RowKeys {
     pub(crate) fn split<'a>(&self, row: &'a [u8]) -> Result<RowKeyParts<'a>, CodecError> {
         let mut input = Input::new(row);
         input.take(self.layout.group_len_bytes() as u64, "key group of a row")?;
+        input.take(self.lead_len_bytes as u64, "time of a row")?;
         let key = self.key.take(&mut input)?;
         let namespace = self.namespace.take(&mut input)?;
         let user_key = input.rest();

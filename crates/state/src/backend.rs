@@ -15,8 +15,8 @@ use alluvium_storage::HandleReader;
 use crate::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, BackgroundLoad, FrozenState,
     KeyContext, ListState, ListStateDescriptor, MapState, MapStateDescriptor, ReducingState,
-    ReducingStateDescriptor, RestoreError, SnapshotError, StateError, StateRef, ValueState,
-    ValueStateDescriptor,
+    ReducingStateDescriptor, RestoreError, SnapshotError, StateError, StateRef, TimeDomain, Timer,
+    TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
 };
 
 /// What can be stored as a value: anything that can be copied and sent to another thread.
@@ -166,7 +166,40 @@ pub trait KeyedStateBackend {
         N: StateKey,
         NC: Codec<N>;
 
-    /// The keys that have something in a state under a namespace, in no order. They are copied,
+    /// Registers a timer service, or finds it again. Its timers are restored, frozen and rescaled as
+    /// the entries of a state are; those of a service that nobody registers are kept, and do not
+    /// fire.
+    ///
+    /// Backends that load restored state on demand may load all timers here, since the earliest may
+    /// be any of them.
+    fn timers<N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: TimerDescriptor<N, NC>,
+    ) -> Result<Timers<N>, StateError>;
+
+    /// The time of the earliest timer of a domain, in milliseconds; `None` when there is no timer.
+    ///
+    /// Errors: [`StateError::ForeignHandle`]; [`StateError::Engine`], from backends that have to
+    /// look.
+    fn next_timer_ms<N: StateKey>(
+        &mut self,
+        timers: Timers<N>,
+        domain: TimeDomain,
+    ) -> Result<Option<i64>, StateError>;
+
+    /// Takes the earliest timer of a domain if its time is `up_to_ms` or before. An engine calls it
+    /// until there is none; timers that are registered meanwhile for such a time come as well.
+    ///
+    /// Errors: as [`KeyedStateBackend::next_timer_ms`]; [`StateError::NotLoaded`],
+    /// [`StateError::Decode`].
+    fn pop_timer<N: StateKey>(
+        &mut self,
+        timers: Timers<N>,
+        domain: TimeDomain,
+        up_to_ms: i64,
+    ) -> Result<Option<Timer<Self::Key, N>>, StateError>;
+
+    /// The keys that have something in a state under a namespace, in no order and each once. They are copied,
     /// so state may be changed while going through them.
     ///
     /// Errors: [`StateError::ForeignHandle`]; [`StateError::NotLoaded`] when restored state has to
@@ -177,7 +210,8 @@ pub trait KeyedStateBackend {
         namespace: &S::Namespace,
     ) -> Result<Vec<Self::Key>, StateError>;
 
-    /// How many (key, namespace) entries all registered states hold together. It may go through
+    /// How many (key, namespace) entries all registered states hold together; each timer counts as
+    /// one. It may go through
     /// everything that is stored, so it is for tests and tools, not for each record.
     ///
     /// Errors: [`StateError::Engine`], from backends that have to look.

@@ -9,7 +9,7 @@ use std::ops::Deref;
 
 use crate::{
     AggregateFunction, AggregatingState, ListState, MapState, ReducingState, StateError, StateKey,
-    StateRef, StateValue, ValueState,
+    StateRef, StateValue, TimeDomain, Timers, ValueState,
 };
 
 /// A value of the state: borrowed where it lives in memory, owned where it had to be decoded.
@@ -160,6 +160,22 @@ pub trait KeyContext {
         state: AggregatingState<A, Self::Namespace>,
         input: A::Input,
     ) -> Result<(), StateError>;
+
+    /// See [`Timers::register`].
+    fn timer_register(
+        &mut self,
+        timers: Timers<Self::Namespace>,
+        domain: TimeDomain,
+        time_ms: i64,
+    ) -> Result<bool, StateError>;
+
+    /// See [`Timers::delete`].
+    fn timer_delete(
+        &mut self,
+        timers: Timers<Self::Namespace>,
+        domain: TimeDomain,
+        time_ms: i64,
+    ) -> Result<bool, StateError>;
 
     /// Removes what a state of any kind holds for this key and namespace.
     fn clear<S: StateRef<Namespace = Self::Namespace>>(

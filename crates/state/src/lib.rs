@@ -7,7 +7,7 @@
 //!
 //! Ladder of names: [`StateBackend`] (how to open one) > [`KeyedStateBackend`] (the state of one
 //! subtask) > [`KeyContext`] (one key and namespace of it) > [`ValueState`], [`ListState`],
-//! [`MapState`], [`ReducingState`], [`AggregatingState`] (one state).
+//! [`MapState`], [`ReducingState`], [`AggregatingState`] (one state), [`Timers`] (a timer service).
 //!
 //! An engine needs four calls for a checkpoint: [`KeyedStateBackend::freeze`] when the barrier is
 //! there, [`FrozenState::write`] on any thread, then [`KeyedStateBackend::complete`] or
@@ -46,6 +46,7 @@ mod load;
 mod operator;
 mod restored;
 mod snapshot;
+mod timers;
 
 pub use backend::{KeyedBackendSpec, KeyedStateBackend, StateBackend, StateKey, StateValue};
 pub use context::{Elements, Entries, KeyContext, Ref};
@@ -64,3 +65,4 @@ pub use operator::{
 };
 pub use restored::{KeyedStreams, RestoredStream, StreamContent};
 pub use snapshot::{FrozenState, KeyedPlacement, SnapshotMode, SnapshotTarget, SstFileStream};
+pub use timers::{TimeDomain, Timer, TimerDescriptor, Timers};

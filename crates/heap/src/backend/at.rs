@@ -5,7 +5,8 @@ use std::any::Any;
 use alluvium_format::codec::Codec;
 use alluvium_state::{
     AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
-    ReducingState, Ref, StateError, StateId, StateKey, StateRef, StateValue, ValueState,
+    ReducingState, Ref, StateError, StateId, StateKey, StateRef, StateValue, TimeDomain, Timers,
+    ValueState,
 };
 
 use super::HeapKeyedStateBackend;
@@ -13,7 +14,7 @@ use crate::TableHasher;
 use crate::map::Probe;
 use crate::segment::LoadError;
 use crate::shared_list::SharedList;
-use crate::table::{StateTable, not_loaded};
+use crate::table::{StateTable, TimerPlace, not_loaded};
 use crate::user_map::UserMap;
 
 /// One key and namespace of a [`HeapKeyedStateBackend`], hashed once.
@@ -261,6 +262,28 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
             table.aggregate::<A>(group, probe, input)
         })?
         .ok_or(StateError::ForeignHandle)
+    }
+
+    fn timer_register(
+        &mut self,
+        timers: Timers<N>,
+        domain: TimeDomain,
+        time_ms: i64,
+    ) -> Result<bool, StateError> {
+        let Self { group, hasher, key, namespace, .. } = *self;
+        let place = TimerPlace { group, hasher, key, namespace };
+        self.backend.timer_table(timers)?.register(place, domain, time_ms)
+    }
+
+    fn timer_delete(
+        &mut self,
+        timers: Timers<N>,
+        domain: TimeDomain,
+        time_ms: i64,
+    ) -> Result<bool, StateError> {
+        let Self { group, hasher, key, namespace, .. } = *self;
+        let place = TimerPlace { group, hasher, key, namespace };
+        self.backend.timer_table(timers)?.delete(place, domain, time_ms)
     }
 
     fn clear<S: StateRef<Namespace = N>>(&mut self, state: S) -> Result<(), StateError> {

@@ -107,16 +107,15 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         SC: SlotCodec<S> + Clone,
     {
         let Request { name, kind, namespace, slot, function } = request;
-        if !(1..=MAX_NAME_LEN_BYTES).contains(&name.len()) {
-            return Err(StateError::InvalidName { len_bytes: name.len() });
-        }
         let (namespace_snapshot, value) = (namespace.snapshot(), slot.snapshot());
         let meta = StateMeta { name, kind, namespace: namespace_snapshot, value };
-        let known = self.tables.iter().position(|known| known.table.meta().name == meta.name);
-        if let Some(index) = known {
-            let found = self.tables.get(index).map(|registered| &*registered.table);
-            check_same::<K, N, S>(found, &meta, function.as_deref())?;
-            return self.id_of(index, &meta.name);
+        let wanted = function.as_deref().map(Any::type_id);
+        let is_same = |known: &dyn AnyTable<K>| {
+            let is_of_types = (known as &dyn Any).is::<StateTable<K, N, S>>();
+            is_of_types && known.function().map(Any::type_id) == wanted
+        };
+        if let Some(id) = self.find_registered(&meta, is_same)? {
+            return Ok(id);
         }
         let id = self.id_of(self.tables.len(), &meta.name)?;
         let codec = TypedEntryCodec { key: self.spec.key.clone(), namespace, slot };
@@ -132,8 +131,34 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         Ok(id)
     }
 
+    /// The state that has the name already, which must be the same one.
+    ///
+    /// Errors: [`StateError::InvalidName`], [`StateError::NameReused`].
+    pub(super) fn find_registered(
+        &self,
+        requested: &StateMeta,
+        is_of_types: impl FnOnce(&dyn AnyTable<K>) -> bool,
+    ) -> Result<Option<StateId>, StateError> {
+        let name = &requested.name;
+        if !(1..=MAX_NAME_LEN_BYTES).contains(&name.len()) {
+            return Err(StateError::InvalidName { len_bytes: name.len() });
+        }
+        let mut known = self.tables.iter().map(|known| &*known.table).enumerate();
+        let Some((index, table)) = known.find(|(_, table)| table.meta().name == *name) else {
+            return Ok(None);
+        };
+        if table.meta() == requested && is_of_types(table) {
+            return self.id_of(index, name).map(Some);
+        }
+        let (mut registered, requested) = (describe(table.meta()), describe(requested));
+        if registered == requested {
+            registered.push_str(" of other types");
+        }
+        Err(StateError::NameReused { name: name.clone(), registered, requested })
+    }
+
     /// The maps of a new table: empty, or with what was restored under its name.
-    fn maps_of<N, S, NC, SC>(
+    pub(super) fn maps_of<N, S, NC, SC>(
         &mut self,
         meta: &StateMeta,
         codec: TypedEntryCodec<C, NC, SC>,
@@ -179,7 +204,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         Ok(maps)
     }
 
-    fn id_of(&self, index: usize, name: &str) -> Result<StateId, StateError> {
+    pub(super) fn id_of(&self, index: usize, name: &str) -> Result<StateId, StateError> {
         // The states that were restored and not registered need ids in the stream as well.
         let in_use = index + self.restored.len();
         match u16::try_from(index) {
@@ -193,28 +218,6 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
 
 fn describe(meta: &StateMeta) -> String {
     format!("{} of {} with namespace {}", meta.kind, meta.value, meta.namespace)
-}
-
-/// A name that is registered already must be asked for with the same types.
-fn check_same<K: StateKey, N: StateKey, S: StateValue>(
-    found: Option<&dyn AnyTable<K>>,
-    requested: &StateMeta,
-    function: Option<&(dyn Any + Send + Sync)>,
-) -> Result<(), StateError> {
-    let same = found.is_some_and(|table| {
-        let functions = table.function().map(Any::type_id) == function.map(Any::type_id);
-        functions && table.meta() == requested && (table as &dyn Any).is::<StateTable<K, N, S>>()
-    });
-    if same {
-        return Ok(());
-    }
-    let (mut registered, requested_as) =
-        (found.map_or_else(String::new, |table| describe(table.meta())), describe(requested));
-    if registered == requested_as {
-        registered.push_str(" of other types");
-    }
-    let name = requested.name.clone();
-    Err(StateError::NameReused { name, registered, requested: requested_as })
 }
 
 /// Kind and codecs of a restored state must fit; a decoder is given when values must migrate.

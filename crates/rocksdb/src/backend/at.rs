@@ -7,7 +7,7 @@ use alluvium_format::codec::Codec;
 use alluvium_state::{
     AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
     ReduceFunction, ReducingState, Ref, StateError, StateId, StateKey, StateRef, StateValue,
-    ValueState,
+    TimeDomain, Timers, ValueState,
 };
 
 use super::table::{Elements as ElementCodec, Entries as EntryCodecs, Table, Values};
@@ -305,8 +305,29 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         })
     }
 
+    fn timer_register(
+        &mut self,
+        timers: Timers<N>,
+        domain: TimeDomain,
+        time_ms: i64,
+    ) -> Result<bool, StateError> {
+        self.backend.register_timer(timers, (domain, time_ms, self.namespace))
+    }
+
+    fn timer_delete(
+        &mut self,
+        timers: Timers<N>,
+        domain: TimeDomain,
+        time_ms: i64,
+    ) -> Result<bool, StateError> {
+        self.backend.delete_timer(timers, (domain, time_ms, self.namespace))
+    }
+
     fn clear<S: StateRef<Namespace = N>>(&mut self, state: S) -> Result<(), StateError> {
         let table = self.table(state.id())?;
+        if table.format.is_timers() {
+            return self.backend.clear_timers(state.id(), self.namespace);
+        }
         self.with_row(table, |row| {
             if table.format.is_map() {
                 Ok(self.store().delete_prefix(&table.column, row)?)

@@ -32,7 +32,7 @@ struct Request<NC, S, F> {
 }
 
 /// Whether restored rows can be used.
-enum Answer {
+pub(super) enum Answer {
     AsIs,
     AfterMigration(Migration),
     Incompatible,
@@ -188,9 +188,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         F: FnOnce(&Kept) -> Answer,
     {
         let Request { name, kind, namespace, value, content, function, resolve } = request;
-        if !(1..=MAX_NAME_LEN_BYTES).contains(&name.len()) {
-            return Err(StateError::InvalidName { len_bytes: name.len() });
-        }
+        check_name(&name)?;
         let meta = StateMeta { name, kind, namespace: namespace.snapshot(), value };
         if let Some(index) = self.tables.iter().position(|table| table.meta.name == meta.name) {
             let found = self.tables.get(index);
@@ -219,7 +217,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
     }
 
     /// The rows of a restored state, written anew if they must be.
-    fn take_kept(
+    pub(super) fn take_kept(
         &mut self,
         meta: &StateMeta,
         answer: Answer,
@@ -246,7 +244,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         }
     }
 
-    fn id_of(&self, index: usize, name: &str) -> Result<StateId, StateError> {
+    pub(super) fn id_of(&self, index: usize, name: &str) -> Result<StateId, StateError> {
         // The states that were restored and not registered need ids in the stream as well.
         let in_use = index + self.kept.len();
         match u16::try_from(index) {
@@ -258,11 +256,17 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
     }
 }
 
+pub(super) fn check_name(name: &str) -> Result<(), StateError> {
+    let len_bytes = name.len();
+    let is_allowed = (1..=MAX_NAME_LEN_BYTES).contains(&len_bytes);
+    if is_allowed { Ok(()) } else { Err(StateError::InvalidName { len_bytes }) }
+}
+
 fn describe(meta: &StateMeta) -> String {
     format!("{} of {} with namespace {}", meta.kind, meta.value, meta.namespace)
 }
 
-fn name_reused(found: Option<&Table>, meta: &StateMeta) -> StateError {
+pub(super) fn name_reused(found: Option<&Table>, meta: &StateMeta) -> StateError {
     let mut registered = found.map_or_else(String::new, |table| describe(&table.meta));
     let requested = describe(meta);
     if registered == requested {
@@ -272,7 +276,7 @@ fn name_reused(found: Option<&Table>, meta: &StateMeta) -> StateError {
 }
 
 /// Kind and codecs of a restored state must fit.
-fn check_kept<N: StateKey, NC: Codec<N>>(
+pub(super) fn check_kept<N: StateKey, NC: Codec<N>>(
     requested: &StateMeta,
     namespace: &NC,
     kept: &Kept,

@@ -175,7 +175,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         let group_len = row.len();
         for (pair, value) in entries {
             row.truncate(group_len);
-            row.extend_from_slice(pair);
+            kept.format.put_pair(pair, &mut row)?;
             kept.format.put_rows(&mut row, value, |row, value| {
                 batch.put(row, value).map_err(Refusal::Engine)
             })?;

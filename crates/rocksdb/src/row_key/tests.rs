@@ -47,7 +47,7 @@ proptest! {
         user_key: String,
     ) {
         let layout = RowKeyLayout::new(max);
-        let keys = RowKeys { layout, key: extent_of::<Key>(), namespace: extent_of::<Namespace>() };
+        let keys = RowKeys { layout, lead_len_bytes: 0, key: extent_of::<Key>(), namespace: extent_of::<Namespace>() };
         let row = row_of(layout, group, (&key, &namespace, &user_key));
         let parts = keys.split(&row).unwrap();
         prop_assert_eq!(layout.split_key_group(&row).unwrap().0, group);
@@ -117,7 +117,7 @@ proptest! {
             let layout = RowKeyLayout::new(max(most));
             let _ = layout.split_key_group(&bytes);
             let key = extent_of::<Key>();
-            let _ = RowKeys { layout, key, namespace: Extent::Framed }.split(&bytes);
+            let _ = RowKeys { layout, lead_len_bytes: 0, key, namespace: Extent::Framed }.split(&bytes);
         }
     }
 }

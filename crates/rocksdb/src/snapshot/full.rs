@@ -17,6 +17,7 @@ use crate::list_row::{check_empty_items, join_groups, put_varint};
 use crate::row_format::Content;
 use crate::row_key::RowRange;
 use crate::store::Rows;
+use crate::timer_row::put_entry;
 
 /// Encoded size at which another block begins.
 const BLOCK_LEN_BYTES: usize = 64 * 1024;
@@ -118,6 +119,10 @@ impl<'f> FrozenEntries<'f> {
             Content::List(element) => {
                 self.block.extend_from_slice(pair);
                 join_groups(element, value, &mut self.block).map_err(refused)?;
+            }
+            Content::Timer => {
+                let key = &self.column.format.keys.key;
+                put_entry(key, pair, &mut self.block).map_err(refused)?;
             }
             Content::Map(..) => {
                 let parts = self.column.format.keys.split(row).map_err(refused)?;
