@@ -4,10 +4,11 @@
 //! [`run_all`] runs them one after the other; [`conformance_tests!`](crate::conformance_tests)
 //! makes a named test of each.
 //!
-//! - [`basics`]: the five kinds of state, clearing, namespaces, keys;
+//! - [`basics`]: the kinds of state, clearing, namespaces, keys;
 //! - [`refusals`]: wrong use is an error;
 //! - [`snapshots`]: freezing, writing, restoring;
 //! - [`rescaling`]: restoring at another parallelism;
+//! - [`timers`]: their order, and checkpoints of them;
 //! - [`schema`]: codecs and kinds that changed between writing and restoring;
 //! - [`damage`]: streams that are not what they should be.
 //!
@@ -19,6 +20,7 @@ pub mod refusals;
 pub mod rescaling;
 pub mod schema;
 pub mod snapshots;
+pub mod timers;
 
 use std::collections::BTreeMap;
 
@@ -61,7 +63,7 @@ macro_rules! conformance_tests {
             refusals::a_name_stands_for_one_kind_and_one_set_of_types,
             refusals::the_same_descriptor_gives_the_same_handle,
             refusals::names_have_1_to_1024_bytes,
-            snapshots::all_five_kinds_come_back,
+            snapshots::all_kinds_come_back,
             snapshots::a_frozen_state_does_not_see_later_writes,
             snapshots::overlapping_frozen_states_keep_their_own_moment,
             snapshots::a_frozen_state_dropped_unwritten_changes_nothing,
@@ -78,6 +80,17 @@ macro_rules! conformance_tests {
             rescaling::every_entry_comes_back_once_with_the_flink_assigner,
             rescaling::state_that_nobody_registers_is_rescaled,
             rescaling::a_subtask_without_any_entry_is_restored_empty,
+            timers::a_timer_is_there_once,
+            timers::domains_namespaces_and_services_are_apart,
+            timers::timers_fire_in_order,
+            timers::timers_that_are_registered_while_firing_fire,
+            timers::clearing_deletes_the_timers_of_a_key,
+            timers::many_timers_come_in_order,
+            timers::timers_come_back_from_checkpoints,
+            timers::timers_that_fired_are_not_in_later_checkpoints,
+            timers::timers_are_rescaled,
+            timers::timers_that_nobody_registers_are_kept,
+            timers::timer_services_are_registered_like_states,
             schema::another_value_codec_is_refused_by_name,
             schema::another_namespace_codec_is_refused_by_name,
             schema::another_key_codec_is_refused,
@@ -176,6 +189,7 @@ mod tests {
             ("refusals", include_str!("conformance/refusals.rs")),
             ("snapshots", include_str!("conformance/snapshots.rs")),
             ("rescaling", include_str!("conformance/rescaling.rs")),
+            ("timers", include_str!("conformance/timers.rs")),
             ("schema", include_str!("conformance/schema.rs")),
             ("damage", include_str!("conformance/damage.rs")),
         ];

@@ -13,16 +13,20 @@
 
 pub mod change;
 mod contents;
+mod firing;
 mod program;
 
 pub use contents::{check_contents, content_at, contents_of};
+pub use firing::check_timers;
 pub use program::run_program;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use alluvium_state::TimeDomain;
 
 use self::change::Change;
 
-/// Which of the five states of a program.
+/// Which of the states of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// `ValueState<u64, u32>`
@@ -35,12 +39,14 @@ pub enum Kind {
     Reducing,
     /// `AggregatingState<CountAndSum, u32>`
     Aggregating,
+    /// `Timers<u32>`
+    Timers,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Value, Self::List, Self::Map, Self::Reducing, Self::Aggregating];
+    pub const ALL: [Self; 6] =
+        [Self::Value, Self::List, Self::Map, Self::Reducing, Self::Aggregating, Self::Timers];
 }
 
 /// Where something is stored.
@@ -67,6 +73,15 @@ pub enum Content {
     Reducing(u64),
     /// Count and sum of the inputs.
     Aggregating((u64, u64)),
+    /// Domains and times, not empty.
+    Timers(BTreeSet<(TimeDomain, i64)>),
+}
+
+impl Content {
+    /// How many entries a backend counts for it.
+    pub fn entry_count(&self) -> usize {
+        if let Self::Timers(timers) = self { timers.len() } else { 1 }
+    }
 }
 
 /// Everything that is stored.

@@ -1,8 +1,8 @@
-//! Cases: the five kinds of state, clearing, namespaces, keys.
+//! Cases: the kinds of state, clearing, namespaces, keys.
 
 use alluvium_state::{
     AggregatingStateDescriptor, KeyedStateBackend, ListStateDescriptor, MapStateDescriptor,
-    ReducingStateDescriptor, StateBackend, ValueStateDescriptor,
+    ReducingStateDescriptor, StateBackend, TimeDomain, ValueStateDescriptor,
 };
 
 use super::{list_of, map_of, owned, sorted};
@@ -134,14 +134,15 @@ pub fn an_aggregating_state_adds_every_input<B: StateBackend>(backend: &B) {
     assert_eq!(aggregating.get(&at).unwrap(), Some((1, 1)));
 }
 
-/// One change that makes an entry in each of the five states.
-pub(super) fn one_of_each() -> [Change; 5] {
+/// One change that makes an entry in each of the states.
+pub(super) fn one_of_each() -> [Change; 6] {
     [
         Change::ValueSet(1),
         Change::ListAddAll(vec!["x".to_owned(), String::new()]),
         Change::MapPut(1, "y".to_owned()),
         Change::ReducingAdd(2),
         Change::AggregatingAdd(3),
+        Change::TimerRegister(TimeDomain::EventTime, 0),
     ]
 }
 
@@ -319,7 +320,8 @@ pub fn reading_makes_no_entry<B: StateBackend>(backend: &B) {
     check_contents(&job, &mut subtasks, &[1], &Model::default());
 }
 
-/// A list or a map counts as one entry, however long it is; each namespace counts for itself.
+/// A list or a map counts as one entry, however long it is, and a timer as one; each namespace
+/// counts for itself.
 pub fn entries_are_counted_once_per_key_and_namespace<B: StateBackend>(backend: &B) {
     let job = TestJob::<B, String>::new(backend);
     let mut state = job.open_one(&[]);
@@ -335,4 +337,7 @@ pub fn entries_are_counted_once_per_key_and_namespace<B: StateBackend>(backend: 
     assert_eq!(state.entry_count().unwrap(), 4);
     Change::Clear(Kind::Map).apply(&mut state, &a, 1);
     assert_eq!(state.entry_count().unwrap(), 3);
+    Change::TimerRegister(TimeDomain::EventTime, 0).apply(&mut state, &a, 1);
+    Change::TimerRegister(TimeDomain::EventTime, 1_000).apply(&mut state, &a, 1);
+    assert_eq!(state.entry_count().unwrap(), 5);
 }

@@ -8,7 +8,7 @@ use alluvium_core::{
 use alluvium_state::{
     AggregatingStateDescriptor, BackgroundLoad, KeyedStateBackend, ListStateDescriptor,
     MapStateDescriptor, ReducingStateDescriptor, RestoreError, StateBackend, StateError,
-    ValueStateDescriptor,
+    TimerDescriptor, ValueStateDescriptor,
 };
 use alluvium_storage::{StorageError, seal_of};
 
@@ -96,7 +96,7 @@ pub fn a_missing_file_is_refused<B: StateBackend>(backend: &B) {
     assert!(missing, "{error}");
 }
 
-/// A small stream of all five kinds, whole.
+/// A small stream of all kinds, whole.
 fn small_stream<B: StateBackend>(job: &TestJob<'_, B, String>) -> (KeyedStateHandle, Vec<u8>) {
     let mut state = job.open_one(&[]);
     for change in super::basics::one_of_each() {
@@ -136,7 +136,7 @@ fn assert_refused<B: StateBackend>(
     }
 }
 
-/// Registers all five states and loads them.
+/// Registers all states and loads them.
 fn load(state: &mut impl KeyedStateBackend<Key = String>) -> Result<(), StateError> {
     state.value_state(ValueStateDescriptor::<u64>::new("value").namespaced::<u32>())?;
     state.list_state(ListStateDescriptor::<String>::new("list").namespaced::<u32>())?;
@@ -145,6 +145,7 @@ fn load(state: &mut impl KeyedStateBackend<Key = String>) -> Result<(), StateErr
     state.reducing_state(reducing.namespaced::<u32>())?;
     let aggregating = AggregatingStateDescriptor::new("aggregating", CountAndSum);
     state.aggregating_state(aggregating.namespaced::<u32>())?;
+    state.timers(TimerDescriptor::new("timers").namespaced::<u32>())?;
     state.background_load().map_or(Ok(()), BackgroundLoad::run)
 }
 

@@ -64,8 +64,8 @@ fn restored_is<B: StateBackend>(
     check_contents(job, &mut subtasks, &NAMESPACES, model);
 }
 
-/// Every entry of the five kinds comes back under its key and namespace, and can be changed on.
-pub fn all_five_kinds_come_back<B: StateBackend>(backend: &B) {
+/// Every entry of all kinds comes back under its key and namespace, and can be changed on.
+pub fn all_kinds_come_back<B: StateBackend>(backend: &B) {
     let job = TestJob::<B, String>::new(backend);
     let (handles, mut model) = random_snapshot(&job, 2, 1);
     for kind in Kind::ALL {

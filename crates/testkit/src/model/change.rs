@@ -3,12 +3,12 @@
 //! Invariants: every change concerns one state, one key and one namespace; registering a state is
 //! part of each change, so a state that is not used is not registered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alluvium_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, KeyedStateBackend, ListState,
     ListStateDescriptor, MapState, MapStateDescriptor, ReducingState, ReducingStateDescriptor,
-    ValueState, ValueStateDescriptor,
+    TimeDomain, TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
 };
 
 use super::{Content, Kind};
@@ -37,9 +37,16 @@ pub enum Change {
     ReducingAdd(u64),
     /// Adds an input.
     AggregatingAdd(u64),
+    /// Registers a timer.
+    TimerRegister(TimeDomain, i64),
+    /// Deletes a timer.
+    TimerDelete(TimeDomain, i64),
     /// Removes everything.
     Clear(Kind),
 }
+
+/// The times of all timers of programs, in order.
+pub const TIMES_MS: [i64; 6] = [i64::MIN, -300, -1, 0, 1_000, i64::MAX];
 
 /// What the reducing state does; the order of the values matters.
 pub const fn reduce(value: u64, other: u64) -> u64 {
@@ -104,13 +111,19 @@ pub fn aggregating_state(
     backend.aggregating_state(descriptor.namespaced()).unwrap()
 }
 
-/// Registers all five states.
+/// The timer service `timers`.
+pub fn timers(backend: &mut impl KeyedStateBackend) -> Timers<u32> {
+    backend.timers(TimerDescriptor::new("timers").namespaced()).unwrap()
+}
+
+/// Registers all states.
 pub fn register_all(backend: &mut impl KeyedStateBackend) {
     value_state(backend);
     list_state(backend);
     map_state(backend);
     reducing_state(backend);
     aggregating_state(backend);
+    timers(backend);
 }
 
 fn text(random: &mut Random) -> String {
@@ -127,7 +140,8 @@ impl Change {
     /// A change drawn at random.
     pub fn draw(random: &mut Random) -> Self {
         let user_key = u32::try_from(random.below(6)).unwrap();
-        match random.below(20) {
+        let (domain, time_ms) = (*random.pick(&TimeDomain::ALL), *random.pick(&TIMES_MS));
+        match random.below(25) {
             0..2 => Self::ValueSet(random.next_u64()),
             2..4 => Self::ValueAdd(random.below(100)),
             4..6 => Self::ListAdd(text(random)),
@@ -138,6 +152,8 @@ impl Change {
             11..13 => Self::MapRemove(user_key),
             13..15 => Self::ReducingAdd(random.next_u64()),
             15..17 => Self::AggregatingAdd(random.below(1_000)),
+            17..20 => Self::TimerRegister(domain, time_ms),
+            20..22 => Self::TimerDelete(domain, time_ms),
             _ => Self::Clear(*random.pick(&Kind::ALL)),
         }
     }
@@ -150,6 +166,7 @@ impl Change {
             Self::MapPut(..) | Self::MapAppend(..) | Self::MapRemove(_) => Kind::Map,
             Self::ReducingAdd(_) => Kind::Reducing,
             Self::AggregatingAdd(_) => Kind::Aggregating,
+            Self::TimerRegister(..) | Self::TimerDelete(..) => Kind::Timers,
             Self::Clear(kind) => *kind,
         }
     }
@@ -161,6 +178,7 @@ impl Change {
         match self.kind() {
             Kind::List => self.resulting_list(before),
             Kind::Map => self.resulting_map(before),
+            Kind::Timers => self.resulting_timers(before),
             kind => self.resulting_number(kind, before),
         }
     }
@@ -219,6 +237,24 @@ impl Change {
         (!map.is_empty()).then_some(Content::Map(map))
     }
 
+    fn resulting_timers(&self, before: Option<Content>) -> Option<Content> {
+        let mut timers = match before {
+            None => BTreeSet::new(),
+            Some(Content::Timers(timers)) => timers,
+            Some(other) => panic!("timers held {other:?}"),
+        };
+        match self {
+            Self::TimerRegister(domain, time_ms) => {
+                timers.insert((*domain, *time_ms));
+            }
+            Self::TimerDelete(domain, time_ms) => {
+                timers.remove(&(*domain, *time_ms));
+            }
+            _ => timers.clear(),
+        }
+        (!timers.is_empty()).then_some(Content::Timers(timers))
+    }
+
     /// Makes the change in a backend, which must own the key.
     pub fn apply<S: KeyedStateBackend<Key = String>>(
         &self,
@@ -243,6 +279,19 @@ impl Change {
                 let mut at = backend.at_namespace(key, &namespace).unwrap();
                 match self {
                     Self::AggregatingAdd(input) => state.add(&mut at, *input).unwrap(),
+                    _ => state.clear(&mut at).unwrap(),
+                }
+            }
+            Kind::Timers => {
+                let state = timers(backend);
+                let mut at = backend.at_namespace(key, &namespace).unwrap();
+                match self {
+                    Self::TimerRegister(domain, time_ms) => {
+                        state.register(&mut at, *domain, *time_ms).unwrap();
+                    }
+                    Self::TimerDelete(domain, time_ms) => {
+                        state.delete(&mut at, *domain, *time_ms).unwrap();
+                    }
                     _ => state.clear(&mut at).unwrap(),
                 }
             }

@@ -3,9 +3,13 @@
 //! Invariants: an entry that two subtasks have, or that a subtask has outside its key groups, is a
 //! failure and not a difference.
 
-use alluvium_state::{KeyedStateBackend, StateBackend};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::{aggregating_state, list_state, map_state, reducing_state, value_state};
+use alluvium_state::{KeyedStateBackend, StateBackend, TimeDomain};
+
+use super::change::{
+    TIMES_MS, aggregating_state, list_state, map_state, reducing_state, timers, value_state,
+};
 use super::{Address, Content, Contents, Kind, Model};
 use crate::job::{KeyedOf, TestJob};
 
@@ -34,7 +38,7 @@ pub fn content_at<S: KeyedStateBackend<Key = String>>(
         Kind::Map => {
             let state = map_state(backend);
             let at = backend.at_namespace(key, namespace).unwrap();
-            let mut map = std::collections::BTreeMap::new();
+            let mut map = BTreeMap::new();
             for entry in state.entries(&at).unwrap() {
                 let (user_key, value) = entry.unwrap();
                 let before = map.insert(*user_key, value.into_owned());
@@ -52,6 +56,20 @@ pub fn content_at<S: KeyedStateBackend<Key = String>>(
             let state = aggregating_state(backend);
             let at = backend.at_namespace(key, namespace).unwrap();
             state.get(&at).unwrap().map(Content::Aggregating)
+        }
+        Kind::Timers => {
+            let state = timers(backend);
+            let mut at = backend.at_namespace(key, namespace).unwrap();
+            let all =
+                TimeDomain::ALL.into_iter().flat_map(|domain| TIMES_MS.map(|ms| (domain, ms)));
+            // There is no other way to look: what is new was not there.
+            let found = all.filter(|(domain, time_ms)| {
+                let is_new = state.register(&mut at, *domain, *time_ms).unwrap();
+                assert_eq!(is_new, is_new && state.delete(&mut at, *domain, *time_ms).unwrap());
+                !is_new
+            });
+            let found: BTreeSet<_> = found.collect();
+            (!found.is_empty()).then_some(Content::Timers(found))
         }
     }
 }
@@ -83,6 +101,10 @@ fn keys_of<S: KeyedStateBackend<Key = String>>(
             let state = aggregating_state(backend);
             backend.keys(state, &namespace)
         }
+        Kind::Timers => {
+            let state = timers(backend);
+            backend.keys(state, &namespace)
+        }
     };
     keys.unwrap()
 }
@@ -98,7 +120,7 @@ pub fn contents_of<B: StateBackend>(
 ) -> Contents {
     let mut contents = Contents::new();
     for (index, backend) in subtasks.iter_mut().enumerate() {
-        let before = contents.len();
+        let mut added = 0;
         for (kind, namespace) in
             Kind::ALL.iter().flat_map(|kind| namespaces.iter().map(move |n| (*kind, *n)))
         {
@@ -109,11 +131,11 @@ pub fn contents_of<B: StateBackend>(
                 let address = Address { kind, key, namespace };
                 let found = content_at(backend, &address);
                 let content = found.unwrap_or_else(|| panic!("{address:?} is listed and empty"));
+                added += content.entry_count();
                 let twice = contents.insert(address.clone(), content);
                 assert!(twice.is_none(), "{address:?} comes twice");
             }
         }
-        let added = contents.len() - before;
         assert_eq!(backend.entry_count().unwrap(), added, "number of entries of subtask {index}");
     }
     contents

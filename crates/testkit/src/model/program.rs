@@ -11,10 +11,11 @@ use std::collections::BTreeSet;
 use alluvium_core::{
     CheckpointId, KeyGroupAssigner, KeyedStateHandle, MaxParallelism, StoragePath,
 };
-use alluvium_state::{BackgroundLoad, KeyedStateBackend, SnapshotMode, StateBackend};
+use alluvium_state::{BackgroundLoad, KeyedStateBackend, SnapshotMode, StateBackend, TimeDomain};
 use alluvium_storage::StreamPolicy;
 
-use super::change::{Change, register_all};
+use super::change::{Change, TIMES_MS, register_all};
+use super::firing::{check_timers, fire};
 use super::{Address, Contents, Model, check_contents, content_at, contents_of};
 use crate::job::{FrozenCheckpoint, KeyedOf, TestJob, abort_all, complete_all};
 use crate::random::Random;
@@ -129,6 +130,9 @@ impl<'b, B: StateBackend> Program<'b, B> {
             }
         }
         self.write_due(step);
+        if self.random.one_in(40) {
+            self.fire();
+        }
         self.change();
     }
 
@@ -150,6 +154,19 @@ impl<'b, B: StateBackend> Program<'b, B> {
             let expected = self.model.get(&address);
             assert_eq!(found.as_ref(), expected, "{address:?} after {change:?}");
         }
+    }
+
+    /// Fires the timers of a domain up to a time; some functions register others meanwhile.
+    fn fire(&mut self) {
+        let domain = *self.random.pick(&TimeDomain::ALL);
+        let up_to_ms = *self.random.pick(&TIMES_MS);
+        let Self { random, job, subtasks, model, key_count, .. } = self;
+        fire(job, subtasks, model, (domain, up_to_ms), |backend| {
+            let key = format!("key-{}", random.below(*key_count));
+            let time_ms = *random.pick(&TIMES_MS);
+            let is_own = backend.key_groups().contains(job.key_group_of(&key));
+            (is_own && random.one_in(5)).then(|| (key, *random.pick(&NAMESPACES), time_ms))
+        });
     }
 
     fn owner_of(&mut self, key: &String) -> &mut KeyedOf<B, String> {
@@ -229,6 +246,7 @@ impl<'b, B: StateBackend> Program<'b, B> {
         let written = Written { handles, model };
         let mut restored = self.open(&written);
         check_contents(&self.job, &mut restored, &NAMESPACES, &written.model);
+        check_timers(&self.job, &mut restored, &written.model);
         written
     }
 
@@ -294,7 +312,9 @@ impl<'b, B: StateBackend> Program<'b, B> {
         self.write_due(u64::MAX);
         self.rescale();
         self.compare();
-        contents_of(&self.job, &mut self.subtasks, &NAMESPACES)
+        let contents = contents_of(&self.job, &mut self.subtasks, &NAMESPACES);
+        check_timers(&self.job, &mut self.subtasks, &self.model);
+        contents
     }
 }
 

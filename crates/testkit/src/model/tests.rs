@@ -36,6 +36,10 @@ fn replay(
                 inputs[0] = sum;
                 inputs.into_iter().map(Change::AggregatingAdd).collect()
             }
+            Content::Timers(timers) => {
+                let register = |(domain, time_ms)| Change::TimerRegister(domain, time_ms);
+                timers.into_iter().map(register).collect()
+            }
         };
         for change in changes {
             change.apply(&mut subtasks[owner], &address.key, address.namespace);
