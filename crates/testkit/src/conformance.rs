@@ -91,6 +91,7 @@ macro_rules! conformance_tests {
             timers::timers_are_rescaled,
             timers::timers_that_nobody_registers_are_kept,
             timers::timer_services_are_registered_like_states,
+            timers::a_timer_of_an_unknown_domain_is_refused,
             schema::another_value_codec_is_refused_by_name,
             schema::another_namespace_codec_is_refused_by_name,
             schema::another_key_codec_is_refused,

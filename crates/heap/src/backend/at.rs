@@ -272,7 +272,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
     ) -> Result<bool, StateError> {
         let Self { group, hasher, key, namespace, .. } = *self;
         let place = TimerPlace { group, hasher, key, namespace };
-        self.backend.timer_table(timers)?.register(place, domain, time_ms)
+        self.backend.timer_table(timers)?.register(&place, domain, time_ms)
     }
 
     fn timer_delete(
@@ -283,7 +283,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
     ) -> Result<bool, StateError> {
         let Self { group, hasher, key, namespace, .. } = *self;
         let place = TimerPlace { group, hasher, key, namespace };
-        self.backend.timer_table(timers)?.delete(place, domain, time_ms)
+        self.backend.timer_table(timers)?.delete(&place, domain, time_ms)
     }
 
     fn clear<S: StateRef<Namespace = N>>(&mut self, state: S) -> Result<(), StateError> {

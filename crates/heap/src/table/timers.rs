@@ -35,7 +35,6 @@ pub(crate) struct DueTimer<K, N> {
 }
 
 /// Where a timer belongs.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct TimerPlace<'a, K, N> {
     pub(crate) group: usize,
     pub(crate) hasher: TableHasher,
@@ -94,11 +93,11 @@ impl<K: StateKey, N: StateKey> TimerTable<K, N> {
     /// Registers a timer and says whether it is new.
     pub(crate) fn register(
         &mut self,
-        place: TimerPlace<'_, K, N>,
+        place: &TimerPlace<'_, K, N>,
         domain: TimeDomain,
         time_ms: i64,
     ) -> Result<bool, StateError> {
-        let TimerPlace { group, hasher, key, namespace } = place;
+        let TimerPlace { group, hasher, key, namespace } = *place;
         let timer = (domain.code(), time_ms, namespace.clone());
         let probe = Probe::new(key, &timer, hasher);
         // Writing would copy what a frozen table shares, and most of what is registered is there.
@@ -114,11 +113,11 @@ impl<K: StateKey, N: StateKey> TimerTable<K, N> {
     /// Deletes a timer and says whether there was one.
     pub(crate) fn delete(
         &mut self,
-        place: TimerPlace<'_, K, N>,
+        place: &TimerPlace<'_, K, N>,
         domain: TimeDomain,
         time_ms: i64,
     ) -> Result<bool, StateError> {
-        let TimerPlace { group, hasher, key, namespace } = place;
+        let TimerPlace { group, hasher, key, namespace } = *place;
         let timer = (domain.code(), time_ms, namespace.clone());
         let probe = Probe::new(key, &timer, hasher);
         if self.table.get(group, probe).map_err(not_loaded)?.is_none() {
@@ -228,7 +227,7 @@ impl<K: StateKey, N: StateKey> NamespacedTable<K, N> for TimerTable<K, N> {
         for (code, time_ms) in found {
             let Some(domain) = TimeDomain::from_code(code) else { continue };
             let place = TimerPlace { group, hasher, key, namespace };
-            self.delete(place, domain, time_ms).map_err(Arc::new)?;
+            self.delete(&place, domain, time_ms).map_err(Arc::new)?;
         }
         Ok(())
     }

@@ -2,11 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use alluvium_core::{
+    AttemptId, CheckpointId, KeyedStateHandle, StateHandle, StateLocation, SubtaskIndex,
+};
+use alluvium_format::CodecError;
 use alluvium_format::codec::{Codec, DefaultCodec};
+use alluvium_format::envelope::{StreamIdentity, StreamKind};
+use alluvium_format::keyed::{
+    Finished, HashSeedRun, KeyedHeader, KeyedWriter, MapEntry, MapLayout, StateKind, StateMeta,
+};
 use alluvium_state::TimeDomain::{EventTime, ProcessingTime};
 use alluvium_state::{
-    KeyedStateBackend, SnapshotMode, StateBackend, StateError, TimeDomain, TimerDescriptor, Timers,
-    ValueStateDescriptor,
+    KeyedStateBackend, RestoreError, SnapshotMode, StateBackend, StateError, TimeDomain,
+    TimerDescriptor, Timers, ValueStateDescriptor,
 };
 
 use super::{refused, sorted};
@@ -134,7 +142,8 @@ pub fn timers_fire_in_order<B: StateBackend>(backend: &B) {
     }
     let mut expected: Vec<_> = expected.into_values().collect();
     for up_to_ms in TIMES_MS {
-        assert_eq!(state.next_timer_ms(timers, EventTime).unwrap(), Some(expected[0].0));
+        let first = expected.first().map(|(time_ms, ..)| *time_ms);
+        assert_eq!(state.next_timer_ms(timers, EventTime).unwrap(), first);
         if up_to_ms > i64::MIN {
             assert_eq!(fire(&mut state, timers, EventTime, up_to_ms - 1), []);
         }
@@ -246,7 +255,8 @@ fn change_timers<B: StateBackend>(
         } else {
             Change::TimerRegister(domain, time_ms)
         };
-        change.apply(&mut subtasks[job.owner_of(&key, parallelism)], &key, namespace);
+        let owner = subtasks.get_mut(job.owner_of(&key, parallelism)).unwrap();
+        change.apply(owner, &key, namespace);
         model.apply(&key, namespace, &change);
     }
 }
@@ -364,4 +374,60 @@ pub fn timer_services_are_registered_like_states<B: StateBackend>(backend: &B) {
     assert!(is_named, "{error}");
     let timers = service(&mut restored, "t");
     assert_eq!(fire(&mut restored, timers, EventTime, 5), fired(&[(5, "a", 1)]));
+}
+
+/// The handle of a stream with one timer of the key `a`, whatever its domain is.
+fn stream_of_one<B: StateBackend>(job: &TestJob<'_, B, String>, code: u8) -> KeyedStateHandle {
+    let (key, key_groups) = ("a".to_owned(), job.max_parallelism.all_key_groups());
+    let header = KeyedHeader {
+        uid: job.uid.clone(),
+        max_parallelism: job.max_parallelism,
+        assigner: job.assigner.name(),
+        key_groups,
+        key: Codec::<String>::snapshot(&DefaultCodec),
+        hash_seeds: vec![HashSeedRun { last: key_groups.last(), seed: 1 }],
+        states: vec![StateMeta {
+            name: "t".to_owned(),
+            kind: StateKind::Timers,
+            namespace: Codec::<(u8, i64, u32)>::snapshot(&DefaultCodec),
+            value: Codec::<()>::snapshot(&DefaultCodec),
+        }],
+    };
+    let identity = StreamIdentity {
+        kind: StreamKind::Keyed,
+        subtask: Some(SubtaskIndex::new(0)),
+        checkpoint: CheckpointId::FIRST,
+        attempt: AttemptId::new(1),
+    };
+    let mut entry = Vec::new();
+    DefaultCodec.encode(&(key.clone(), (code, 5_i64, 1_u32)), &mut entry).unwrap();
+    let mut writer = KeyedWriter::new(Vec::new(), &identity, &header).unwrap();
+    let layout = MapLayout::Unsegmented(vec![writer.block(false, 1, &entry).unwrap()]);
+    writer.map(MapEntry { key_group: job.key_group_of(&key), state: 0, layout }).unwrap();
+    let Finished { out, seal, .. } = writer.finish().unwrap();
+    let len_bytes = out.len() as u64;
+    let stream = StateHandle { location: StateLocation::Inline(out.into()), len_bytes, seal };
+    KeyedStateHandle { key_groups, stream, shared: Vec::new(), written: Vec::new() }
+}
+
+/// A restored timer of a domain that nobody knows is refused, when it is restored or registered.
+pub fn a_timer_of_an_unknown_domain_is_refused<B: StateBackend>(backend: &B) {
+    let job = TestJob::<B, String>::new(backend);
+    for domain in TimeDomain::ALL {
+        let mut state = job.open_one(&[stream_of_one(&job, domain.code())]);
+        let timers = service(&mut state, "t");
+        assert_eq!(fire(&mut state, timers, domain, 5), fired(&[(5, "a", 1)]));
+    }
+    for code in [0, 3, 255] {
+        let service = || TimerDescriptor::new("t").namespaced::<u32>();
+        let restored = job.try_open_one(&[stream_of_one(&job, code)]);
+        let registered = restored.and_then(|mut state| Ok(state.timers(service())?));
+        let error = refused(registered);
+        let is_named = matches!(
+            &error,
+            RestoreError::State(StateError::Decode { state, source: CodecError::Invalid { .. } })
+                if state == "t"
+        );
+        assert!(is_named, "{error}");
+    }
 }
