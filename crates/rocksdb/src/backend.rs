@@ -248,14 +248,17 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         }
     }
 
-    /// Encodes a key behind the place of its key group, and finds that.
-    fn encode_key(&mut self, key: &K) -> Result<KeyGroup, StateError> {
-        let group_len = self.layout.group_len_bytes();
+    /// Encodes a key behind the place of its key group.
+    fn encode_key(&mut self, key: &K) -> Result<(), StateError> {
         self.key.clear();
-        self.key.resize(group_len, 0);
-        let encoded = self.spec.key.encode(key, &mut self.key);
-        encoded.map_err(|source| StateError::Key { source })?;
-        let encoded = self.key.get(group_len..).unwrap_or_default();
+        self.key.resize(self.layout.group_len_bytes(), 0);
+        self.spec.key.encode(key, &mut self.key).map_err(|source| StateError::Key { source })
+    }
+
+    /// Encodes a key and finds its key group.
+    fn assign_key(&mut self, key: &K) -> Result<KeyGroup, StateError> {
+        self.encode_key(key)?;
+        let encoded = self.key.get(self.layout.group_len_bytes()..).unwrap_or_default();
         Ok(self.spec.assigner.assign(key, encoded, self.spec.parallelism.max()))
     }
 
@@ -284,7 +287,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
     }
 
     fn key_group_of(&mut self, key: &K) -> Result<KeyGroup, StateError> {
-        self.encode_key(key)
+        self.assign_key(key)
     }
 
     /// Errors: [`StateError::ForeignKeyGroup`]; [`StateError::Key`], since the key is encoded here.
@@ -294,10 +297,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
         key: &'a K,
         namespace: &'a N,
     ) -> Result<RocksDbAt<'a, K, C, N>, StateError> {
-        self.key.clear();
-        self.key.resize(self.layout.group_len_bytes(), 0);
-        let encoded = self.spec.key.encode(key, &mut self.key);
-        encoded.map_err(|source| StateError::Key { source })?;
+        self.encode_key(key)?;
         self.open_key_group(key_group)?;
         Ok(RocksDbAt::new(self, namespace))
     }
@@ -307,7 +307,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
         key: &'a K,
         namespace: &'a N,
     ) -> Result<RocksDbAt<'a, K, C, N>, StateError> {
-        let key_group = self.encode_key(key)?;
+        let key_group = self.assign_key(key)?;
         self.open_key_group(key_group)?;
         Ok(RocksDbAt::new(self, namespace))
     }

@@ -55,6 +55,7 @@ mod history;
 mod list_row;
 mod memory;
 mod options;
+mod parallel;
 mod restore;
 mod row_filter;
 mod row_format;

@@ -52,7 +52,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         // All rows lie in one buffer: where each begins and ends, and whose it is.
         let (mut bytes, mut places) = (Vec::new(), Vec::with_capacity(keys.len()));
         for (position, key) in keys.iter().enumerate() {
-            let key_group = self.encode_key(key)?;
+            let key_group = self.assign_key(key)?;
             self.open_key_group(key_group)?;
             let start = bytes.len();
             bytes.extend_from_slice(&self.key);

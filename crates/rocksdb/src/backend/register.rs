@@ -190,15 +190,11 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         let Request { name, kind, namespace, value, content, function, resolve } = request;
         check_name(&name)?;
         let meta = StateMeta { name, kind, namespace: namespace.snapshot(), value };
-        if let Some(index) = self.tables.iter().position(|table| table.meta.name == meta.name) {
-            let found = self.tables.get(index);
-            let function = function.as_deref().map(Any::type_id);
-            let is_same = found
-                .is_some_and(|table| table.meta == meta && table.is_of_types::<N, S>(function));
-            if is_same {
-                return self.id_of(index, &meta.name);
-            }
-            return Err(name_reused(found, &meta));
+        let function_type = function.as_deref().map(Any::type_id);
+        if let Some(id) =
+            self.find_registered(&meta, |table| table.is_of_types::<N, S>(function_type))?
+        {
+            return Ok(id);
         }
         let id = self.id_of(self.tables.len(), &meta.name)?;
         let format = self.format_of(&meta)?;
@@ -214,6 +210,22 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         let (namespace, content) = (Box::new(namespace), Box::new(content));
         self.tables.push(Table { meta, format, column, namespace, content, function });
         Ok(id)
+    }
+
+    /// The state that has this name already; it must be the same.
+    pub(super) fn find_registered(
+        &self,
+        meta: &StateMeta,
+        is_of_types: impl FnOnce(&Table) -> bool,
+    ) -> Result<Option<StateId>, StateError> {
+        let known = self.tables.iter().position(|table| table.meta.name == meta.name);
+        let Some(index) = known else { return Ok(None) };
+        match self.tables.get(index) {
+            Some(found) if found.meta == *meta && is_of_types(found) => {
+                self.id_of(index, &meta.name).map(Some)
+            }
+            found => Err(name_reused(found, meta)),
+        }
     }
 
     /// The rows of a restored state, written anew if they must be.
@@ -266,7 +278,7 @@ fn describe(meta: &StateMeta) -> String {
     format!("{} of {} with namespace {}", meta.kind, meta.value, meta.namespace)
 }
 
-pub(super) fn name_reused(found: Option<&Table>, meta: &StateMeta) -> StateError {
+fn name_reused(found: Option<&Table>, meta: &StateMeta) -> StateError {
     let mut registered = found.map_or_else(String::new, |table| describe(&table.meta));
     let requested = describe(meta);
     if registered == requested {

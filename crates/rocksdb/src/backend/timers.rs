@@ -13,7 +13,7 @@ use alluvium_state::{
     StateError, StateId, StateKey, StateRef, TimeDomain, Timer, TimerDescriptor, Timers,
 };
 
-use super::register::{Answer, check_kept, check_name, name_reused};
+use super::register::{Answer, check_kept, check_name};
 use super::table::{Boxed, Table};
 use super::{RocksDbKeyedStateBackend, with_buffer};
 use crate::row_key::RowRange;
@@ -53,16 +53,9 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         let snapshot = Codec::<(u8, i64, N)>::snapshot(&timer);
         let value = Codec::<()>::snapshot(&UnitCodec);
         let meta = StateMeta { name, kind: StateKind::Timers, namespace: snapshot, value };
-        if let Some(index) = self.tables.iter().position(|table| table.meta.name == meta.name) {
-            let found = self.tables.get(index);
-            let is_same = found.is_some_and(|table| {
-                table.meta == meta && table.is_of_types::<N, TimerService>(None)
-            });
-            return if is_same {
-                self.id_of(index, &meta.name)
-            } else {
-                Err(name_reused(found, &meta))
-            };
+        let is_of_types = |table: &Table| table.is_of_types::<N, TimerService>(None);
+        if let Some(id) = self.find_registered(&meta, is_of_types)? {
+            return Ok(id);
         }
         let id = self.id_of(self.tables.len(), &meta.name)?;
         let format = self.format_of(&meta)?;

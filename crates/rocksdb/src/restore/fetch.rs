@@ -6,8 +6,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use alluvium_core::{KeyGroupRange, MaxParallelism, SharedFile};
 use alluvium_format::FormatError;
@@ -17,6 +16,7 @@ use alluvium_storage::{HandleReader, ReadAccess, ReadAt};
 
 use super::{LocalSst, LocalState, RestoreStatistics, SstSource};
 use crate::history::Uploaded;
+use crate::parallel::for_each;
 use crate::store::Failure;
 
 /// Bytes that are copied at a time.
@@ -27,7 +27,7 @@ pub(super) struct Fetch<'a> {
     pub(super) reader: &'a HandleReader,
     /// A folder that is there; each source gets one below.
     pub(super) dir: &'a Path,
-    /// Whether later checkpoints may refer to the files.
+    /// Files that are brought at a time, at least 1.
     pub(super) parallel: usize,
 }
 
@@ -70,31 +70,9 @@ impl Fetch<'_> {
         dir: &Path,
         statistics: &mut RestoreStatistics,
     ) -> Result<Vec<LocalSst>, RestoreError> {
-        let next = AtomicUsize::new(0);
-        let fetched: Vec<Mutex<Option<Outcome>>> =
-            wanted.iter().map(|_| Mutex::new(None)).collect();
-        let work = || {
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let (Some(wanted), Some(slot)) = (wanted.get(at), fetched.get(at)) else { break };
-                let outcome = self.one(wanted, &dir.join(format!("{at:06}.sst")));
-                if outcome.is_err() {
-                    // Nobody begins another file.
-                    next.store(fetched.len(), Ordering::Relaxed);
-                }
-                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..self.parallel.min(wanted.len()) {
-                scope.spawn(work);
-            }
-            work();
+        let outcomes = for_each(wanted, self.parallel, |at, wanted| {
+            self.one(wanted, &dir.join(format!("{at:06}.sst")))
         });
-        // Those that nobody began come after one that failed.
-        let outcomes = fetched
-            .into_iter()
-            .filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
         let mut files = Vec::with_capacity(wanted.len());
         for outcome in outcomes {
             let (sst, counted) = outcome?;

@@ -13,8 +13,6 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use alluvium_core::{KeyedStateHandle, OperatorUid, SubtaskIndex};
 use alluvium_format::sst::{SstIndexHeader, SstIndexWriter};
@@ -23,6 +21,7 @@ use alluvium_storage::StorageError;
 
 use crate::engine::{Collected, CollectedFile, FreezePoint};
 use crate::history::{Base, Uploaded};
+use crate::parallel::for_each;
 use crate::sst_meta::meta_of;
 use crate::store::Failure;
 
@@ -135,35 +134,19 @@ struct Uploads<'a> {
 impl Uploads<'_> {
     /// Uploads all files, or leaves none.
     fn run(&self, files: &[(u64, &PathBuf)], parallel: usize) -> Result<Base, SnapshotError> {
-        let next = AtomicUsize::new(0);
-        let done = Mutex::new(Ok::<Base, SnapshotError>(Base::new()));
-        let work = || {
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some((number, path)) = files.get(at) else { break };
-                let uploaded = self.upload(at, path);
-                let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                match (&mut *done, uploaded) {
-                    (Ok(base), Ok(uploaded)) => drop(base.insert(*number, uploaded)),
-                    (Ok(base), Err(error)) => {
-                        // Nobody begins another file.
-                        next.store(files.len(), Ordering::Relaxed);
-                        self.target.discard(base.values().map(|uploaded| &uploaded.file));
-                        *done = Err(error);
-                    }
-                    // Another one failed meanwhile.
-                    (Err(_), Ok(uploaded)) => self.target.discard([&uploaded.file]),
-                    (Err(_), Err(_)) => {}
-                }
+        let outcomes = for_each(files, parallel, |at, (_, path)| self.upload(at, path));
+        if outcomes.iter().all(Result::is_ok) {
+            let numbers = files.iter().map(|(number, _)| *number);
+            return numbers.zip(outcomes).map(|(number, file)| Ok((number, file?))).collect();
+        }
+        let mut failed = Ok(Base::new());
+        for outcome in outcomes {
+            match outcome {
+                Ok(uploaded) => self.target.discard([&uploaded.file]),
+                Err(error) => failed = failed.and(Err(error)),
             }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..parallel.min(files.len()) {
-                scope.spawn(work);
-            }
-            work();
-        });
-        done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+        failed
     }
 
     fn upload(&self, at: usize, path: &Path) -> Result<Uploaded, SnapshotError> {

@@ -56,11 +56,15 @@ unsafe fn with(state: *mut c_void, callback: impl FnOnce(&EngineState)) {
     }
 }
 
+/// # Safety
+/// `state` is what `add_listener` gave to RocksDB; nobody uses it afterwards.
 unsafe extern "C" fn destroy(state: *mut c_void) {
-    // SAFETY: the count that `add_listener` gave away; RocksDB calls this once.
+    // SAFETY: the precondition: the count that `add_listener` gave away, given back once.
     drop(unsafe { Arc::from_raw(state.cast_const().cast::<EngineState>()) });
 }
 
+/// # Safety
+/// As of `with`; `info` is alive during the call.
 unsafe extern "C" fn on_flush_completed(
     state: *mut c_void,
     _: *mut ffi::rocksdb_t,
@@ -78,6 +82,8 @@ unsafe extern "C" fn on_flush_completed(
     }
 }
 
+/// # Safety
+/// As of `with`.
 unsafe extern "C" fn on_compaction_begin(
     state: *mut c_void,
     _: *mut ffi::rocksdb_t,
@@ -87,6 +93,8 @@ unsafe extern "C" fn on_compaction_begin(
     unsafe { with(state, EngineState::pass_gate) };
 }
 
+/// # Safety
+/// As of `with`; `status` is alive during the call.
 unsafe extern "C" fn on_background_error(
     state: *mut c_void,
     reason: u32,
@@ -109,37 +117,30 @@ unsafe extern "C" fn on_background_error(
     unsafe { with(state, |state| drop(state.poison(error))) };
 }
 
-unsafe extern "C" fn on_flush_begin(
+extern "C" fn on_flush_begin(
     _: *mut c_void,
     _: *mut ffi::rocksdb_t,
     _: *const ffi::rocksdb_flushjobinfo_t,
 ) {
 }
 
-unsafe extern "C" fn on_compaction_completed(
+extern "C" fn on_compaction_completed(
     _: *mut c_void,
     _: *mut ffi::rocksdb_t,
     _: *const ffi::rocksdb_compactionjobinfo_t,
 ) {
 }
 
-unsafe extern "C" fn on_subcompaction(
-    _: *mut c_void,
-    _: *const ffi::rocksdb_subcompactionjobinfo_t,
-) {
-}
+extern "C" fn on_subcompaction(_: *mut c_void, _: *const ffi::rocksdb_subcompactionjobinfo_t) {}
 
-unsafe extern "C" fn on_file_ingested(
+extern "C" fn on_file_ingested(
     _: *mut c_void,
     _: *mut ffi::rocksdb_t,
     _: *const ffi::rocksdb_externalfileingestioninfo_t,
 ) {
 }
 
-unsafe extern "C" fn on_stall_conditions_changed(
-    _: *mut c_void,
-    _: *const ffi::rocksdb_writestallinfo_t,
-) {
+extern "C" fn on_stall_conditions_changed(_: *mut c_void, _: *const ffi::rocksdb_writestallinfo_t) {
 }
 
-unsafe extern "C" fn on_memtable_sealed(_: *mut c_void, _: *const ffi::rocksdb_memtableinfo_t) {}
+extern "C" fn on_memtable_sealed(_: *mut c_void, _: *const ffi::rocksdb_memtableinfo_t) {}
