@@ -230,7 +230,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         // Names of states may hold bytes that those of column families may not.
         let name = format!("state-{}", self.next_column);
         self.next_column += 1;
-        let options = self.options.column(meta.kind);
+        let options = self.options.column(meta);
         let column = Column::create(self.store.engine(), &name, &options);
         column.map_err(|error| Failure::new("make a column family", error))
     }

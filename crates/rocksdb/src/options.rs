@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use alluvium_format::keyed::StateKind;
+use alluvium_format::keyed::{StateKind, StateMeta};
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, DBCompressionType, DataBlockIndexType, LogLevel,
     Options,
 };
 
 use crate::engine::ColumnOptions;
-use crate::list_row::set_list_merge;
+use crate::list_row::{element_of, set_list_merge};
 use crate::memory::RocksDbMemory;
 
 const MIB: usize = 1024 * 1024;
@@ -100,7 +100,7 @@ impl EngineOptions {
     }
 
     /// Options of the column family of a state.
-    pub(crate) fn column(&self, kind: StateKind) -> ColumnOptions {
+    pub(crate) fn column(&self, meta: &StateMeta) -> ColumnOptions {
         let mut options = ColumnOptions::default();
         options.set_block_based_table_factory(&self.table());
         let write_buffer = self.write_buffer_len_bytes.unwrap_or_else(|| {
@@ -121,8 +121,8 @@ impl EngineOptions {
                 options.set_max_bytes_for_level_base(1024 * MIB as u64);
             }
         }
-        if kind == StateKind::List {
-            set_list_merge(&mut options);
+        if meta.kind == StateKind::List {
+            set_list_merge(element_of(&meta.value), &mut options);
         }
         if let Some(customize) = &self.customize_column {
             customize(&mut options);

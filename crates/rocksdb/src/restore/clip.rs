@@ -91,7 +91,7 @@ fn clip_state<'r>(
     statistics: &mut RestoreStatistics,
 ) -> Result<ClippedState<'r>, RestoreError> {
     let LocalState { meta, files } = state;
-    let mut column_options = options.column(meta.kind);
+    let mut column_options = options.column(meta);
     keep_only(rows, &mut column_options);
     column_options.set_disable_auto_compactions(true);
     let (column, numbers) = import_files(engine, name, &column_options, &files)?;

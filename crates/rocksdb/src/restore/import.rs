@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use alluvium_core::{KeyGroupRange, MaxParallelism};
-use alluvium_format::keyed::{StateKind, StateMeta};
+use alluvium_format::keyed::StateMeta;
 use alluvium_state::RestoreError;
 use alluvium_storage::HandleReader;
 
@@ -94,7 +94,7 @@ impl SstRestore<'_> {
         for (number, (meta, gathered)) in gathered.into_values().enumerate() {
             // Names of states may hold bytes that those of column families may not.
             let name = format!("restored-{number}");
-            let column = self.import(&name, meta.kind, gathered, &mut base, statistics)?;
+            let column = self.import(&name, meta, gathered, &mut base, statistics)?;
             imported.push(ImportedState { meta: meta.clone(), column });
         }
         drop(engines);
@@ -106,13 +106,13 @@ impl SstRestore<'_> {
     fn import(
         &self,
         name: &str,
-        kind: StateKind,
+        meta: &StateMeta,
         gathered: Gathered,
         base: &mut Base,
         statistics: &mut RestoreStatistics,
     ) -> Result<Column, RestoreError> {
         let rows = RowKeyLayout::new(self.max).rows_of(self.own);
-        let mut options = self.options.column(kind);
+        let mut options = self.options.column(meta);
         let mut files = gathered.files.iter().map(|file| &file.meta);
         if !files.all(|file| rows.holds_all(&file.smallest_key, &file.largest_key)) {
             keep_only(&rows, &mut options);

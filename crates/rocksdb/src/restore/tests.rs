@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use alluvium_core::{KeyGroupAssigner, KeyedStateHandle, MaxParallelism, SubtaskIndex};
 use alluvium_format::codec::{Codec, DefaultCodec};
-use alluvium_format::keyed::StateKind;
 use alluvium_state::{
     KeyedBackendSpec, KeyedStateBackend, KeyedStreams, ListStateDescriptor, RestoreError,
     StreamContent, ValueStateDescriptor,
@@ -139,18 +138,21 @@ fn imported_as_they_are(
     let (reader, max, options) = (job.reader(), job.max_parallelism, EngineOptions::default());
     let streams = KeyedStreams::open(&spec, handles, &reader).unwrap();
     let fetch = Fetch { reader: &reader, dir, parallel: 2 };
-    let (mut files, mut unclean) = (Vec::new(), 0);
+    let (mut files, mut unclean, mut meta) = (Vec::new(), 0, None);
     for (number, stream) in streams.streams.iter().enumerate() {
         let StreamContent::Ssts(index) = &stream.content else { panic!("{stream:?}") };
         let (source, mut counted) = (SstSource { index, wanted: stream.wanted }, <_>::default());
         let states = fetch.source(number, &source, max, &mut counted).unwrap();
         unclean += usize::from(clip::is_needed(&states, stream.wanted, streams.key_groups, max));
         let values = states.into_iter().filter(|state| state.meta.name == "value");
-        files.extend(values.flat_map(|state| state.files));
+        files.extend(values.flat_map(|state| {
+            meta = Some(state.meta);
+            state.files
+        }));
     }
     assert_eq!(unclean, 2, "sources that have to be clipped");
     let engine = Engine::create(&dir.join("db"), &options.database()).unwrap();
-    let (column, _) = import_files(&engine, "values", &options.column(StateKind::Value), &files)?;
+    let (column, _) = import_files(&engine, "values", &options.column(meta.unwrap()), &files)?;
     let (mut found, layout) = (BTreeMap::new(), RowKeyLayout::new(max));
     for key in 0..KEYS {
         let mut row = Vec::new();
