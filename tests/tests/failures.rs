@@ -116,6 +116,7 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedOperator<B> for FailingOper
     type Input = O::Input;
     type Output = O::Output;
     type Result = O::Result;
+    type TimerNamespace = O::TimerNamespace;
 
     fn open(&mut self, keyed: &mut B, state: &mut OperatorStateBackend) -> Result<(), TaskError> {
         self.operator.open(keyed, state)

@@ -22,7 +22,7 @@ pub struct Args {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
+#[cfg_attr(feature = "rocksdb", expect(clippy::large_enum_variant, reason = "there is one of it"))]
 pub enum Command {
     /// Run a job to its end; kill it when you like and run it again with --restore latest.
     Run(RunCommand),

@@ -9,6 +9,8 @@ pub(crate) enum Element<T> {
     Batch(Vec<T>),
     /// The state of a checkpoint lies before this, what comes later does not belong to it.
     Barrier(CheckpointId),
+    /// No record of this time or an earlier one comes any more, in milliseconds.
+    Watermark(i64),
     /// No record comes any more; barriers still do.
     EndOfInput,
 }

@@ -6,6 +6,9 @@
 //! travel with the records; the [coordinator](alluvium_coordinator::Coordinator) decides when, and
 //! the [`CheckpointStore`] keeps what they leave behind.
 //!
+//! Watermarks travel with the records too, and with them, or with the clock, timers fire:
+//! [`KeyedOperator::on_timer`].
+//!
 //! Ladder of names: [`run`] (a job, over its restarts) > attempt (one run of all tasks) > task (one
 //! subtask) > batch > record.
 //!
@@ -55,6 +58,7 @@
 //!     type Input = Word;
 //!     type Output = ();
 //!     type Result = Vec<(String, u64)>;
+//!     type TimerNamespace = ();
 //!     fn open(&mut self, keyed: &mut B, _: &mut OperatorStateBackend) -> Result<(), TaskError> {
 //!         self.0 = Some(keyed.value_state(ValueStateDescriptor::new("count"))?);
 //!         Ok(())
@@ -139,6 +143,7 @@ mod clock;
 mod driver;
 mod element;
 mod error;
+mod event_time;
 mod exchange;
 mod file_sink;
 mod job;

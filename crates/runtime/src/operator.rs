@@ -6,7 +6,9 @@
 use alluvium_core::{
     AttemptId, CheckpointId, KeyGroup, KeyGroupAssigner, OperatorUid, Parallelism, SubtaskIndex,
 };
-use alluvium_state::{KeyedStateBackend, OperatorStateBackend, StateKey};
+use alluvium_state::{
+    KeyedStateBackend, OperatorStateBackend, StateKey, TimeDomain, Timer, Timers,
+};
 
 use crate::TaskError;
 
@@ -62,6 +64,14 @@ pub trait Source: Send + 'static {
         limit: usize,
     ) -> Result<SourceStatus, TaskError>;
 
+    /// How far event time has come, in milliseconds: no record of this time or an earlier one
+    /// comes any more from this subtask. Asked after each `poll`; it only counts when it has grown.
+    /// `None`, the default, while nothing is known. When the source has ended, event time is at its
+    /// end.
+    fn watermark_ms(&self) -> Option<i64> {
+        None
+    }
+
     /// Puts its position into its state.
     fn snapshot(&mut self, state: &mut OperatorStateBackend) -> Result<(), TaskError>;
 }
@@ -74,6 +84,8 @@ pub trait KeyedOperator<B: KeyedStateBackend>: Send + 'static {
     type Output: Send + 'static;
     /// What each subtask hands to the caller of the job when the job has ended.
     type Result: Send + 'static;
+    /// The namespaces of its timers; `()` where it has none.
+    type TimerNamespace: StateKey;
 
     /// Registers its states.
     ///
@@ -89,8 +101,33 @@ pub trait KeyedOperator<B: KeyedStateBackend>: Send + 'static {
         output: &mut Vec<Self::Output>,
     ) -> Result<(), TaskError>;
 
-    /// All sources have ended; the job's last checkpoint comes next. Called once, also when the
-    /// job is restored from a checkpoint that was taken afterwards.
+    /// The timer service that fires, once it is registered. By default there is none.
+    fn timers(&self) -> Option<Timers<Self::TimerNamespace>> {
+        None
+    }
+
+    /// A timer has fired: event time, or the clock, has come to its time. Timers of a domain come in
+    /// the order of their times. In what a checkpoint holds each has fired once or not yet, as with
+    /// records. When all sources have ended, those in processing time fire no more: they are left in
+    /// the last checkpoint.
+    fn on_timer(
+        &mut self,
+        _domain: TimeDomain,
+        _timer: Timer<B::Key, Self::TimerNamespace>,
+        _keyed: &mut B,
+        _output: &mut Vec<Self::Output>,
+    ) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    /// Event time has come to a watermark, in milliseconds: no input brings a record of this time or
+    /// an earlier one any more. The timers up to it fire next. After a restore event time is unknown
+    /// until the next watermark.
+    fn on_watermark(&mut self, _watermark_ms: i64) {}
+
+    /// All sources have ended and all timers in event time have fired; the job's last checkpoint
+    /// comes next. Called once, also when the job is restored from a checkpoint that was taken
+    /// afterwards.
     fn end_of_input(
         &mut self,
         _keyed: &mut B,

@@ -3,11 +3,13 @@
 //! Invariants: a task acknowledges or declines each checkpoint that it took a snapshot for; what a
 //! declined snapshot wrote is removed; a task writes one snapshot at a time.
 
+mod alarm;
 mod keyed;
 mod loading;
 mod sink;
 mod source;
 
+pub(crate) use alarm::Alarm;
 pub(crate) use keyed::KeyedTask;
 pub(crate) use loading::Loading;
 pub(crate) use sink::SinkTask;

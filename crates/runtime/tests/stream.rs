@@ -103,6 +103,7 @@ impl<B: KeyedStateBackend<Key = u64>> KeyedOperator<B> for Sum {
     type Input = Number;
     type Output = String;
     type Result = Vec<(u64, u64)>;
+    type TimerNamespace = ();
 
     fn open(&mut self, keyed: &mut B, _state: &mut OperatorStateBackend) -> Result<(), TaskError> {
         let sum = ReducingStateDescriptor::<u64>::new("sum", |sum, n| *sum += n);

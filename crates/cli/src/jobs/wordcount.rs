@@ -91,6 +91,7 @@ impl<B: KeyedStateBackend<Key = String>> KeyedOperator<B> for Count {
     type Input = Word;
     type Output = String;
     type Result = Rows;
+    type TimerNamespace = ();
 
     fn open(&mut self, keyed: &mut B, _state: &mut OperatorStateBackend) -> Result<(), TaskError> {
         self.counts = Some(keyed.value_state(ValueStateDescriptor::new("count"))?);

@@ -17,11 +17,12 @@ use tokio::task::JoinSet;
 use super::{Attempt, TaskEnd, Tasks};
 use crate::alignment::Aligner;
 use crate::element::Element;
+use crate::event_time::EventTime;
 use crate::exchange::KeyedExchange;
 use crate::operator::{KeyedOperator, OperatorContext, Pipeline};
 use crate::rate::RateLimit;
 use crate::restore::operator_states;
-use crate::task::{Command, KeyedTask, Loading, Participant, Report, SinkTask, SourceTask};
+use crate::task::{Alarm, Command, KeyedTask, Loading, Participant, Report, SinkTask, SourceTask};
 use crate::{JobError, TaskError};
 
 /// Elements that wait in a channel before its sender has to.
@@ -148,6 +149,7 @@ where
             participant: builder.participant(&uids.source, subtask),
             rate: rate.clone(),
             records: Arc::clone(&config.records),
+            watermark_ms: None,
         };
         let name = task.participant.task.clone();
         graph.sources.push(sender);
@@ -170,6 +172,8 @@ where
             keyed,
             state: OperatorStateBackend::new(states).for_subtask(subtask),
             aligner: Aligner::new(config.mode, inputs.len()),
+            event_time: EventTime::new(inputs.len()),
+            processing_time: Alarm::new(Arc::clone(&config.clock)),
             inputs: inputs.into_iter().map(Some).collect(),
             output: sender,
             commands,

@@ -5,18 +5,21 @@ use std::task::{Context, Poll};
 
 use alluvium_core::CheckpointId;
 use alluvium_state::{
-    BroadcastState, BroadcastStateDescriptor, KeyedStateBackend, OperatorStateBackend,
+    BroadcastState, BroadcastStateDescriptor, KeyedStateBackend, OperatorStateBackend, TimeDomain,
 };
 use tokio::sync::mpsc;
 
 use super::loading::Loading;
-use super::{Command, Participant, wait_for_the_end};
+use super::{Alarm, Command, Participant, wait_for_the_end};
 use crate::TaskError;
 use crate::alignment::{Aligner, Arrival};
 use crate::element::Element;
+use crate::event_time::EventTime;
 use crate::exchange::Routed;
 use crate::operator::KeyedOperator;
 
+/// Most outputs of timers that are sent together.
+const BATCH_LEN: usize = 1024;
 /// State in which an operator remembers that it has heard of the end of all input.
 const END_OF_INPUT: &str = "alluvium.end-of-input";
 
@@ -30,6 +33,8 @@ pub(crate) struct KeyedTask<B: KeyedStateBackend, O: KeyedOperator<B>> {
     /// `None` once the sender is gone.
     pub(crate) inputs: Vec<Option<Input<O::Input>>>,
     pub(crate) aligner: Aligner,
+    pub(crate) event_time: EventTime,
+    pub(crate) processing_time: Alarm,
     pub(crate) output: mpsc::Sender<Element<O::Output>>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) participant: Participant,
@@ -41,6 +46,8 @@ pub(crate) struct KeyedTask<B: KeyedStateBackend, O: KeyedOperator<B>> {
 enum Event<T> {
     Command(Option<Command>),
     Input(usize, Option<Element<T>>),
+    /// The clock has come to the time of a timer, in milliseconds.
+    Alarm(i64),
     Loaded(Result<(), TaskError>),
 }
 
@@ -53,6 +60,8 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
         let mut ended = vec![false; self.inputs.len()];
         let mut turn = 0;
         loop {
+            // What fired behind the last barrier would be in no checkpoint.
+            self.set_alarm(ended.iter().all(|ended| *ended))?;
             let event = poll_fn(|context| self.poll_event(&mut turn, context)).await;
             match event {
                 Event::Command(Some(command)) => {
@@ -61,7 +70,12 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
                     }
                 }
                 Event::Loaded(loaded) => loaded?,
+                Event::Alarm(now_ms) => self.fire(TimeDomain::ProcessingTime, now_ms).await?,
                 Event::Input(_, Some(Element::Batch(batch))) => self.process(batch).await?,
+                Event::Input(input, Some(Element::Watermark(watermark_ms))) => {
+                    let reached = self.event_time.watermark(input, watermark_ms);
+                    self.advance(reached).await?;
+                }
                 // 1. The task looks for commands, and there is none;
                 // 2. a checkpoint completes, its files may go, and the next one is triggered;
                 // 3. the task finds its barrier: the snapshot must not build on one before.
@@ -78,6 +92,8 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
                     }
                 }
                 Event::Input(input, Some(Element::EndOfInput)) => {
+                    let reached = self.event_time.end(input);
+                    self.advance(reached).await?;
                     if let Some(ended) = ended.get_mut(input) {
                         *ended = true;
                     }
@@ -115,7 +131,7 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
         false
     }
 
-    /// Commands first; then the end of the load; then the inputs that are not held, in turn.
+    /// Commands first; then the end of the load; then the clock; then the inputs that are not held, in turn.
     fn poll_event(
         &mut self,
         turn: &mut usize,
@@ -126,6 +142,9 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
         }
         if let Poll::Ready(loaded) = self.loading.poll(context) {
             return Poll::Ready(Event::Loaded(loaded));
+        }
+        if let Poll::Ready(now_ms) = self.processing_time.poll(context) {
+            return Poll::Ready(Event::Alarm(now_ms));
         }
         let count = self.inputs.len();
         for step in 0..count {
@@ -148,6 +167,37 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
             self.operator.process(key_group, record, &mut self.keyed, &mut output)?;
         }
         self.send_batch(output).await;
+        Ok(())
+    }
+
+    /// Event time has grown, if it has.
+    async fn advance(&mut self, reached_ms: Option<i64>) -> Result<(), TaskError> {
+        let Some(watermark_ms) = reached_ms else { return Ok(()) };
+        self.operator.on_watermark(watermark_ms);
+        self.fire(TimeDomain::EventTime, watermark_ms).await
+    }
+
+    /// Fires the timers of a domain up to a time.
+    async fn fire(&mut self, domain: TimeDomain, up_to_ms: i64) -> Result<(), TaskError> {
+        let Some(timers) = self.operator.timers() else { return Ok(()) };
+        let mut output = Vec::new();
+        while let Some(timer) = self.keyed.pop_timer(timers, domain, up_to_ms)? {
+            self.operator.on_timer(domain, timer, &mut self.keyed, &mut output)?;
+            if output.len() >= BATCH_LEN {
+                self.send_batch(std::mem::take(&mut output)).await;
+            }
+        }
+        self.send_batch(output).await;
+        Ok(())
+    }
+
+    /// Wakes the task for its next timer in processing time, unless all input has ended.
+    fn set_alarm(&mut self, has_ended: bool) -> Result<(), TaskError> {
+        let next_ms = match self.operator.timers().filter(|_| !has_ended) {
+            Some(timers) => self.keyed.next_timer_ms(timers, TimeDomain::ProcessingTime)?,
+            None => None,
+        };
+        self.processing_time.set(next_ms);
         Ok(())
     }
 

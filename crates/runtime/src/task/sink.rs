@@ -52,7 +52,7 @@ impl<S: Sink> SinkTask<S> {
                         }
                     }
                 }
-                Some(Element::EndOfInput) => {}
+                Some(Element::Watermark(_) | Element::EndOfInput) => {}
                 // The operator has ended before this task heard that it may.
                 None => is_open = false,
             }

@@ -26,6 +26,8 @@ pub(crate) struct SourceTask<S: Source> {
     pub(crate) participant: Participant,
     pub(crate) rate: Option<Arc<RateLimit>>,
     pub(crate) records: Arc<AtomicU64>,
+    /// The highest one that was sent.
+    pub(crate) watermark_ms: Option<i64>,
 }
 
 impl<S> SourceTask<S>
@@ -71,6 +73,13 @@ where
         self.records.fetch_add(batch.len() as u64, Ordering::Relaxed);
         if !self.exchange.send(batch).await? {
             match wait_for_the_end().await {}
+        }
+        let watermark = self.source.watermark_ms().filter(|ms| Some(*ms) > self.watermark_ms);
+        if let Some(watermark_ms) = watermark {
+            self.watermark_ms = Some(watermark_ms);
+            if !self.exchange.broadcast(|| Element::Watermark(watermark_ms)).await {
+                match wait_for_the_end().await {}
+            }
         }
         if status == SourceStatus::Ended {
             if !self.exchange.broadcast(|| Element::EndOfInput).await {

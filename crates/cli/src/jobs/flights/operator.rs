@@ -69,6 +69,7 @@ impl<B: KeyedStateBackend<Key = String>> KeyedOperator<B> for Aircraft {
     type Input = Flight;
     type Output = String;
     type Result = Rows;
+    type TimerNamespace = ();
 
     fn open(&mut self, keyed: &mut B, _state: &mut OperatorStateBackend) -> Result<(), TaskError> {
         let sum = ReducingStateDescriptor::<u64>::new("total_distance", |sum, miles| *sum += miles);
