@@ -15,6 +15,7 @@
 //! Source: SPEC 5; Flink `TypeSerializer`, `TypeSerializerSnapshot`.
 
 mod compound;
+pub mod extent;
 mod fixed;
 mod input;
 mod number;

@@ -49,7 +49,6 @@
 
 mod backend;
 mod engine;
-mod extent;
 mod folder;
 mod history;
 mod list_row;
@@ -65,6 +64,8 @@ mod sst_meta;
 mod store;
 mod timer_heads;
 mod timer_row;
+
+use alluvium_format::codec::extent;
 
 pub use backend::{RocksDbAt, RocksDbKeyedStateBackend, RocksDbStateBackend};
 pub use engine::EngineError;

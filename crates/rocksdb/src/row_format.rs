@@ -25,10 +25,6 @@ use crate::timer_row::{self, LEAD_LEN_BYTES};
 pub(crate) struct RowFormat {
     pub(crate) keys: RowKeys,
     pub(crate) content: Content,
-    /// A namespace in a stream: of timers, it has domain and time.
-    namespace: Extent,
-    /// A whole value in a stream.
-    value: Extent,
 }
 
 /// What a row holds.
@@ -70,9 +66,9 @@ impl RowFormat {
             }
         };
         let lead_len_bytes = if own.is_some() { LEAD_LEN_BYTES } else { 0 };
-        let in_row = own.unwrap_or_else(|| namespace.clone());
-        let keys = RowKeys { layout, lead_len_bytes, key, namespace: in_row };
-        Ok(Self { keys, content, namespace, value })
+        let namespace = own.unwrap_or(namespace);
+        let keys = RowKeys { layout, lead_len_bytes, key, namespace };
+        Ok(Self { keys, content })
     }
 
     /// Whether each row is a timer.
@@ -85,14 +81,6 @@ impl RowFormat {
         matches!(self.content, Content::Map(..))
     }
 
-    /// Takes key and namespace of an entry off a block.
-    pub(crate) fn take_pair<'a>(
-        &self,
-        input: &mut Input<'a>,
-    ) -> Result<(&'a [u8], &'a [u8]), CodecError> {
-        Ok((self.keys.key.take(input)?, self.namespace.take(input)?))
-    }
-
     /// Appends key and namespace of an entry to a key group, as they stand in its rows.
     ///
     /// Errors: [`CodecError::Invalid`] for a timer of an unknown domain.
@@ -102,11 +90,6 @@ impl RowFormat {
         }
         row.extend_from_slice(pair);
         Ok(())
-    }
-
-    /// Takes the value of an entry off a block.
-    pub(crate) fn take_value<'a>(&self, input: &mut Input<'a>) -> Result<&'a [u8], CodecError> {
-        self.value.take(input)
     }
 
     /// Gives the rows of an entry to `put`. `row` is the prefix of the pair, and is so again when

@@ -63,6 +63,6 @@ pub use operator::{
     BroadcastState, BroadcastStateDescriptor, FrozenOperatorState, OperatorListState,
     OperatorStateBackend, restore_operator_states,
 };
-pub use restored::{KeyedStreams, RestoredStream, StreamContent};
+pub use restored::{EncodedEntry, KeyedStreams, RestoredEntries, RestoredStream, StreamContent};
 pub use snapshot::{FrozenState, KeyedPlacement, SnapshotMode, SnapshotTarget, SstFileStream};
 pub use timers::{TimeDomain, Timer, TimerDescriptor, Timers};

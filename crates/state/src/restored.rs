@@ -1,10 +1,14 @@
 //! The keyed streams that a subtask is restored from, opened and compared with what the job says.
 //!
 //! Every backend that reads the streams of SPEC 6 begins with this; what it does with the blocks is
-//! its own matter.
+//! its own matter. One that only wants what is in them takes [`RestoredEntries`].
 //!
 //! Invariants: a key group comes from one stream only; a stream says the same as its handle; a name
 //! stands for one kind and one pair of codecs in all streams.
+
+mod entries;
+
+pub use entries::{EncodedEntry, RestoredEntries};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

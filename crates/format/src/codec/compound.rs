@@ -6,12 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 
+use super::extent::MAX_EMPTY_ITEMS;
 use super::{Codec, CodecSnapshot, Compatibility, Decode, HasCodec, Input, sealed::Sealed};
 use crate::CodecError;
 use crate::wire::put_varint;
-
-/// Most items of a vec or map whose items have no bytes, such as `Vec<()>`.
-const MAX_EMPTY_ITEMS: u64 = 65_536;
 
 /// Codec of `()`: no bytes.
 #[derive(Debug, Default, Clone)]

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use alluvium_format::codec::{Codec, HasCodec, PostcardCodec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::codec::{Codec, HasCodec, PostcardCodec};
 
 fn check<T: HasCodec>(value: &T) {
     check_with(&T::Codec::default(), value);

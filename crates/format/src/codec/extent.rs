@@ -8,24 +8,28 @@
 //!
 //! Source: SPEC 5.1, 5.2.
 
-use alluvium_format::CodecError;
-use alluvium_format::codec::{CodecSnapshot, Input};
+use super::{CodecSnapshot, Input};
+use crate::CodecError;
 
 /// Most items of a list or map whose items have no bytes (SPEC 5.2).
-pub(crate) const MAX_EMPTY_ITEMS: u64 = 65_536;
+pub const MAX_EMPTY_ITEMS: u64 = 65_536;
 
 const WHAT: &str = "encoded value";
 
 /// How far an encoded value reaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub enum Extent {
     /// A number of bytes.
     Fixed(u64),
     /// A varint length and that many bytes.
     Framed,
+    /// 0, or 1 and a value.
     Option(Box<Extent>),
+    /// A varint count and the items.
     Vec(Box<Extent>),
+    /// A varint count and the entries, each a key and a value.
     Map(Box<Extent>, Box<Extent>),
+    /// The parts, one after the other.
     Tuple(Vec<Extent>),
 }
 
@@ -33,7 +37,7 @@ impl Extent {
     /// The extent of what a codec writes.
     ///
     /// Errors: [`CodecError::Invalid`] for a codec that SPEC 5.2 does not have.
-    pub(crate) fn of(snapshot: &CodecSnapshot) -> Result<Self, CodecError> {
+    pub fn of(snapshot: &CodecSnapshot) -> Result<Self, CodecError> {
         let reason = "no codec of this version";
         Self::of_known(snapshot).ok_or(CodecError::Invalid { what: "codec", offset: 0, reason })
     }
@@ -77,18 +81,14 @@ impl Extent {
     /// Takes one value off the input and gives its bytes.
     ///
     /// Errors: [`CodecError::Truncated`], [`CodecError::Invalid`].
-    pub(crate) fn take<'a>(&self, input: &mut Input<'a>) -> Result<&'a [u8], CodecError> {
+    pub fn take<'a>(&self, input: &mut Input<'a>) -> Result<&'a [u8], CodecError> {
         self.take_many(1, input)
     }
 
     /// Takes several values off the input and gives their bytes.
     ///
     /// Errors: as [`Extent::take`].
-    pub(crate) fn take_many<'a>(
-        &self,
-        count: u64,
-        input: &mut Input<'a>,
-    ) -> Result<&'a [u8], CodecError> {
+    pub fn take_many<'a>(&self, count: u64, input: &mut Input<'a>) -> Result<&'a [u8], CodecError> {
         let before = input.rest();
         self.skip_many(count, input)?;
         Ok(before.get(..before.len() - input.rest().len()).unwrap_or_default())
@@ -130,7 +130,9 @@ impl Extent {
 }
 
 /// Reads the count of a list or map and compares it with what is left.
-pub(crate) fn read_count(input: &mut Input<'_>) -> Result<u64, CodecError> {
+///
+/// Errors: [`CodecError::Truncated`], [`CodecError::Invalid`].
+pub fn read_count(input: &mut Input<'_>) -> Result<u64, CodecError> {
     let offset = input.offset();
     let count = input.varint(WHAT)?;
     let left = input.rest().len();
