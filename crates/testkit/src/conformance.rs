@@ -1,8 +1,8 @@
 //! What every state backend must do, one public function per case.
 //!
 //! Each case is generic over the backend and panics when it finds something else.
-//! [`run_all`] runs them one after the other; [`conformance_tests!`](crate::conformance_tests)
-//! makes a named test of each.
+//! [`conformance_tests!`](crate::conformance_tests) makes a named test of each; [`cases`] lists them
+//! for any other harness, and [`run_all`] runs them one after the other.
 //!
 //! - [`basics`]: the kinds of state, clearing, namespaces, keys;
 //! - [`refusals`]: wrong use is an error;
@@ -119,8 +119,15 @@ macro_rules! conformance_tests {
             }
         )+
     };
-    (@run {$backend:ident} $($group:ident::$case:ident,)+) => {
-        $( $crate::conformance::$group::$case($backend); )+
+    (@cases {} $($group:ident::$case:ident,)+) => {
+        vec![
+            $(
+                $crate::conformance::Case {
+                    name: concat!(stringify!($group), "::", stringify!($case)),
+                    run: $crate::conformance::$group::$case,
+                }
+            ),+
+        ]
     };
     (@names {} $($group:ident::$case:ident,)+) => {
         &[$( concat!(stringify!($group), "::", stringify!($case)) ),+]
@@ -130,11 +137,63 @@ macro_rules! conformance_tests {
 /// The names of all cases, in the order in which [`run_all`] runs them.
 pub const CASES: &[&str] = conformance_tests! { @list @names {} };
 
+/// One case, for a harness of your own.
+///
+/// ```
+/// use alluvium_testkit::backend::ModelStateBackend;
+/// use alluvium_testkit::conformance::cases;
+///
+/// let backend = ModelStateBackend::new();
+/// for case in cases().iter().filter(|case| case.group() == "basics") {
+///     case.run(&backend);
+/// }
+/// ```
+pub struct Case<B> {
+    /// Group and name, such as `basics::keys_are_apart`.
+    pub name: &'static str,
+    run: fn(&B),
+}
+
+impl<B> Case<B> {
+    /// The group, such as `basics`.
+    pub fn group(&self) -> &'static str {
+        self.name.split_once("::").map_or(self.name, |(group, _)| group)
+    }
+
+    /// Runs the case.
+    ///
+    /// Panics: when the backend does something else.
+    pub fn run(&self, backend: &B) {
+        (self.run)(backend);
+    }
+}
+
+impl<B> Clone for Case<B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B> Copy for Case<B> {}
+
+impl<B> std::fmt::Debug for Case<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Case({})", self.name)
+    }
+}
+
+/// All cases, in the order of [`CASES`].
+pub fn cases<B: StateBackend>() -> Vec<Case<B>> {
+    conformance_tests! { @list @cases {} }
+}
+
 /// Runs every case.
 ///
 /// Panics: in the first case that finds something else.
 pub fn run_all<B: StateBackend>(backend: &B) {
-    conformance_tests! { @list @run {backend} }
+    for case in cases() {
+        case.run(backend);
+    }
 }
 
 /// A value out of its borrow.

@@ -6,7 +6,9 @@
 //! - [`faulty`]: a storage whose n-th operation fails, or that crashes there;
 //! - [`clock`]: a clock that stands still until it is moved;
 //! - [`job`]: opens, freezes and restores the subtasks of an operator, for tests of your own;
-//! - [`random`]: the seeded numbers that all of it draws.
+//! - [`random`]: the seeded numbers that all of it draws;
+//! - [`backend`]: a whole backend that is as simple as it can be, to be read as an example;
+//! - [`mistake`]: what a backend can get wrong, and the case that catches it.
 //!
 //! Ladder of names: suite > case, program > step; [`TestJob`](job::TestJob) (one operator and its
 //! storage) > subtask > key.
@@ -29,9 +31,11 @@
 
 #![expect(clippy::unwrap_used, reason = "this is test code: a call that fails fails the test")]
 
+pub mod backend;
 pub mod clock;
 pub mod conformance;
 pub mod faulty;
 pub mod job;
+pub mod mistake;
 pub mod model;
 pub mod random;

@@ -1,0 +1,317 @@
+//! A whole state backend that is as simple as it can be: every entry is encoded, in one `BTreeMap`
+//! for each state.
+//!
+//! It is the example of what another project has to write, and what the suite is tested with: see
+//! [`with_mistake`](ModelStateBackend::with_mistake). It takes only the public interfaces of
+//! `alluvium-state`, `alluvium-format` and `alluvium-storage`.
+//!
+//! Ladder of names: [`ModelStateBackend`] > [`ModelKeyedStateBackend`] (one subtask) > table (one
+//! state, registered) > row (one key and namespace, or one timer). [`ModelAt`] is one key and
+//! namespace of all tables.
+//!
+//! Invariants:
+//! - a row is encoded as it stands in a stream (SPEC 6.4), so state is kept, written and rescaled
+//!   without its types; only a registered state has codecs;
+//! - a freeze clones a pointer for each state; the first write afterwards copies that state;
+//! - every snapshot is full, so `complete` and `abort` have nothing to do.
+
+mod at;
+mod register;
+mod row;
+mod slips;
+mod stream;
+mod table;
+mod timers;
+
+pub use at::ModelAt;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use alluvium_core::{CheckpointId, KeyGroup, KeyGroupAssigner, KeyGroupRange, KeyedStateHandle};
+use alluvium_format::codec::{Codec, Input, MapCodec, UnitCodec, VecCodec};
+use alluvium_format::keyed::StateKind;
+use alluvium_state::{
+    AggregateFunction, AggregatingState, AggregatingStateDescriptor, FrozenState, KeyedBackendSpec,
+    KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
+    ReduceFunction, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError,
+    StateBackend, StateError, StateId, StateKey, StateRef, StateValue, TimeDomain, Timer,
+    TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
+};
+use alluvium_storage::HandleReader;
+
+use self::register::Request;
+use self::slips::Slips;
+use self::stream::{FrozenModel, restore};
+use self::table::{Stored, Table, UserMap};
+use crate::mistake::Mistake;
+
+/// Opens keyed state in `BTreeMap`s.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ModelStateBackend {
+    mistake: Option<Mistake>,
+}
+
+impl ModelStateBackend {
+    /// A backend that does everything right.
+    pub const fn new() -> Self {
+        Self { mistake: None }
+    }
+
+    /// A backend that does one thing wrong.
+    pub const fn with_mistake(mistake: Mistake) -> Self {
+        Self { mistake: Some(mistake) }
+    }
+}
+
+/// Numbers the backends of the process, so that handles of another one are noticed.
+static NEXT_BACKEND: AtomicU32 = AtomicU32::new(0);
+
+impl StateBackend for ModelStateBackend {
+    type Keyed<K: StateKey, C: Codec<K>> = ModelKeyedStateBackend<K, C>;
+
+    fn name(&self) -> &'static str {
+        "model"
+    }
+
+    fn open<K: StateKey, C: Codec<K>>(
+        &self,
+        spec: KeyedBackendSpec<K, C>,
+        restored: &[KeyedStateHandle],
+        reader: &HandleReader,
+    ) -> Result<Self::Keyed<K, C>, RestoreError> {
+        let slips = Slips::new(self.mistake);
+        let (key_groups, restored) = restore(&spec, restored, reader, &slips)?;
+        let number = NEXT_BACKEND.fetch_add(1, Ordering::Relaxed);
+        let tables = Vec::new();
+        Ok(ModelKeyedStateBackend { number, spec, key_groups, tables, restored, slips })
+    }
+}
+
+/// Keyed state of one subtask, in `BTreeMap`s.
+pub struct ModelKeyedStateBackend<K, C> {
+    number: u32,
+    spec: KeyedBackendSpec<K, C>,
+    key_groups: KeyGroupRange,
+    /// The registered states; a handle names one by its position.
+    tables: Vec<Table>,
+    /// Restored states that nobody registered yet, by name.
+    restored: BTreeMap<String, Stored>,
+    slips: Slips,
+}
+
+impl<K, C> ModelKeyedStateBackend<K, C> {
+    const fn makes(&self, mistake: Mistake) -> bool {
+        self.slips.makes(mistake)
+    }
+
+    fn is_own(&self, id: StateId) -> bool {
+        id.backend == self.number || self.makes(Mistake::ForeignHandleAccepted)
+    }
+
+    fn table(&self, id: StateId) -> Result<&Table, StateError> {
+        let table = self.tables.get(usize::from(id.index)).filter(|_| self.is_own(id));
+        table.ok_or(StateError::ForeignHandle)
+    }
+
+    fn table_mut(&mut self, id: StateId) -> Result<&mut Table, StateError> {
+        let is_own = self.is_own(id);
+        let table = self.tables.get_mut(usize::from(id.index)).filter(|_| is_own);
+        table.ok_or(StateError::ForeignHandle)
+    }
+
+    /// Every state, registered or not, as it is now.
+    fn stored(&self) -> Vec<Stored> {
+        let registered = self.tables.iter().map(|table| &table.stored);
+        let restored = self.restored.values();
+        let is_written = !self.makes(Mistake::UnregisteredDropped);
+        registered.chain(restored.filter(|_| is_written)).cloned().collect()
+    }
+}
+
+impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C> {
+    type Key = K;
+    type At<'a, N: StateKey> = ModelAt<'a, K, C, N>;
+
+    fn key_groups(&self) -> KeyGroupRange {
+        self.key_groups
+    }
+
+    fn key_group_of(&mut self, key: &K) -> Result<KeyGroup, StateError> {
+        let mut encoded = Vec::new();
+        self.spec.key.encode(key, &mut encoded).map_err(|source| StateError::Key { source })?;
+        let max = self.spec.parallelism.max();
+        let assigner = match self.spec.assigner {
+            _ if self.makes(Mistake::FlinkAssignerIgnored) => KeyGroupAssigner::Stable,
+            assigner => assigner,
+        };
+        let found = assigner.assign(key, &encoded, max);
+        if self.makes(Mistake::KeyGroupOffByOne) {
+            return Ok(KeyGroup::new(found.get() + 1, max).unwrap_or(found));
+        }
+        Ok(found)
+    }
+
+    fn at_key_group<'a, N: StateKey>(
+        &'a mut self,
+        key_group: KeyGroup,
+        key: &'a K,
+        namespace: &'a N,
+    ) -> Result<ModelAt<'a, K, C, N>, StateError> {
+        let range = self.key_groups;
+        if !range.contains(key_group) && !self.makes(Mistake::ForeignKeyAccepted) {
+            return Err(StateError::ForeignKeyGroup { key_group, range });
+        }
+        ModelAt::new(self, key_group, key, namespace)
+    }
+
+    fn value_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: ValueStateDescriptor<T, VC, N, NC>,
+    ) -> Result<ValueState<T, N>, StateError> {
+        let ValueStateDescriptor { name, value, namespace, .. } = descriptor;
+        let kind = StateKind::Value;
+        self.register::<N, T, _, _>(Request { name, kind, namespace, value, function: None })
+            .map(ValueState::new)
+    }
+
+    fn list_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: ListStateDescriptor<T, VC, N, NC>,
+    ) -> Result<ListState<T, N>, StateError> {
+        let ListStateDescriptor { name, element, namespace, .. } = descriptor;
+        let (kind, value) = (StateKind::List, VecCodec(element));
+        self.register::<N, Vec<T>, _, _>(Request { name, kind, namespace, value, function: None })
+            .map(ListState::new)
+    }
+
+    fn map_state<UK, UV, KC, VC, N, NC>(
+        &mut self,
+        descriptor: MapStateDescriptor<UK, UV, KC, VC, N, NC>,
+    ) -> Result<MapState<UK, UV, N>, StateError>
+    where
+        UK: StateKey,
+        UV: StateValue,
+        KC: Codec<UK>,
+        VC: Codec<UV>,
+        N: StateKey,
+        NC: Codec<N>,
+    {
+        let MapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
+        let (kind, value) = (StateKind::Map, MapCodec { keys: user_key, values: user_value });
+        let request = Request { name, kind, namespace, value, function: None };
+        self.register::<N, UserMap<UK, UV>, _, _>(request).map(MapState::new)
+    }
+
+    fn reducing_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: ReducingStateDescriptor<T, VC, N, NC>,
+    ) -> Result<ReducingState<T, N>, StateError> {
+        let ReducingStateDescriptor { name, value, namespace, reduce, .. } = descriptor;
+        let kind = StateKind::Reducing;
+        let function: Option<Box<dyn std::any::Any + Send + Sync>> =
+            Some(Box::<ReduceFunction<T>>::new(reduce));
+        self.register::<N, T, _, _>(Request { name, kind, namespace, value, function })
+            .map(ReducingState::new)
+    }
+
+    fn aggregating_state<A, VC, N, NC>(
+        &mut self,
+        descriptor: AggregatingStateDescriptor<A, VC, N, NC>,
+    ) -> Result<AggregatingState<A, N>, StateError>
+    where
+        A: AggregateFunction,
+        VC: Codec<A::Accumulator>,
+        N: StateKey,
+        NC: Codec<N>,
+    {
+        let AggregatingStateDescriptor { name, accumulator: value, namespace, aggregate, .. } =
+            descriptor;
+        let (kind, function) = (StateKind::Aggregating, Some(Box::new(aggregate) as _));
+        self.register::<N, A::Accumulator, _, _>(Request { name, kind, namespace, value, function })
+            .map(AggregatingState::new)
+    }
+
+    fn timers<N: StateKey, NC: Codec<N>>(
+        &mut self,
+        descriptor: TimerDescriptor<N, NC>,
+    ) -> Result<Timers<N>, StateError> {
+        let TimerDescriptor { name, namespace, .. } = descriptor;
+        let (kind, value) = (StateKind::Timers, UnitCodec);
+        self.register::<N, (), _, _>(Request { name, kind, namespace, value, function: None })
+            .map(Timers::new)
+    }
+
+    fn next_timer_ms<N: StateKey>(
+        &mut self,
+        timers: Timers<N>,
+        domain: TimeDomain,
+    ) -> Result<Option<i64>, StateError> {
+        let first = self.first_timer(timers, domain)?;
+        Ok(first.and_then(|row| row.timer).map(|(_, time_ms)| time_ms))
+    }
+
+    fn pop_timer<N: StateKey>(
+        &mut self,
+        timers: Timers<N>,
+        domain: TimeDomain,
+        up_to_ms: i64,
+    ) -> Result<Option<Timer<K, N>>, StateError> {
+        self.pop_due(timers, domain, up_to_ms)
+    }
+
+    fn keys<S: StateRef>(&self, state: S, namespace: &S::Namespace) -> Result<Vec<K>, StateError> {
+        let table = self.table(state.id())?;
+        let namespace = table.encode_namespace(namespace)?;
+        let is_wanted =
+            |found: &[u8]| found == namespace || self.makes(Mistake::KeysOfAllNamespaces);
+        let rows = table.stored.rows.keys().filter(|row| is_wanted(&row.namespace));
+        let mut keys: Vec<&[u8]> = rows.map(|row| row.key.as_slice()).collect();
+        if !self.makes(Mistake::KeyListedTwice) {
+            keys = keys.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        }
+        let decode = |key: &&[u8]| self.spec.key.decode(&mut Input::new(key));
+        let keys = keys.iter().map(decode).collect::<Result<_, _>>();
+        keys.map_err(|source| table.cannot_decode(source))
+    }
+
+    fn entry_count(&self) -> Result<usize, StateError> {
+        let count = |table: &Table| {
+            let rows = table.stored.rows.keys();
+            if self.makes(Mistake::CountOfKeys) {
+                rows.map(|row| &row.key).collect::<BTreeSet<_>>().len()
+            } else {
+                rows.len()
+            }
+        };
+        Ok(self.tables.iter().map(count).sum())
+    }
+
+    fn freeze(&mut self, checkpoint: CheckpointId) -> Result<Box<dyn FrozenState>, SnapshotError> {
+        let states = self.slips.frozen(checkpoint, self.stored());
+        Ok(Box::new(FrozenModel::new(&self.spec, self.key_groups, states, self.slips.mistake())))
+    }
+
+    fn complete(&mut self, checkpoint: CheckpointId) {
+        if let Some(states) = self.slips.forgets(checkpoint, Mistake::CompleteForgetsChanges) {
+            self.go_back_to(&states);
+        }
+    }
+
+    fn abort(&mut self, checkpoint: CheckpointId) {
+        if let Some(states) = self.slips.forgets(checkpoint, Mistake::AbortForgetsChanges) {
+            self.go_back_to(&states);
+        }
+    }
+}
+
+impl<K, C> std::fmt::Debug for ModelKeyedStateBackend<K, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (uid, groups) = (&self.spec.uid, self.key_groups);
+        write!(
+            f,
+            "ModelKeyedStateBackend({uid}, key groups {groups}, {} states)",
+            self.tables.len()
+        )
+    }
+}
