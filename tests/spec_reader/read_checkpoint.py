@@ -30,8 +30,8 @@ from zlib import crc32
 
 METADATA, KEYED, OPERATOR, SSTS = 1, 2, 3, 4
 KIND_NAMES = {METADATA: "metadata", KEYED: "keyed state", OPERATOR: "operator state", SSTS: "SST files"}
-STATE_KINDS = {1: "value", 2: "list", 3: "map", 4: "reducing", 5: "aggregating", 6: "timers"}
-TIMERS = 6
+STATE_KINDS = {1: "value", 2: "list", 3: "map", 4: "reducing", 5: "aggregating", 6: "timers", 7: "sorted map"}
+TIMERS, SORTED_MAP = 6, 7
 TIME_DOMAINS = {1: "event time", 2: "processing time"}
 MODES = {0: "split", 1: "union", 2: "broadcast"}
 SEGMENTED, UNSEGMENTED = 1, 2
@@ -239,6 +239,10 @@ Codec = namedtuple("Codec", "name version parameters parts")
 Decode = Callable[[Cursor], Any]
 INTEGERS = {f"{sign}{8 * size}": (size, sign == "i") for sign in "ui" for size in (1, 2, 4, 8, 16)}
 FLOATS = {"f32": (4, "<f"), "f64": (8, "<d")}
+ORDERED_FLOATS = {f"ordered_{name}": width for name, (width, _) in FLOATS.items()}
+ORDERED_INTEGERS = {f"ordered_{name}": size for name, size in INTEGERS.items() if name != "u8"}
+ORDERED_TEXTS = ("ordered_string", "ordered_bytes")
+ALWAYS_ORDERED = {"u8", "bool", "unit", "fixed_bytes", *ORDERED_INTEGERS, *ORDERED_FLOATS, *ORDERED_TEXTS}
 PART_COUNTS = {"option": (1,), "vec": (1,), "map": (2,), "tuple": range(2, 7)}
 
 
@@ -290,6 +294,8 @@ def decoder(codec: Codec) -> Decode:
     if name in ("bool", "option"):
         inner = decoder(codec.parts[0]) if codec.parts else None
         return lambda c: decode_flag(c, inner)
+    if name in ORDERED_INTEGERS or name in ORDERED_FLOATS or name in ORDERED_TEXTS:
+        return ordered_decoder(name)
     if name == "string":
         return lambda c: c.utf8(c.framed())
     if name == "bytes" or framed:
@@ -307,6 +313,41 @@ def decoder(codec: Codec) -> Decode:
         fields = [decoder(part) for part in codec.parts]
         return lambda c: [field(c) for field in fields]
     raise Refused("StateError::IncompatibleSchema", f"codec {name!r} is unknown")
+
+
+# Ordered codecs (5.5)
+
+
+def is_ordered(codec: Codec) -> bool:
+    return codec.name in ALWAYS_ORDERED or (codec.name in ("option", "tuple") and all(map(is_ordered, codec.parts)))
+
+
+def ordered_decoder(name: str) -> Decode:
+    if name == "ordered_string":
+        return lambda c: c.utf8(unescaped(c))
+    if name == "ordered_bytes":
+        return lambda c: unescaped(c).hex()
+    if name in ORDERED_FLOATS:
+        return lambda c: ordered_float(c.take(ORDERED_FLOATS[name]), FLOATS[name[len("ordered_") :]][1])
+    size, signed = ORDERED_INTEGERS[name]
+    return lambda c: int.from_bytes(c.take(size), "big") - (1 << (8 * size - 1) if signed else 0)
+
+
+def ordered_float(stored: bytes, layout: str) -> Any:
+    sign = 1 << (8 * len(stored) - 1)
+    bits = int.from_bytes(stored, "big")
+    bits ^= sign if bits & sign else 2 * sign - 1
+    return json_float(struct.unpack(layout, bits.to_bytes(len(stored), "little"))[0])
+
+
+def unescaped(cursor: Cursor) -> bytes:
+    """The bytes up to the next 0, without their escapes."""
+    end = cursor.data.find(b"\0", cursor.pos, cursor.end)
+    raw = cursor.take((cursor.end if end < 0 else end) - cursor.pos)
+    cursor.take(1)
+    if b"\x01" in re.sub(rb"\x01[\x01\x02]", b"", raw):
+        cursor.fail("Invalid", "an escape stands before another byte than 1 or 2")
+    return re.sub(rb"\x01([\x01\x02])", lambda match: bytes([match[1][0] - 1]), raw)
 
 
 def json_float(value: float) -> Any:
@@ -340,14 +381,17 @@ def decode_vec(cursor: Cursor, item: Decode, empty: bool) -> Any:
     return [item(cursor) for _ in range(count)]
 
 
-def decode_map(cursor: Cursor, key: Decode, value: Decode) -> List[List[Any]]:
-    entries, seen = [], set()
+def decode_map(cursor: Cursor, key: Decode, value: Decode, is_sorted: bool = False) -> List[List[Any]]:
+    entries, seen, last = [], set(), None
     for _ in range(read_count(cursor)):
         start = cursor.pos
         decoded = key(cursor)
         encoded = cursor.data[start : cursor.pos]
         if encoded in seen:
             cursor.fail("Invalid", "a map has a key twice")
+        if is_sorted and last is not None and last >= encoded:
+            cursor.fail("Invalid", "the user keys of a sorted map are not in ascending order")
+        last = encoded
         seen.add(encoded)
         entries.append([decoded, value(cursor)])
     return entries
@@ -552,10 +596,12 @@ class MapReader:
 def read_keyed_state(index: Cursor) -> KeyedState:
     name, kind = index.text(), known(index.uint(1), STATE_KINDS, "state kind", index.where)
     state = KeyedState(name, kind, read_codec(index), read_codec(index))
-    needed = {2: "vec", 3: "map", 6: "unit"}.get(kind, state.value.name)
+    needed = {2: "vec", 3: "map", 6: "unit", SORTED_MAP: "map"}.get(kind, state.value.name)
+    what = f"{STATE_KINDS[kind]} state {name!r} of {index.where}"
     if state.value.name != needed:
-        what = f"{STATE_KINDS[kind]} state {name!r} of {index.where}"
         raise Refused("StateError::IncompatibleSchema", f"{what} has codec {state.value.name!r}, not {needed!r}")
+    if kind == SORTED_MAP and not all(map(is_ordered, state.value.parts[:1])):
+        raise Refused("StateError::IncompatibleSchema", f"{what} has user keys whose codec has no order")
     if kind == TIMERS:
         parts = [part.name for part in state.namespace.parts]
         if state.namespace.name != "tuple" or parts[:2] != ["u8", "i64"] or len(parts) != 3:
@@ -573,7 +619,7 @@ def different_names(names: List[str], what: str, where: str) -> None:
 def keyed_entries(stream: Stream) -> Iterator[Tuple[int, KeyedState, Any, Any, Any]]:
     """Checks every block, applies every chain, and checks every record on the way (6.4)."""
     assert stream.key is not None
-    decoders = [(namespace_decoder(state), decoder(state.value)) for state in stream.states]
+    decoders = [(namespace_decoder(state), value_decoder(state)) for state in stream.states]
     for block in stream.blocks:  # no block may hide behind a damaged one
         data, where = stream.files[block.file]
         stored = data[block.offset : block.offset + block.length]
@@ -591,6 +637,14 @@ def keyed_entries(stream: Stream) -> Iterator[Tuple[int, KeyedState, Any, Any, A
                     raise Refused("CodecError::Invalid", f"key and namespace come twice in a map of {stream.where}")
                 seen.add(address)
                 yield (map_.group, state, *entry)
+
+
+def value_decoder(state: KeyedState) -> Decode:
+    read = decoder(state.value)
+    if state.kind != SORTED_MAP:
+        return read
+    key, value = (decoder(part) for part in state.value.parts)
+    return lambda c: decode_map(c, key, value, is_sorted=True)
 
 
 def namespace_decoder(state: KeyedState) -> Decode:

@@ -374,6 +374,16 @@ class Codecs(unittest.TestCase):
             (codec("vec", codec("u16")), "0201000200", [1, 2]),
             (codec("map", u8, codec("bool")), "010101", [[1, True]]),
             (codec("tuple", u8, string), "010161", [1, "a"]),
+            (codec("ordered_u16"), "0102", 258),
+            (codec("ordered_i64"), "7ffffffffffffffe", -2),
+            (codec("ordered_i8"), "7f", -1),
+            (codec("ordered_u128"), "ff" * 16, 2**128 - 1),
+            (codec("ordered_f64"), "bff8000000000000", 1.5),
+            (codec("ordered_f64"), "4007ffffffffffff", -1.5),
+            (codec("ordered_f32"), "007fffff", "-Infinity"),
+            (codec("ordered_string"), "5ac3bc7269636800", "Zürich"),
+            (codec("ordered_bytes"), "01010102ff00", "0001ff"),
+            (codec("tuple", codec("ordered_bytes"), u8), "020007", ["02", 7]),
             (codec("u128"), "ff" * 16, 2**128 - 1),
             (codec("i128"), "ff" * 16, -1),
             (codec("f32"), "0000c07f", "NaN"),
@@ -389,6 +399,10 @@ class Codecs(unittest.TestCase):
         self.refuses("CodecError::Invalid", codec("bool"), "02")
         self.refuses("CodecError::Invalid", codec("option", u8), "0207")
         self.refuses("CodecError::Invalid", codec("string"), "02c328")
+        for escape in ("010300", "0100", "0201020100"):
+            self.refuses("CodecError::Invalid", codec("ordered_bytes"), escape)
+        self.refuses("CodecError::Invalid", codec("ordered_string"), "c32800")
+        self.refuses("CodecError::Truncated", codec("ordered_bytes"), "6161")
         self.refuses("CodecError::Invalid", codec("map", u8, u8), "0201020103")
         self.refuses("CodecError::Invalid", codec("map", unit, unit), "02")
         self.refuses("CodecError::Truncated", codec("vec", unit), "818004")
@@ -405,7 +419,7 @@ class Codecs(unittest.TestCase):
 
     def test_refused_codecs(self):
         u8 = codec("u8")
-        bad = [codec("u65"), codec("u8", version=2), codec("u8", u8), codec("u8", parameters=b"x")]
+        bad = [codec("ordered_u8"), codec("ordered_unit"), codec("ordered_u16", u8), codec("u65"), codec("u8", version=2), codec("u8", u8), codec("u8", parameters=b"x")]
         bad += [codec("option"), codec("map", u8), codec("tuple", u8), codec("tuple", *[u8] * 7)]
         for parameters in (b"", text("t") + bytes(3), text("t") + bytes(5), b"\1\0\xff" + bytes(4)):
             bad.append(codec("user", parameters=parameters))
@@ -501,7 +515,7 @@ class Rules(Case):
         unit, number = codec("unit"), codec("u64")
         two = [(name, 1, unit, number) for name in "nm"]
         bad += [keyed([a, a]), keyed([be, a]), keyed([(2, 1, [(0,)]), be], states=two)]
-        bad += [keyed([], states=[("n", 7, unit, number)]), keyed([], states=[("n", 1, unit, number)] * 2)]
+        bad += [keyed([], states=[("n", 9, unit, number)]), keyed([], states=[("n", 1, unit, number)] * 2)]
         bad += [keyed([], groups=(3, 2)), keyed([], groups=(0, 4))]
         for data in bad:
             self.refuses_stream("FormatError::Malformed", data)
@@ -605,6 +619,20 @@ class Rules(Case):
         self.refuses_stream("StateError::IncompatibleSchema", timers(value=codec("u8")))
         for parts in ((codec("u8"), codec("i64")), (codec("i64"), codec("u8"), codec("unit"))):
             self.refuses_stream("StateError::IncompatibleSchema", timers(parts=parts))
+
+    def test_sorted_maps(self):
+        def sorted_map(*keys, of=codec("ordered_i16")):
+            entry = b"\x01a" + varint(len(keys)) + b"".join(struct.pack(">HB", key, 7) for key in keys)
+            states = [("s", 7, codec("unit"), codec("map", of, codec("u8")))]
+            return keyed([one(0, 0, 1, entry)], states=states)
+
+        rows = self.rows(self.write(metadata(inline(sorted_map(0x7FFF, 0x8000, 0x8100)))))[2:]
+        found = [(row["kind"], row["value"]) for row in rows]
+        self.assertEqual(found, [("sorted map", [[-1, 7], [0, 7], [256, 7]])])
+        for keys in ((1, 1), (2, 1), (1, 3, 2)):
+            self.refuses_stream("CodecError::Invalid", sorted_map(*keys))
+        for of in (codec("u16"), codec("tuple", codec("u8"), codec("i8")), codec("string")):
+            self.refuses_stream("StateError::IncompatibleSchema", sorted_map(1, of=of))
 
     def test_streams_agree_with_the_metadata(self):
         block = one(0, 0, 1, ENTRY_A)

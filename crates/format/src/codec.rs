@@ -2,7 +2,8 @@
 //!
 //! A [`Codec`] writes values of one type. Its [`CodecSnapshot`] is stored beside the bytes, and a
 //! later codec of the same state answers with a [`Compatibility`] whether it can read them.
-//! [`HasCodec`] names the codec that a type gets when none is given.
+//! [`HasCodec`] names the codec that a type gets when none is given. The bytes of an [`OrderedCodec`]
+//! compare as its values do.
 //!
 //! A codec is fixed by this crate ([`Codec`] is sealed), so that any reader can tell where a value
 //! ends from the snapshot alone. Types of the user come in by [`PostcardCodec`] (anything `serde`
@@ -19,6 +20,7 @@ pub mod extent;
 mod fixed;
 mod input;
 mod number;
+mod ordered;
 mod postcard;
 mod snapshot;
 mod text;
@@ -29,6 +31,11 @@ pub use compound::{decode_entries, encode_entries, encode_items};
 pub use fixed::FixedBytesCodec;
 pub use input::Input;
 pub use number::{BoolCodec, NumberCodec};
+pub use ordered::{
+    Ascending, DefaultOrderedCodec, HasOrderedCodec, OrderedBytesCodec, OrderedCodec,
+    OrderedFloatCodec, OrderedNumberCodec, OrderedStringCodec, TotalF32, TotalF64,
+    decode_sorted_entries, is_ordered,
+};
 pub use postcard::PostcardCodec;
 pub use snapshot::{CodecSnapshot, MAX_SNAPSHOT_DEPTH};
 pub use text::{BytesCodec, StringCodec};
@@ -41,6 +48,8 @@ use crate::CodecError;
 pub(crate) mod sealed {
     /// Keeps [`super::Codec`] to this crate.
     pub trait Sealed {}
+    /// Keeps [`super::OrderedCodec`] to this crate.
+    pub trait Ordered {}
 }
 
 /// Writes and reads values of one type.

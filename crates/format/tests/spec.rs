@@ -10,8 +10,8 @@ use alluvium_core::{
     AssignerName, AttemptId, CheckpointId, JavaHash, MaxParallelism, OperatorUid, SubtaskIndex,
 };
 use alluvium_format::codec::{
-    BytesCodec, Codec, CodecSnapshot, FixedBytesCodec, HasCodec, Input, NumberCodec, StringCodec,
-    UnitCodec,
+    BytesCodec, Codec, CodecSnapshot, FixedBytesCodec, HasCodec, HasOrderedCodec, Input,
+    NumberCodec, StringCodec, TotalF64, UnitCodec,
 };
 use alluvium_format::envelope::{self, StreamIdentity, StreamKind};
 use alluvium_format::keyed::{
@@ -129,6 +129,7 @@ fn codes_of_state_kinds_and_assigners() {
         (StateKind::Reducing, "reducing"),
         (StateKind::Aggregating, "aggregating"),
         (StateKind::Timers, "timers"),
+        (StateKind::SortedMap, "sorted map"),
     ];
     let rows = table("6.3", ["code", "kind", "value codec"]);
     assert_eq!(rows.len(), kinds.len());
@@ -161,9 +162,17 @@ fn timers_are_written_as_the_examples_are() {
     assert!(section("12.3").contains(&row), "{row}");
 }
 
-/// Bytes of a value, which must come back from them.
 fn encode<T: HasCodec + PartialEq + Debug>(value: &T) -> (String, Vec<u8>) {
-    let (codec, mut bytes) = (T::Codec::default(), Vec::new());
+    encode_with(&T::Codec::default(), value)
+}
+
+fn encode_ordered<T: HasOrderedCodec + PartialEq + Debug>(value: &T) -> (String, Vec<u8>) {
+    encode_with(&T::Codec::default(), value)
+}
+
+/// Bytes of a value, which must come back from them.
+fn encode_with<T: PartialEq + Debug>(codec: &impl Codec<T>, value: &T) -> (String, Vec<u8>) {
+    let mut bytes = Vec::new();
     codec.encode(value, &mut bytes).unwrap();
     let mut input = Input::new(&bytes);
     assert_eq!(&codec.decode(&mut input).unwrap(), value);
@@ -174,7 +183,7 @@ fn encode<T: HasCodec + PartialEq + Debug>(value: &T) -> (String, Vec<u8>) {
 #[test]
 fn the_codec_vectors() {
     let rows = table("5.3", ["codec", "value", "bytes (hex)"]);
-    assert_eq!(rows.len(), 13, "rows of the table");
+    assert_eq!(rows.len(), 19, "rows of the table");
     for [codec, value, hex] in rows {
         let pair = || value.split_once(", ").unwrap();
         let (name, bytes) = match codec {
@@ -191,6 +200,13 @@ fn the_codec_vectors() {
             "vec<u16>" => encode(&value.split(", ").map(number).collect::<Vec<u16>>()),
             "map<u8, bool>" if value == "1 is true" => encode(&BTreeMap::from([(1_u8, true)])),
             "tuple<u8, string>" => encode(&(number::<u8>(pair().0), pair().1.to_owned())),
+            "ordered_u16" => encode_ordered(&number::<u16>(value)),
+            "ordered_i64" => encode_ordered(&number::<i64>(value)),
+            "ordered_f64" => encode_ordered(&TotalF64(number(value))),
+            "ordered_string" => encode_ordered(&value.to_owned()),
+            "ordered_bytes" if value == "the bytes 00, 01 and ff" => {
+                encode_ordered(&vec![0_u8, 1, 255])
+            }
             _ => panic!("no code for {codec} {value}"),
         };
         assert_eq!((name.as_str(), to_hex(&bytes).as_str()), (codec, hex));

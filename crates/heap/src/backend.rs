@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use alluvium_core::{CheckpointId, KeyGroup, KeyGroupRange, KeyedStateHandle};
-use alluvium_format::codec::Codec;
+use alluvium_format::codec::{Codec, OrderedCodec};
 use alluvium_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, BackgroundLoad, FrozenState,
     KeyedBackendSpec, KeyedStateBackend, ListState, ListStateDescriptor, MapState,
     MapStateDescriptor, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError,
-    StateBackend, StateError, StateKey, StateRef, StateValue, TimeDomain, Timer, TimerDescriptor,
-    Timers, ValueState, ValueStateDescriptor,
+    SortedKey, SortedMapState, SortedMapStateDescriptor, StateBackend, StateError, StateKey,
+    StateRef, StateValue, TimeDomain, Timer, TimerDescriptor, Timers, ValueState,
+    ValueStateDescriptor,
 };
 use alluvium_storage::HandleReader;
 
@@ -277,6 +278,21 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         NC: Codec<N>,
     {
         self.register_map(descriptor).map(MapState::new)
+    }
+
+    fn sorted_map_state<UK, UV, KC, VC, N, NC>(
+        &mut self,
+        descriptor: SortedMapStateDescriptor<UK, UV, KC, VC, N, NC>,
+    ) -> Result<SortedMapState<UK, UV, N>, StateError>
+    where
+        UK: SortedKey,
+        UV: StateValue,
+        KC: OrderedCodec<UK>,
+        VC: Codec<UV>,
+        N: StateKey,
+        NC: Codec<N>,
+    {
+        self.register_sorted_map(descriptor).map(SortedMapState::new)
     }
 
     fn reducing_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(

@@ -75,6 +75,7 @@ mod segment;
 mod segmented;
 mod shared_list;
 mod slot;
+mod sorted_map;
 mod streams;
 mod sync;
 mod table;

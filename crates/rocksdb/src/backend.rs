@@ -18,14 +18,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use alluvium_core::{CheckpointId, KeyGroup, KeyGroupRange, KeyedStateHandle};
-use alluvium_format::codec::Codec;
+use alluvium_format::codec::{Codec, OrderedCodec};
 use alluvium_format::keyed::StateMeta;
 use alluvium_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, FrozenState, KeyedBackendSpec,
     KeyedStateBackend, KeyedStreams, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
-    ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError, StateBackend, StateError,
-    StateId, StateKey, StateRef, StateValue, TimeDomain, Timer, TimerDescriptor, Timers,
-    ValueState, ValueStateDescriptor,
+    ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError, SortedKey, SortedMapState,
+    SortedMapStateDescriptor, StateBackend, StateError, StateId, StateKey, StateRef, StateValue,
+    TimeDomain, Timer, TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
 };
 use alluvium_storage::HandleReader;
 
@@ -339,6 +339,21 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
         NC: Codec<N>,
     {
         self.register_map(descriptor).map(MapState::new)
+    }
+
+    fn sorted_map_state<UK, UV, KC, VC, N, NC>(
+        &mut self,
+        descriptor: SortedMapStateDescriptor<UK, UV, KC, VC, N, NC>,
+    ) -> Result<SortedMapState<UK, UV, N>, StateError>
+    where
+        UK: SortedKey,
+        UV: StateValue,
+        KC: OrderedCodec<UK>,
+        VC: Codec<UV>,
+        N: StateKey,
+        NC: Codec<N>,
+    {
+        self.register_sorted_map(descriptor).map(SortedMapState::new)
     }
 
     fn reducing_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(

@@ -4,7 +4,7 @@
 //! row key without its key group. What the value becomes depends on the kind:
 //! - value, reducing, aggregating: the row's value, as it is;
 //! - list: one group of the row (see [`crate::list_row`]);
-//! - map: a row for each user key;
+//! - map, sorted map: a row for each user key;
 //! - timers: the row has nothing but its key, which is made anew (see [`crate::timer_row`]).
 //!
 //! Invariants: nothing here needs the types of the job; lists and maps without anything in them
@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 
 use alluvium_format::CodecError;
-use alluvium_format::codec::{CodecSnapshot, Input};
+use alluvium_format::codec::{Ascending, CodecSnapshot, Input, is_ordered};
 use alluvium_format::keyed::{StateKind, StateMeta, timer_namespace};
 
 use crate::extent::{Extent, read_count};
@@ -27,14 +27,24 @@ pub(crate) struct RowFormat {
     pub(crate) content: Content,
 }
 
+/// In which order the entries of a map come in a stream. Those of rows always come in the order of
+/// their user keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MapOrder {
+    /// In none.
+    Any,
+    /// In that of their user keys.
+    Sorted,
+}
+
 /// What a row holds.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     Value,
     /// Groups of elements.
     List(Extent),
-    /// The value of one user key.
-    Map(Extent, Extent),
+    /// The value of one user key; whether the user keys of a stream are in order.
+    Map(Extent, Extent, MapOrder),
     /// Nothing: the row key says all of a timer.
     Timer,
 }
@@ -56,7 +66,12 @@ impl RowFormat {
         let content = match (meta.kind, &value) {
             (StateKind::List, Extent::Vec(element)) => Content::List((**element).clone()),
             (StateKind::Map, Extent::Map(key, value)) => {
-                Content::Map((**key).clone(), (**value).clone())
+                Content::Map((**key).clone(), (**value).clone(), MapOrder::Any)
+            }
+            (StateKind::SortedMap, Extent::Map(key, value))
+                if meta.value.children.first().is_some_and(is_ordered) =>
+            {
+                Content::Map((**key).clone(), (**value).clone(), MapOrder::Sorted)
             }
             (StateKind::Value | StateKind::Reducing | StateKind::Aggregating, _) => Content::Value,
             (StateKind::Timers, _) if own.is_some() => Content::Timer,
@@ -95,7 +110,8 @@ impl RowFormat {
     /// Gives the rows of an entry to `put`. `row` is the prefix of the pair, and is so again when
     /// this returns without an error.
     ///
-    /// Errors: [`CodecError::Invalid`] for a user key that comes twice; those of `put`.
+    /// Errors: [`CodecError::Invalid`] for a user key that comes twice, or in the wrong order in a
+    /// sorted map; those of `put`.
     pub(crate) fn put_rows<E: From<CodecError>>(
         &self,
         row: &mut Vec<u8>,
@@ -106,13 +122,15 @@ impl RowFormat {
         match &self.content {
             Content::List(_) if read_count(&mut input)? == 0 => Ok(()),
             Content::Value | Content::List(_) | Content::Timer => put(row, value),
-            Content::Map(keys, values) => {
+            Content::Map(keys, values, order) => {
                 let prefix_len = row.len();
-                let mut seen = BTreeSet::new();
+                let (mut seen, mut ascending) = (BTreeSet::new(), Ascending::default());
                 for _ in 0..read_count(&mut input)? {
                     let (what, offset) = ("map", input.offset());
                     let (user_key, user_value) = (keys.take(&mut input)?, values.take(&mut input)?);
-                    if !seen.insert(user_key) {
+                    if *order == MapOrder::Sorted {
+                        ascending.check(user_key, offset)?;
+                    } else if !seen.insert(user_key) {
                         let reason = "a key comes twice";
                         return Err(CodecError::Invalid { what, offset, reason }.into());
                     }

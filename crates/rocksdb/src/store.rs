@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use alluvium_state::{EngineFailure, RestoreError, SnapshotError, StateError};
+use alluvium_state::{EngineFailure, RestoreError, ScanOrder, SnapshotError, StateError};
 use rocksdb::{DBPinnableSlice, ReadOptions, WriteBatch, WriteOptions};
 
 use crate::engine::{Column, Cursor, Engine, EngineError, Row, Snapshot, write_options};
@@ -134,8 +134,18 @@ impl Store {
         column: &'c Column,
         range: RowRange,
     ) -> Result<Rows<'c>, Failure> {
+        self.scan(column, range, ScanOrder::Ascending)
+    }
+
+    /// The same, in any order.
+    pub(crate) fn scan<'c>(
+        &self,
+        column: &'c Column,
+        range: RowRange,
+        order: ScanOrder,
+    ) -> Result<Rows<'c>, Failure> {
         self.check(Rows::OPERATION)?;
-        Rows::open(column, None, range)
+        Rows::open_at(column, None, range, order)
     }
 
     fn written(
@@ -161,7 +171,16 @@ impl<'c> Rows<'c> {
         snapshot: Option<&'c Snapshot>,
         range: RowRange,
     ) -> Result<Self, Failure> {
-        let cursor = Cursor::open(column, snapshot, range);
+        Self::open_at(column, snapshot, range, ScanOrder::Ascending)
+    }
+
+    fn open_at(
+        column: &'c Column,
+        snapshot: Option<&'c Snapshot>,
+        range: RowRange,
+        order: ScanOrder,
+    ) -> Result<Self, Failure> {
+        let cursor = Cursor::open(column, snapshot, range, order);
         cursor.map(Self).map_err(|error| Failure::new(Self::OPERATION, error))
     }
 

@@ -9,14 +9,15 @@ use alluvium_core::{
     CheckpointId, KeyGroup, KeyGroupAssigner, KeyGroupRange, KeyedStateHandle, OperatorUid,
     Parallelism, SubtaskIndex,
 };
-use alluvium_format::codec::Codec;
+use alluvium_format::codec::{Codec, OrderedCodec};
 use alluvium_storage::HandleReader;
 
 use crate::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, BackgroundLoad, FrozenState,
     KeyContext, ListState, ListStateDescriptor, MapState, MapStateDescriptor, ReducingState,
-    ReducingStateDescriptor, RestoreError, SnapshotError, StateError, StateRef, TimeDomain, Timer,
-    TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
+    ReducingStateDescriptor, RestoreError, SnapshotError, SortedMapState, SortedMapStateDescriptor,
+    StateError, StateRef, TimeDomain, Timer, TimerDescriptor, Timers, ValueState,
+    ValueStateDescriptor,
 };
 
 /// What can be stored as a value: anything that can be copied and sent to another thread.
@@ -28,6 +29,12 @@ impl<T: Clone + Send + Sync + 'static> StateValue for T {}
 pub trait StateKey: StateValue + Eq + Hash {}
 
 impl<T: StateValue + Eq + Hash> StateKey for T {}
+
+/// What can be a user key of a sorted map: its order is that of the encoded keys
+/// ([`OrderedCodec`]).
+pub trait SortedKey: StateKey + Ord {}
+
+impl<T: StateKey + Ord> SortedKey for T {}
 
 /// Which subtask a keyed backend is for, and how its keys are written and assigned.
 #[derive(Debug, Clone)]
@@ -145,6 +152,19 @@ pub trait KeyedStateBackend {
         UK: StateKey,
         UV: StateValue,
         KC: Codec<UK>,
+        VC: Codec<UV>,
+        N: StateKey,
+        NC: Codec<N>;
+
+    /// Registers a sorted map state, or finds it again.
+    fn sorted_map_state<UK, UV, KC, VC, N, NC>(
+        &mut self,
+        descriptor: SortedMapStateDescriptor<UK, UV, KC, VC, N, NC>,
+    ) -> Result<SortedMapState<UK, UV, N>, StateError>
+    where
+        UK: SortedKey,
+        UV: StateValue,
+        KC: OrderedCodec<UK>,
         VC: Codec<UV>,
         N: StateKey,
         NC: Codec<N>;

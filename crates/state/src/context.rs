@@ -5,11 +5,11 @@
 //! Invariants: a context was hashed and checked once, when it was opened; every call through it
 //! concerns that key only.
 
-use std::ops::Deref;
+use std::ops::{Bound, Deref};
 
 use crate::{
-    AggregateFunction, AggregatingState, ListState, MapState, ReducingState, StateError, StateKey,
-    StateRef, StateValue, TimeDomain, Timers, ValueState,
+    AggregateFunction, AggregatingState, ListState, MapState, ReducingState, ScanOrder, SortedKey,
+    SortedMapState, StateError, StateKey, StateRef, StateValue, TimeDomain, Timers, ValueState,
 };
 
 /// A value of the state: borrowed where it lives in memory, owned where it had to be decoded.
@@ -133,6 +133,46 @@ pub trait KeyContext {
     fn map_entries<UK: StateKey, UV: StateValue>(
         &self,
         state: MapState<UK, UV, Self::Namespace>,
+    ) -> Result<Entries<'_, UK, UV>, StateError>;
+
+    /// See [`SortedMapState::get`].
+    fn sorted_map_get<UK: SortedKey, UV: StateValue>(
+        &self,
+        state: SortedMapState<UK, UV, Self::Namespace>,
+        user_key: &UK,
+    ) -> Result<Option<Ref<'_, UV>>, StateError>;
+
+    /// See [`SortedMapState::put`].
+    fn sorted_map_put<UK: SortedKey, UV: StateValue>(
+        &mut self,
+        state: SortedMapState<UK, UV, Self::Namespace>,
+        user_key: UK,
+        value: UV,
+    ) -> Result<(), StateError>;
+
+    /// See [`SortedMapState::update`].
+    fn sorted_map_update<UK: SortedKey, UV: StateValue, R>(
+        &mut self,
+        state: SortedMapState<UK, UV, Self::Namespace>,
+        user_key: UK,
+        initial: impl FnOnce() -> UV,
+        change: impl FnOnce(&mut UV) -> R,
+    ) -> Result<R, StateError>;
+
+    /// See [`SortedMapState::remove`].
+    fn sorted_map_remove<UK: SortedKey, UV: StateValue>(
+        &mut self,
+        state: SortedMapState<UK, UV, Self::Namespace>,
+        user_key: &UK,
+    ) -> Result<(), StateError>;
+
+    /// See [`SortedMapState::range`] and [`SortedMapState::range_rev`]; the range may be one without
+    /// any key ([`is_empty_range`](crate::is_empty_range)).
+    fn sorted_map_range<UK: SortedKey, UV: StateValue>(
+        &self,
+        state: SortedMapState<UK, UV, Self::Namespace>,
+        range: (Bound<&UK>, Bound<&UK>),
+        order: ScanOrder,
     ) -> Result<Entries<'_, UK, UV>, StateError>;
 
     /// See [`ReducingState::get`].

@@ -7,9 +7,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use alluvium_format::codec::{Codec, DefaultCodec, HasCodec};
+use alluvium_format::codec::{
+    Codec, DefaultCodec, DefaultOrderedCodec, HasCodec, HasOrderedCodec, OrderedCodec,
+};
 
-use crate::{StateKey, StateValue};
+use crate::{SortedKey, StateKey, StateValue};
 
 /// Reduces a value into another.
 pub type ReduceFunction<T> = Arc<dyn Fn(&mut T, T) + Send + Sync>;
@@ -36,13 +38,21 @@ pub trait AggregateFunction: Send + Sync + 'static {
 }
 
 macro_rules! descriptor {
+    (@default) => { DefaultCodec };
+    (@default $default:ty) => { $default };
     (
         $(#[$doc:meta])*
-        $name:ident<$($type:ident),+; $($codec:ident $field:ident),+> $({$function:ident: $of:ty})?
+        $name:ident<$($type:ident),+; $($codec:ident $field:ident $(or $default:ty)?),+>
+        $({$function:ident: $of:ty})?
     ) => {
         $(#[$doc])*
         #[derive(Clone)]
-        pub struct $name<$($type,)+ $($codec = DefaultCodec,)+ N = (), NC = DefaultCodec> {
+        pub struct $name<
+            $($type,)+
+            $($codec = descriptor!(@default $($default)?),)+
+            N = (),
+            NC = DefaultCodec,
+        > {
             /// Name under which the state is stored.
             pub name: String,
             $(
@@ -104,6 +114,10 @@ descriptor!(
     MapStateDescriptor<UK, UV; KC user_key, VC user_value>
 );
 descriptor!(
+    /// Describes a [`SortedMapState`](crate::SortedMapState).
+    SortedMapStateDescriptor<UK, UV; KC user_key or DefaultOrderedCodec, VC user_value>
+);
+descriptor!(
     /// Describes a [`ReducingState`](crate::ReducingState).
     ReducingStateDescriptor<T; C value> {reduce: ReduceFunction<T>}
 );
@@ -151,6 +165,23 @@ impl<UK: StateKey, UV: StateValue, KC: Codec<UK>, VC: Codec<UV>>
     MapStateDescriptor<UK, UV, KC, VC>
 {
     /// A map state whose user keys and values are written by codecs.
+    pub fn with_codecs(name: &str, user_key: KC, user_value: VC) -> Self {
+        let (name, namespace) = (name.to_owned(), DefaultCodec);
+        Self { name, user_key, user_value, namespace, types: PhantomData }
+    }
+}
+
+impl<UK: SortedKey + HasOrderedCodec, UV: StateValue + HasCodec> SortedMapStateDescriptor<UK, UV> {
+    /// A sorted map state of types with codecs of their own.
+    pub fn new(name: &str) -> Self {
+        Self::with_codecs(name, DefaultOrderedCodec, DefaultCodec)
+    }
+}
+
+impl<UK: SortedKey, UV: StateValue, KC: OrderedCodec<UK>, VC: Codec<UV>>
+    SortedMapStateDescriptor<UK, UV, KC, VC>
+{
+    /// A sorted map state whose user keys and values are written by codecs.
     pub fn with_codecs(name: &str, user_key: KC, user_value: VC) -> Self {
         let (name, namespace) = (name.to_owned(), DefaultCodec);
         Self { name, user_key, user_value, namespace, types: PhantomData }

@@ -3,6 +3,10 @@
 //! Invariants: handles are `Copy` and hold no state; a handle works only with the backend that
 //! made it.
 
+mod sorted_map;
+
+pub use sorted_map::{ScanOrder, is_empty_range};
+
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -84,6 +88,12 @@ handle!(
     ///
     /// Source: Flink `MapState`.
     MapState<UK, UV>
+);
+handle!(
+    /// A map per key and namespace whose entries are in the order of their user keys.
+    ///
+    /// Source: Flink FLIP-220 `BinarySortedState` for what it is for.
+    SortedMapState<UK, UV>
 );
 handle!(
     /// One value per key and namespace that every added value is reduced into.

@@ -7,7 +7,8 @@
 //!
 //! Ladder of names: [`StateBackend`] (how to open one) > [`KeyedStateBackend`] (the state of one
 //! subtask) > [`KeyContext`] (one key and namespace of it) > [`ValueState`], [`ListState`],
-//! [`MapState`], [`ReducingState`], [`AggregatingState`] (one state), [`Timers`] (a timer service).
+//! [`MapState`], [`SortedMapState`], [`ReducingState`], [`AggregatingState`] (one state), [`Timers`]
+//! (a timer service).
 //!
 //! An engine needs four calls for a checkpoint: [`KeyedStateBackend::freeze`] when the barrier is
 //! there, [`FrozenState::write`] on any thread, then [`KeyedStateBackend::complete`] or
@@ -48,15 +49,18 @@ mod restored;
 mod snapshot;
 mod timers;
 
-pub use backend::{KeyedBackendSpec, KeyedStateBackend, StateBackend, StateKey, StateValue};
+pub use backend::{
+    KeyedBackendSpec, KeyedStateBackend, SortedKey, StateBackend, StateKey, StateValue,
+};
 pub use context::{Elements, Entries, KeyContext, Ref};
 pub use descriptor::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
-    ReduceFunction, ReducingStateDescriptor, ValueStateDescriptor,
+    ReduceFunction, ReducingStateDescriptor, SortedMapStateDescriptor, ValueStateDescriptor,
 };
 pub use error::{EngineFailure, RestoreError, SnapshotError, StateError};
 pub use handles::{
-    AggregatingState, ListState, MapState, ReducingState, StateId, StateRef, ValueState,
+    AggregatingState, ListState, MapState, ReducingState, ScanOrder, SortedMapState, StateId,
+    StateRef, ValueState, is_empty_range,
 };
 pub use load::{BackgroundLoad, LoadFailure, StreamSource};
 pub use operator::{

@@ -29,21 +29,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use alluvium_core::{CheckpointId, KeyGroup, KeyGroupAssigner, KeyGroupRange, KeyedStateHandle};
-use alluvium_format::codec::{Codec, Input, MapCodec, UnitCodec, VecCodec};
+use alluvium_format::codec::{Codec, Input, MapCodec, OrderedCodec, UnitCodec, VecCodec};
 use alluvium_format::keyed::StateKind;
 use alluvium_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, FrozenState, KeyedBackendSpec,
     KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
-    ReduceFunction, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError,
-    StateBackend, StateError, StateId, StateKey, StateRef, StateValue, TimeDomain, Timer,
-    TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
+    ReduceFunction, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError, SortedKey,
+    SortedMapState, SortedMapStateDescriptor, StateBackend, StateError, StateId, StateKey,
+    StateRef, StateValue, TimeDomain, Timer, TimerDescriptor, Timers, ValueState,
+    ValueStateDescriptor,
 };
 use alluvium_storage::HandleReader;
 
 use self::register::Request;
 use self::slips::Slips;
 use self::stream::{FrozenModel, restore};
-use self::table::{Stored, Table, UserMap};
+use self::table::{SortedUserMap, Stored, Table, UserMap};
 use crate::mistake::Mistake;
 
 /// Opens keyed state in `BTreeMap`s.
@@ -201,6 +202,24 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
         let (kind, value) = (StateKind::Map, MapCodec { keys: user_key, values: user_value });
         let request = Request { name, kind, namespace, value, function: None };
         self.register::<N, UserMap<UK, UV>, _, _>(request).map(MapState::new)
+    }
+
+    fn sorted_map_state<UK, UV, KC, VC, N, NC>(
+        &mut self,
+        descriptor: SortedMapStateDescriptor<UK, UV, KC, VC, N, NC>,
+    ) -> Result<SortedMapState<UK, UV, N>, StateError>
+    where
+        UK: SortedKey,
+        UV: StateValue,
+        KC: OrderedCodec<UK>,
+        VC: Codec<UV>,
+        N: StateKey,
+        NC: Codec<N>,
+    {
+        let SortedMapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
+        let (kind, value) = (StateKind::SortedMap, MapCodec { keys: user_key, values: user_value });
+        let request = Request { name, kind, namespace, value, function: None };
+        self.register::<N, SortedUserMap<UK, UV>, _, _>(request).map(SortedMapState::new)
     }
 
     fn reducing_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(

@@ -9,17 +9,20 @@
 //! - [`snapshots`]: freezing, writing, restoring;
 //! - [`rescaling`]: restoring at another parallelism;
 //! - [`timers`]: their order, and checkpoints of them;
+//! - [`sorted_maps`]: their order, ranges, and checkpoints of them;
 //! - [`schema`]: codecs and kinds that changed between writing and restoring;
 //! - [`damage`]: streams that are not what they should be.
 //!
 //! Invariants: no case depends on another; the list in `conformance_tests!` names every case.
 
 pub mod basics;
+mod crafted;
 pub mod damage;
 pub mod refusals;
 pub mod rescaling;
 pub mod schema;
 pub mod snapshots;
+pub mod sorted_maps;
 pub mod timers;
 
 use std::collections::BTreeMap;
@@ -92,6 +95,16 @@ macro_rules! conformance_tests {
             timers::timers_that_nobody_registers_are_kept,
             timers::timer_services_are_registered_like_states,
             timers::a_timer_of_an_unknown_domain_is_refused,
+            sorted_maps::a_sorted_map_holds_what_was_put_in_order,
+            sorted_maps::user_keys_of_every_type_are_in_their_order,
+            sorted_maps::the_first_and_the_last_entry_are_taken,
+            sorted_maps::writes_between_ranges_are_seen_by_the_next_range,
+            sorted_maps::sorted_maps_of_keys_and_namespaces_are_apart,
+            sorted_maps::sorted_maps_come_back_from_checkpoints,
+            sorted_maps::sorted_maps_that_nobody_registers_are_kept,
+            sorted_maps::sorted_maps_are_widened,
+            sorted_maps::a_map_is_no_sorted_map,
+            sorted_maps::entries_in_another_order_are_refused,
             schema::another_value_codec_is_refused_by_name,
             schema::another_namespace_codec_is_refused_by_name,
             schema::another_key_codec_is_refused,
@@ -250,6 +263,7 @@ mod tests {
             ("snapshots", include_str!("conformance/snapshots.rs")),
             ("rescaling", include_str!("conformance/rescaling.rs")),
             ("timers", include_str!("conformance/timers.rs")),
+            ("sorted_maps", include_str!("conformance/sorted_maps.rs")),
             ("schema", include_str!("conformance/schema.rs")),
             ("damage", include_str!("conformance/damage.rs")),
         ];

@@ -133,6 +133,12 @@ mistakes! {
     KindIgnored => schema::another_kind_is_refused_by_name,
     /// A registration that is refused loses the restored state.
     RefusalLosesState => schema::a_refused_registration_loses_nothing,
+    /// The end of a range is in it, also where it should not be.
+    RangeTooLong => sorted_maps::user_keys_of_every_type_are_in_their_order,
+    /// Ranges in descending order come in ascending order.
+    DescendingIsAscending => sorted_maps::the_first_and_the_last_entry_are_taken,
+    /// The order of the entries of a restored sorted map is not looked at.
+    AnyOrderAccepted => sorted_maps::entries_in_another_order_are_refused,
     /// A file that is gone is an empty state.
     MissingFileIsEmpty => damage::a_missing_file_is_refused,
     /// Entries that cannot be read are passed over.

@@ -41,12 +41,21 @@ pub enum Kind {
     Aggregating,
     /// `Timers<u32>`
     Timers,
+    /// `SortedMapState<i32, String, u32>`
+    SortedMap,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Value, Self::List, Self::Map, Self::Reducing, Self::Aggregating, Self::Timers];
+    pub const ALL: [Self; 7] = [
+        Self::Value,
+        Self::List,
+        Self::Map,
+        Self::Reducing,
+        Self::Aggregating,
+        Self::Timers,
+        Self::SortedMap,
+    ];
 }
 
 /// Where something is stored.
@@ -75,6 +84,8 @@ pub enum Content {
     Aggregating((u64, u64)),
     /// Domains and times, not empty.
     Timers(BTreeSet<(TimeDomain, i64)>),
+    /// A sorted map, not empty.
+    SortedMap(BTreeMap<i32, String>),
 }
 
 impl Content {

@@ -24,7 +24,8 @@ const STEPS: usize = 300;
 
 /// What programs do not catch: they use their backend as it is meant to be used, with the same
 /// types all the time, on streams that nobody damages.
-const NOT_IN_PROGRAMS: [Mistake; 14] = [
+const NOT_IN_PROGRAMS: [Mistake; 15] = [
+    Mistake::AnyOrderAccepted,
     Mistake::ForeignKeyAccepted,
     Mistake::ForeignHandleAccepted,
     Mistake::OtherTypesAccepted,

@@ -119,7 +119,7 @@ fn encode_counted(
     Ok(())
 }
 
-fn decode_count(input: &mut Input<'_>, what: &'static str) -> Result<u64, CodecError> {
+pub(super) fn decode_count(input: &mut Input<'_>, what: &'static str) -> Result<u64, CodecError> {
     let offset = input.offset();
     let count = input.varint(what)?;
     let left = input.rest().len();

@@ -23,6 +23,8 @@ pub enum Extent {
     Fixed(u64),
     /// A varint length and that many bytes.
     Framed,
+    /// Everything up to a byte of 0, and that byte.
+    Terminated,
     /// 0, or 1 and a value.
     Option(Box<Extent>),
     /// A varint count and the items.
@@ -61,6 +63,12 @@ impl Extent {
             ("u64" | "i64" | "f64", []) => Self::Fixed(8),
             ("u128" | "i128", []) => Self::Fixed(16),
             ("string" | "bytes", []) => Self::Framed,
+            ("ordered_i8", []) => Self::Fixed(1),
+            ("ordered_u16" | "ordered_i16", []) => Self::Fixed(2),
+            ("ordered_u32" | "ordered_i32" | "ordered_f32", []) => Self::Fixed(4),
+            ("ordered_u64" | "ordered_i64" | "ordered_f64", []) => Self::Fixed(8),
+            ("ordered_u128" | "ordered_i128", []) => Self::Fixed(16),
+            ("ordered_string" | "ordered_bytes", []) => Self::Terminated,
             ("option", [value]) => Self::Option(Box::new(value.clone())),
             ("vec", [item]) => Self::Vec(Box::new(item.clone())),
             ("map", [key, value]) => Self::Map(Box::new(key.clone()), Box::new(value.clone())),
@@ -105,6 +113,7 @@ impl Extent {
         match self {
             Self::Fixed(len) => input.take(*len, WHAT).map(drop),
             Self::Framed => input.framed(WHAT).map(drop),
+            Self::Terminated => input.terminated(WHAT).map(drop),
             Self::Option(value) => {
                 let (what, offset) = (WHAT, input.offset());
                 match input.u8(what)? {

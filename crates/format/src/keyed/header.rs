@@ -29,6 +29,8 @@ pub enum StateKind {
     Aggregating,
     /// Timers; each is an entry of its own.
     Timers,
+    /// A map whose entries are in the order of their user keys.
+    SortedMap,
 }
 
 impl StateKind {
@@ -41,6 +43,7 @@ impl StateKind {
             Self::Reducing => 4,
             Self::Aggregating => 5,
             Self::Timers => 6,
+            Self::SortedMap => 7,
         }
     }
 
@@ -52,6 +55,7 @@ impl StateKind {
             4 => Self::Reducing,
             5 => Self::Aggregating,
             6 => Self::Timers,
+            7 => Self::SortedMap,
             _ => return None,
         })
     }
@@ -66,6 +70,7 @@ impl fmt::Display for StateKind {
             Self::Reducing => "reducing state",
             Self::Aggregating => "aggregating state",
             Self::Timers => "timers",
+            Self::SortedMap => "sorted map state",
         })
     }
 }

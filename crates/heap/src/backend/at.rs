@@ -1,12 +1,13 @@
 //! One key and namespace of a heap backend.
 
 use std::any::Any;
+use std::ops::Bound;
 
 use alluvium_format::codec::Codec;
 use alluvium_state::{
     AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
-    ReducingState, Ref, StateError, StateId, StateKey, StateRef, StateValue, TimeDomain, Timers,
-    ValueState,
+    ReducingState, Ref, ScanOrder, SortedKey, SortedMapState, StateError, StateId, StateKey,
+    StateRef, StateValue, TimeDomain, Timers, ValueState,
 };
 
 use super::HeapKeyedStateBackend;
@@ -14,6 +15,7 @@ use crate::TableHasher;
 use crate::map::Probe;
 use crate::segment::LoadError;
 use crate::shared_list::SharedList;
+use crate::sorted_map::SortedUserMap;
 use crate::table::{StateTable, TimerPlace, not_loaded};
 use crate::user_map::UserMap;
 
@@ -221,6 +223,66 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
     ) -> Result<Entries<'_, UK, UV>, StateError> {
         let map = self.get::<UserMap<UK, UV>>(state.id())?;
         let entries = map.into_iter().flat_map(UserMap::iter);
+        Ok(Box::new(entries.map(|(key, value)| Ok((Ref::Borrowed(key), Ref::Borrowed(value))))))
+    }
+
+    fn sorted_map_get<UK: SortedKey, UV: StateValue>(
+        &self,
+        state: SortedMapState<UK, UV, N>,
+        user_key: &UK,
+    ) -> Result<Option<Ref<'_, UV>>, StateError> {
+        let map = self.get::<SortedUserMap<UK, UV>>(state.id())?;
+        Ok(map.and_then(|map| map.get(user_key)).map(Ref::Borrowed))
+    }
+
+    fn sorted_map_put<UK: SortedKey, UV: StateValue>(
+        &mut self,
+        state: SortedMapState<UK, UV, N>,
+        user_key: UK,
+        value: UV,
+    ) -> Result<(), StateError> {
+        self.update(state.id(), SortedUserMap::default, |map| map.insert(user_key, value))
+    }
+
+    fn sorted_map_update<UK: SortedKey, UV: StateValue, R>(
+        &mut self,
+        state: SortedMapState<UK, UV, N>,
+        user_key: UK,
+        initial: impl FnOnce() -> UV,
+        change: impl FnOnce(&mut UV) -> R,
+    ) -> Result<R, StateError> {
+        self.update(state.id(), SortedUserMap::default, |map: &mut SortedUserMap<UK, UV>| {
+            map.update(user_key, initial, change)
+        })
+    }
+
+    fn sorted_map_remove<UK: SortedKey, UV: StateValue>(
+        &mut self,
+        state: SortedMapState<UK, UV, N>,
+        user_key: &UK,
+    ) -> Result<(), StateError> {
+        let map = self.get::<SortedUserMap<UK, UV>>(state.id())?;
+        // What is not there leaves everything shared.
+        if !map.is_some_and(|map| map.contains(user_key)) {
+            return Ok(());
+        }
+        let group = self.group;
+        self.with_table::<SortedUserMap<UK, UV>, _>(state.id(), |table, probe| {
+            let Some(map) = table.get_mut(group, probe)? else { return Ok(()) };
+            map.remove(user_key);
+            if map.is_empty() { table.remove(group, probe) } else { Ok(()) }
+        })
+    }
+
+    fn sorted_map_range<UK: SortedKey, UV: StateValue>(
+        &self,
+        state: SortedMapState<UK, UV, N>,
+        range: (Bound<&UK>, Bound<&UK>),
+        order: ScanOrder,
+    ) -> Result<Entries<'_, UK, UV>, StateError> {
+        let map = self.get::<SortedUserMap<UK, UV>>(state.id())?;
+        let Some(map) = map else { return Ok(Box::new(std::iter::empty())) };
+        let entries = map.range(range, order);
         Ok(Box::new(entries.map(|(key, value)| Ok((Ref::Borrowed(key), Ref::Borrowed(value))))))
     }
 

@@ -3,12 +3,12 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use alluvium_format::codec::{Codec, Compatibility, Decode, MapCodec, VecCodec};
+use alluvium_format::codec::{Codec, Compatibility, Decode, MapCodec, OrderedCodec, VecCodec};
 use alluvium_format::keyed::{StateKind, StateMeta};
 use alluvium_state::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
-    ReduceFunction, ReducingStateDescriptor, StateError, StateId, StateKey, StateValue,
-    ValueStateDescriptor,
+    ReduceFunction, ReducingStateDescriptor, SortedKey, SortedMapStateDescriptor, StateError,
+    StateId, StateKey, StateValue, ValueStateDescriptor,
 };
 
 use super::fill::Filling;
@@ -18,6 +18,7 @@ use crate::TableHasher;
 use crate::map::StateMapKind;
 use crate::shared_list::{SharedList, SharedListCodec};
 use crate::slot::is_shared;
+use crate::sorted_map::{SortedMapCodec, SortedUserMap};
 use crate::table::{
     AnyTable, Maps, Plain, Shape, SlotCodec, StateTable, TypedEntryCodec, TypedEntryReader,
 };
@@ -71,6 +72,24 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         let slot = UserMapCodec { entries, hasher: TableHasher::new(self.spec.hash_seed) };
         let (kind, function) = (StateKind::Map, None);
         self.register::<N, UserMap<UK, UV>, _, _>(Request { name, kind, namespace, slot, function })
+    }
+
+    pub(super) fn register_sorted_map<UK, UV, KC, VC, N, NC>(
+        &mut self,
+        descriptor: SortedMapStateDescriptor<UK, UV, KC, VC, N, NC>,
+    ) -> Result<StateId, StateError>
+    where
+        UK: SortedKey,
+        UV: StateValue,
+        KC: OrderedCodec<UK>,
+        VC: Codec<UV>,
+        N: StateKey,
+        NC: Codec<N>,
+    {
+        let SortedMapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
+        let slot = SortedMapCodec(MapCodec { keys: user_key, values: user_value });
+        let request = Request { name, kind: StateKind::SortedMap, namespace, slot, function: None };
+        self.register::<N, SortedUserMap<UK, UV>, _, _>(request)
     }
 
     pub(super) fn register_reducing<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(

@@ -3,22 +3,24 @@
 //! Key group and key are encoded once, when the key is opened. Each call appends the namespace, by
 //! the codec of its state, and for maps the user key, in a buffer that is kept from call to call.
 
+use std::ops::Bound;
+
 use alluvium_format::codec::Codec;
 use alluvium_state::{
     AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
-    ReduceFunction, ReducingState, Ref, StateError, StateId, StateKey, StateRef, StateValue,
-    TimeDomain, Timers, ValueState,
+    ReduceFunction, ReducingState, Ref, ScanOrder, SortedKey, SortedMapState, StateError, StateId,
+    StateKey, StateRef, StateValue, TimeDomain, Timers, ValueState,
 };
 
 use super::table::{Elements as ElementCodec, Entries as EntryCodecs, Table, Values};
 use super::{RocksDbKeyedStateBackend, with_buffer};
 use crate::list_row::put_group;
-use crate::row_key::RowRange;
 use crate::store::Store;
 
+mod entries;
 mod iterate;
 
-use iterate::{ListElements, MapEntries};
+use iterate::ListElements;
 
 /// One key and namespace of a [`RocksDbKeyedStateBackend`], encoded once.
 pub struct RocksDbAt<'a, K, C, N> {
@@ -46,20 +48,6 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> RocksDbAt<'a, K, C, N> {
         with_buffer(&self.backend.scratch.row, |row| {
             row.extend_from_slice(&self.backend.key);
             table.put_namespace(self.namespace, row)?;
-            body(row)
-        })
-    }
-
-    /// As [`RocksDbAt::with_row`], with the row of a user key.
-    fn with_entry_row<UK: StateKey, R>(
-        &self,
-        table: &Table,
-        codecs: &EntryCodecs<UK, impl Sized>,
-        user_key: &UK,
-        body: impl FnOnce(&[u8]) -> Result<R, StateError>,
-    ) -> Result<R, StateError> {
-        self.with_row(table, |row| {
-            codecs.keys.put(user_key, row).map_err(|source| StateError::Key { source })?;
             body(row)
         })
     }
@@ -197,11 +185,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         state: MapState<UK, UV, N>,
         user_key: &UK,
     ) -> Result<Option<Ref<'_, UV>>, StateError> {
-        let table = self.table(state.id())?;
-        let codecs = table.content::<EntryCodecs<UK, UV>>()?;
-        let value = self
-            .with_entry_row(table, codecs, user_key, |row| self.read(table, &*codecs.values, row));
-        Ok(value?.map(Ref::Owned))
+        Ok(self.entry_get(state.id(), user_key)?.map(Ref::Owned))
     }
 
     fn map_put<UK: StateKey, UV: StateValue>(
@@ -210,11 +194,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         user_key: UK,
         value: UV,
     ) -> Result<(), StateError> {
-        let table = self.table(state.id())?;
-        let codecs = table.content::<EntryCodecs<UK, UV>>()?;
-        self.with_entry_row(table, codecs, &user_key, |row| {
-            self.write(table, &*codecs.values, row, &value)
-        })
+        self.entry_put(state.id(), &user_key, &value)
     }
 
     fn map_update<UK: StateKey, UV: StateValue, R>(
@@ -224,14 +204,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         initial: impl FnOnce() -> UV,
         change: impl FnOnce(&mut UV) -> R,
     ) -> Result<R, StateError> {
-        let table = self.table(state.id())?;
-        let codecs = table.content::<EntryCodecs<UK, UV>>()?;
-        self.with_entry_row(table, codecs, &user_key, |row| {
-            let mut value = self.read(table, &*codecs.values, row)?.unwrap_or_else(initial);
-            let result = change(&mut value);
-            self.write(table, &*codecs.values, row, &value)?;
-            Ok(result)
-        })
+        self.entry_update(state.id(), &user_key, initial, change)
     }
 
     fn map_remove<UK: StateKey, UV: StateValue>(
@@ -239,23 +212,58 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         state: MapState<UK, UV, N>,
         user_key: &UK,
     ) -> Result<(), StateError> {
-        let table = self.table(state.id())?;
-        let codecs = table.content::<EntryCodecs<UK, UV>>()?;
-        self.with_entry_row(table, codecs, user_key, |row| {
-            Ok(self.store().delete(&table.column, row)?)
-        })
+        self.entry_remove::<UK, UV>(state.id(), user_key)
     }
 
     fn map_entries<UK: StateKey, UV: StateValue>(
         &self,
         state: MapState<UK, UV, N>,
     ) -> Result<Entries<'_, UK, UV>, StateError> {
-        let table = self.table(state.id())?;
-        let codecs = table.content::<EntryCodecs<UK, UV>>()?;
-        let (range, prefix_len) =
-            self.with_row(table, |row| Ok((RowRange::of_prefix(row), row.len())))?;
-        let rows = self.store().rows(&table.column, range)?;
-        Ok(Box::new(MapEntries::new(table, codecs, rows, prefix_len)))
+        self.all_entries(state.id())
+    }
+
+    fn sorted_map_get<UK: SortedKey, UV: StateValue>(
+        &self,
+        state: SortedMapState<UK, UV, N>,
+        user_key: &UK,
+    ) -> Result<Option<Ref<'_, UV>>, StateError> {
+        Ok(self.entry_get(state.id(), user_key)?.map(Ref::Owned))
+    }
+
+    fn sorted_map_put<UK: SortedKey, UV: StateValue>(
+        &mut self,
+        state: SortedMapState<UK, UV, N>,
+        user_key: UK,
+        value: UV,
+    ) -> Result<(), StateError> {
+        self.entry_put(state.id(), &user_key, &value)
+    }
+
+    fn sorted_map_update<UK: SortedKey, UV: StateValue, R>(
+        &mut self,
+        state: SortedMapState<UK, UV, N>,
+        user_key: UK,
+        initial: impl FnOnce() -> UV,
+        change: impl FnOnce(&mut UV) -> R,
+    ) -> Result<R, StateError> {
+        self.entry_update(state.id(), &user_key, initial, change)
+    }
+
+    fn sorted_map_remove<UK: SortedKey, UV: StateValue>(
+        &mut self,
+        state: SortedMapState<UK, UV, N>,
+        user_key: &UK,
+    ) -> Result<(), StateError> {
+        self.entry_remove::<UK, UV>(state.id(), user_key)
+    }
+
+    fn sorted_map_range<UK: SortedKey, UV: StateValue>(
+        &self,
+        state: SortedMapState<UK, UV, N>,
+        range: (Bound<&UK>, Bound<&UK>),
+        order: ScanOrder,
+    ) -> Result<Entries<'_, UK, UV>, StateError> {
+        self.entry_range(state.id(), range, order)
     }
 
     fn reducing_get<T: StateValue>(

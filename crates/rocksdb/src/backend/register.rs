@@ -2,12 +2,14 @@
 
 use std::any::Any;
 
-use alluvium_format::codec::{Codec, CodecSnapshot, Compatibility, MapCodec, VecCodec};
+use alluvium_format::codec::{
+    Codec, CodecSnapshot, Compatibility, MapCodec, OrderedCodec, VecCodec,
+};
 use alluvium_format::keyed::{StateKind, StateMeta};
 use alluvium_state::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
-    ReduceFunction, ReducingStateDescriptor, StateError, StateId, StateKey, StateValue,
-    ValueStateDescriptor,
+    ReduceFunction, ReducingStateDescriptor, SortedKey, SortedMapStateDescriptor, StateError,
+    StateId, StateKey, StateValue, ValueStateDescriptor,
 };
 
 use super::RocksDbKeyedStateBackend;
@@ -156,14 +158,50 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         NC: Codec<N>,
     {
         let MapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
-        let (keys, values) = (Box::new(user_key.clone()), Box::new(user_value.clone()));
+        let codecs = MapCodec { keys: user_key, values: user_value };
+        self.register_entries::<UK, UV, _, _, N, _>(name, StateKind::Map, codecs, namespace)
+    }
+
+    pub(super) fn register_sorted_map<UK, UV, KC, VC, N, NC>(
+        &mut self,
+        descriptor: SortedMapStateDescriptor<UK, UV, KC, VC, N, NC>,
+    ) -> Result<StateId, StateError>
+    where
+        UK: SortedKey,
+        UV: StateValue,
+        KC: OrderedCodec<UK>,
+        VC: Codec<UV>,
+        N: StateKey,
+        NC: Codec<N>,
+    {
+        let SortedMapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
+        let codecs = MapCodec { keys: user_key, values: user_value };
+        self.register_entries::<UK, UV, _, _, N, _>(name, StateKind::SortedMap, codecs, namespace)
+    }
+
+    /// Both sorts of maps have a row for each user key.
+    fn register_entries<UK, UV, KC, VC, N, NC>(
+        &mut self,
+        name: String,
+        kind: StateKind,
+        map: MapCodec<KC, VC>,
+        namespace: NC,
+    ) -> Result<StateId, StateError>
+    where
+        UK: StateKey,
+        UV: StateValue,
+        KC: Codec<UK>,
+        VC: Codec<UV>,
+        N: StateKey,
+        NC: Codec<N>,
+    {
+        let (keys, values) = (Box::new(map.keys.clone()), Box::new(map.values.clone()));
         let content = Entries::<UK, UV> { keys, values };
-        let map = MapCodec { keys: user_key, values: user_value };
         let value = map.snapshot_of::<UK, UV>();
         let current = value.clone();
         self.register::<N, _, _, _>(Request {
             name,
-            kind: StateKind::Map,
+            kind,
             namespace,
             value,
             content,

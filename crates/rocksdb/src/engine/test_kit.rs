@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alluvium_core::{OperatorUid, SubtaskIndex};
+use alluvium_state::ScanOrder;
 use rocksdb::{DBCompressionType, MergeOperands, Options};
 
 use super::freeze::CollectedColumn;
@@ -80,7 +81,8 @@ pub(super) fn compact(column: &Column) {
 /// All rows of a column.
 pub(super) fn rows(column: &Column) -> Rows {
     let snapshot = column.engine().snapshot();
-    let mut cursor = Cursor::open(column, Some(&snapshot), RowRange::default()).unwrap();
+    let mut cursor =
+        Cursor::open(column, Some(&snapshot), RowRange::default(), ScanOrder::Ascending).unwrap();
     let mut rows = Vec::new();
     while let Some((key, value)) = cursor.row().unwrap() {
         rows.push((key.to_vec(), value.to_vec()));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use alluvium_state::ScanOrder;
 use tempfile::TempDir;
 
 use super::test_kit::{
@@ -50,7 +51,8 @@ fn a_snapshot_is_read_within_bounds_in_another_thread_while_rows_change() {
     let read = in_time(move || {
         let column = job_column;
         let range = RowRange { first: vec![10], end: Some(vec![20]) };
-        let mut cursor = Cursor::open(&column, Some(&snapshot), range).unwrap();
+        let mut cursor =
+            Cursor::open(&column, Some(&snapshot), range, ScanOrder::Ascending).unwrap();
         let mut keys = Vec::new();
         while let Some((key, value)) = cursor.row().unwrap() {
             assert_eq!(value, [1]);
@@ -71,7 +73,9 @@ fn a_snapshot_does_not_read_a_column_of_another_engine() {
     let (one, other) = (engine(&dir.path().join("1")), engine(&dir.path().join("2")));
     let column = Column::create(&other, "state", &column_options(1 << 20)).unwrap();
     let snapshot = one.snapshot();
-    assert!(Cursor::open(&column, Some(&snapshot), RowRange::default()).is_err());
+    assert!(
+        Cursor::open(&column, Some(&snapshot), RowRange::default(), ScanOrder::Ascending).is_err()
+    );
 }
 
 #[test]

@@ -3,19 +3,20 @@
 //! Every call decodes the whole value, changes it, and encodes it again.
 
 use std::hash::Hash;
+use std::ops::{Bound, RangeBounds};
 
 use alluvium_core::KeyGroup;
 use alluvium_format::codec::Codec;
 use alluvium_format::keyed::StateKind;
 use alluvium_state::{
     AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
-    ReduceFunction, ReducingState, Ref, StateError, StateId, StateKey, StateRef, StateValue,
-    TimeDomain, Timers, ValueState,
+    ReduceFunction, ReducingState, Ref, ScanOrder, SortedKey, SortedMapState, StateError, StateId,
+    StateKey, StateRef, StateValue, TimeDomain, Timers, ValueState,
 };
 
 use super::ModelKeyedStateBackend;
 use super::row::Row;
-use super::table::{Table, UserMap};
+use super::table::{SortedUserMap, Table, UserMap};
 use crate::mistake::Mistake;
 
 /// One key and namespace of a [`ModelKeyedStateBackend`].
@@ -76,6 +77,13 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> ModelAt<'a, K, C, N> {
         UV: StateValue,
     {
         Ok(self.get::<UserMap<UK, UV>>(state.id())?.unwrap_or_default())
+    }
+
+    fn sorted_map<UK: SortedKey, UV: StateValue>(
+        &self,
+        state: SortedMapState<UK, UV, N>,
+    ) -> Result<SortedUserMap<UK, UV>, StateError> {
+        Ok(self.get::<SortedUserMap<UK, UV>>(state.id())?.unwrap_or_default())
     }
 
     fn timer_row(
@@ -210,6 +218,70 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for ModelAt<'_, K, C, N> 
     ) -> Result<Entries<'_, UK, UV>, StateError> {
         let owned = |(user_key, value)| Ok((Ref::Owned(user_key), Ref::Owned(value)));
         Ok(Box::new(self.map(state)?.into_iter().map(owned)))
+    }
+
+    fn sorted_map_get<UK: SortedKey, UV: StateValue>(
+        &self,
+        state: SortedMapState<UK, UV, N>,
+        user_key: &UK,
+    ) -> Result<Option<Ref<'_, UV>>, StateError> {
+        Ok(self.sorted_map(state)?.remove(user_key).map(Ref::Owned))
+    }
+
+    fn sorted_map_put<UK: SortedKey, UV: StateValue>(
+        &mut self,
+        state: SortedMapState<UK, UV, N>,
+        user_key: UK,
+        value: UV,
+    ) -> Result<(), StateError> {
+        let mut map = self.sorted_map(state)?;
+        map.insert(user_key, value);
+        self.set(state.id(), Some(&map))
+    }
+
+    fn sorted_map_update<UK: SortedKey, UV: StateValue, R>(
+        &mut self,
+        state: SortedMapState<UK, UV, N>,
+        user_key: UK,
+        initial: impl FnOnce() -> UV,
+        change: impl FnOnce(&mut UV) -> R,
+    ) -> Result<R, StateError> {
+        let mut map = self.sorted_map(state)?;
+        let result = change(map.entry(user_key).or_insert_with(initial));
+        self.set(state.id(), Some(&map))?;
+        Ok(result)
+    }
+
+    fn sorted_map_remove<UK: SortedKey, UV: StateValue>(
+        &mut self,
+        state: SortedMapState<UK, UV, N>,
+        user_key: &UK,
+    ) -> Result<(), StateError> {
+        let mut map = self.sorted_map(state)?;
+        map.remove(user_key);
+        self.set(state.id(), Some(&map).filter(|map| !map.is_empty()))
+    }
+
+    fn sorted_map_range<UK: SortedKey, UV: StateValue>(
+        &self,
+        state: SortedMapState<UK, UV, N>,
+        (start, end): (Bound<&UK>, Bound<&UK>),
+        order: ScanOrder,
+    ) -> Result<Entries<'_, UK, UV>, StateError> {
+        let mut map = self.sorted_map(state)?;
+        let end = match end {
+            Bound::Excluded(end) if self.makes(Mistake::RangeTooLong) => Bound::Included(end),
+            end => end,
+        };
+        map.retain(|user_key, _| (start, end).contains(user_key));
+        let owned = |(user_key, value)| Ok((Ref::Owned(user_key), Ref::Owned(value)));
+        let is_reverse =
+            order == ScanOrder::Descending && !self.makes(Mistake::DescendingIsAscending);
+        Ok(if is_reverse {
+            Box::new(map.into_iter().rev().map(owned))
+        } else {
+            Box::new(map.into_iter().map(owned))
+        })
     }
 
     fn reducing_get<T: StateValue>(

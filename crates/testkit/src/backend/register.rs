@@ -5,8 +5,12 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use alluvium_format::codec::DefaultCodec;
-use alluvium_format::codec::{Codec, CodecSnapshot, Compatibility, Input, TupleCodec, decoder_for};
+use alluvium_format::CodecError;
+use alluvium_format::codec::extent::Extent;
+use alluvium_format::codec::{
+    Codec, CodecSnapshot, Compatibility, DefaultCodec, Input, TupleCodec, decode_sorted_entries,
+    decoder_for,
+};
 use alluvium_format::keyed::{StateKind, StateMeta, timer_namespace};
 use alluvium_state::{StateError, StateId, StateKey};
 
@@ -171,7 +175,11 @@ impl<K: StateKey, C: Codec<K>> ModelKeyedStateBackend<K, C> {
             }
             return Err(incompatible("value", &found.meta.value, &meta.value));
         };
+        let is_sorted = meta.kind == StateKind::SortedMap && !self.makes(Mistake::AnyOrderAccepted);
         let migrate = |bytes: &Vec<u8>| {
+            if is_sorted {
+                check_order(&found.meta.value, bytes)?;
+            }
             let mut input = Input::new(bytes);
             let value = decoder.decode_value(&mut input)?;
             input.finish()?;
@@ -187,6 +195,16 @@ impl<K: StateKey, C: Codec<K>> ModelKeyedStateBackend<K, C> {
         };
         Ok(Stored { meta: StateMeta { value, ..meta }, rows: Arc::new(rows) })
     }
+}
+
+/// The entries of a sorted map come in the order of their encoded user keys (SPEC 6.3).
+fn check_order(map: &CodecSnapshot, bytes: &[u8]) -> Result<(), CodecError> {
+    let Extent::Map(keys, values) = Extent::of(map)? else { return Ok(()) };
+    let (keys, values) = (
+        |input: &mut Input<'_>| keys.take(input).map(drop),
+        |input: &mut Input<'_>| values.take(input).map(drop),
+    );
+    decode_sorted_entries(keys, values, &mut Input::new(bytes), |(), ()| {})
 }
 
 fn describe(meta: &StateMeta) -> String {

@@ -4,7 +4,7 @@
 //! them.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use alluvium_format::CodecError;
@@ -16,6 +16,9 @@ use super::row::{Row, Rows};
 
 /// The value of a map state.
 pub(super) type UserMap<UK, UV> = HashMap<UK, UV>;
+
+/// The value of a sorted map state.
+pub(super) type SortedUserMap<UK, UV> = BTreeMap<UK, UV>;
 
 /// A state without its types.
 #[derive(Debug, Clone)]

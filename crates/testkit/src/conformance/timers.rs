@@ -2,21 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alluvium_core::{
-    AttemptId, CheckpointId, KeyedStateHandle, StateHandle, StateLocation, SubtaskIndex,
-};
+use alluvium_core::KeyedStateHandle;
 use alluvium_format::CodecError;
 use alluvium_format::codec::{Codec, DefaultCodec};
-use alluvium_format::envelope::{StreamIdentity, StreamKind};
-use alluvium_format::keyed::{
-    Finished, HashSeedRun, KeyedHeader, KeyedWriter, MapEntry, MapLayout, StateKind, StateMeta,
-};
+use alluvium_format::keyed::{StateKind, StateMeta};
 use alluvium_state::TimeDomain::{EventTime, ProcessingTime};
 use alluvium_state::{
     KeyedStateBackend, RestoreError, SnapshotMode, StateBackend, StateError, TimeDomain,
     TimerDescriptor, Timers, ValueStateDescriptor,
 };
 
+use super::crafted::stream_of_entry;
 use super::{refused, sorted};
 use crate::job::{KeyedOf, TestJob};
 use crate::model::Model;
@@ -378,36 +374,15 @@ pub fn timer_services_are_registered_like_states<B: StateBackend>(backend: &B) {
 
 /// The handle of a stream with one timer of the key `a`, whatever its domain is.
 fn stream_of_one<B: StateBackend>(job: &TestJob<'_, B, String>, code: u8) -> KeyedStateHandle {
-    let (key, key_groups) = ("a".to_owned(), job.max_parallelism.all_key_groups());
-    let header = KeyedHeader {
-        uid: job.uid.clone(),
-        max_parallelism: job.max_parallelism,
-        assigner: job.assigner.name(),
-        key_groups,
-        key: Codec::<String>::snapshot(&DefaultCodec),
-        hash_seeds: vec![HashSeedRun { last: key_groups.last(), seed: 1 }],
-        states: vec![StateMeta {
-            name: "t".to_owned(),
-            kind: StateKind::Timers,
-            namespace: Codec::<(u8, i64, u32)>::snapshot(&DefaultCodec),
-            value: Codec::<()>::snapshot(&DefaultCodec),
-        }],
+    let meta = StateMeta {
+        name: "t".to_owned(),
+        kind: StateKind::Timers,
+        namespace: Codec::<(u8, i64, u32)>::snapshot(&DefaultCodec),
+        value: Codec::<()>::snapshot(&DefaultCodec),
     };
-    let identity = StreamIdentity {
-        kind: StreamKind::Keyed,
-        subtask: Some(SubtaskIndex::new(0)),
-        checkpoint: CheckpointId::FIRST,
-        attempt: AttemptId::new(1),
-    };
-    let mut entry = Vec::new();
-    DefaultCodec.encode(&(key.clone(), (code, 5_i64, 1_u32)), &mut entry).unwrap();
-    let mut writer = KeyedWriter::new(Vec::new(), &identity, &header).unwrap();
-    let layout = MapLayout::Unsegmented(vec![writer.block(false, 1, &entry).unwrap()]);
-    writer.map(MapEntry { key_group: job.key_group_of(&key), state: 0, layout }).unwrap();
-    let Finished { out, seal, .. } = writer.finish().unwrap();
-    let len_bytes = out.len() as u64;
-    let stream = StateHandle { location: StateLocation::Inline(out.into()), len_bytes, seal };
-    KeyedStateHandle { key_groups, stream, shared: Vec::new(), written: Vec::new() }
+    let (key, mut namespace) = ("a".to_owned(), Vec::new());
+    DefaultCodec.encode(&(code, 5_i64, 1_u32), &mut namespace).unwrap();
+    stream_of_entry(job, meta, &key, &namespace)
 }
 
 /// A restored timer of a domain that nobody knows is refused, when it is restored or registered.

@@ -3,6 +3,10 @@
 //! Invariants: every change concerns one state, one key and one namespace; registering a state is
 //! part of each change, so a state that is not used is not registered.
 
+mod sorted_map;
+
+pub use sorted_map::sorted_map_state;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use alluvium_state::{
@@ -41,6 +45,14 @@ pub enum Change {
     TimerRegister(TimeDomain, i64),
     /// Deletes a timer.
     TimerDelete(TimeDomain, i64),
+    /// Sets a user key of the sorted map.
+    SortedMapPut(i32, String),
+    /// Appends to the text of a user key of the sorted map, beginning with an empty one.
+    SortedMapAppend(i32, String),
+    /// Removes a user key of the sorted map.
+    SortedMapRemove(i32),
+    /// Removes the first entry of the sorted map.
+    SortedMapPopFirst,
     /// Removes everything.
     Clear(Kind),
 }
@@ -124,6 +136,7 @@ pub fn register_all(backend: &mut impl KeyedStateBackend) {
     reducing_state(backend);
     aggregating_state(backend);
     timers(backend);
+    sorted_map_state(backend);
 }
 
 fn text(random: &mut Random) -> String {
@@ -141,7 +154,7 @@ impl Change {
     pub fn draw(random: &mut Random) -> Self {
         let user_key = u32::try_from(random.below(6)).unwrap();
         let (domain, time_ms) = (*random.pick(&TimeDomain::ALL), *random.pick(&TIMES_MS));
-        match random.below(25) {
+        match random.below(31) {
             0..2 => Self::ValueSet(random.next_u64()),
             2..4 => Self::ValueAdd(random.below(100)),
             4..6 => Self::ListAdd(text(random)),
@@ -154,6 +167,7 @@ impl Change {
             15..17 => Self::AggregatingAdd(random.below(1_000)),
             17..20 => Self::TimerRegister(domain, time_ms),
             20..22 => Self::TimerDelete(domain, time_ms),
+            22..28 => Self::draw_of_sorted_map(random),
             _ => Self::Clear(*random.pick(&Kind::ALL)),
         }
     }
@@ -167,6 +181,10 @@ impl Change {
             Self::ReducingAdd(_) => Kind::Reducing,
             Self::AggregatingAdd(_) => Kind::Aggregating,
             Self::TimerRegister(..) | Self::TimerDelete(..) => Kind::Timers,
+            Self::SortedMapPut(..)
+            | Self::SortedMapAppend(..)
+            | Self::SortedMapRemove(_)
+            | Self::SortedMapPopFirst => Kind::SortedMap,
             Self::Clear(kind) => *kind,
         }
     }
@@ -179,6 +197,7 @@ impl Change {
             Kind::List => self.resulting_list(before),
             Kind::Map => self.resulting_map(before),
             Kind::Timers => self.resulting_timers(before),
+            Kind::SortedMap => self.resulting_sorted_map(before),
             kind => self.resulting_number(kind, before),
         }
     }
@@ -266,6 +285,7 @@ impl Change {
             Kind::Value => self.apply_to_value(backend, key, namespace),
             Kind::List => self.apply_to_list(backend, key, namespace),
             Kind::Map => self.apply_to_map(backend, key, namespace),
+            Kind::SortedMap => self.apply_to_sorted_map(backend, key, namespace),
             Kind::Reducing => {
                 let state = reducing_state(backend);
                 let mut at = backend.at_namespace(key, &namespace).unwrap();

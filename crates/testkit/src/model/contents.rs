@@ -4,11 +4,15 @@
 //! failure and not a difference.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
-use alluvium_state::{KeyedStateBackend, StateBackend, TimeDomain};
+use alluvium_state::{
+    KeyContext, KeyedStateBackend, Ref, SortedMapState, StateBackend, StateError, TimeDomain,
+};
 
 use super::change::{
-    TIMES_MS, aggregating_state, list_state, map_state, reducing_state, timers, value_state,
+    TIMES_MS, aggregating_state, list_state, map_state, reducing_state, sorted_map_state, timers,
+    value_state,
 };
 use super::{Address, Content, Contents, Kind, Model};
 use crate::job::{KeyedOf, TestJob};
@@ -47,6 +51,12 @@ pub fn content_at<S: KeyedStateBackend<Key = String>>(
             assert_eq!(state.is_empty(&at).unwrap(), map.is_empty());
             (!map.is_empty()).then_some(Content::Map(map))
         }
+        Kind::SortedMap => {
+            let state = sorted_map_state(backend);
+            let at = backend.at_namespace(key, namespace).unwrap();
+            let map = sorted_map_at(state, &at);
+            (!map.is_empty()).then_some(Content::SortedMap(map))
+        }
         Kind::Reducing => {
             let state = reducing_state(backend);
             let at = backend.at_namespace(key, namespace).unwrap();
@@ -74,6 +84,31 @@ pub fn content_at<S: KeyedStateBackend<Key = String>>(
     }
 }
 
+/// What a sorted map holds; its ranges and its ends are parts of that.
+fn sorted_map_at(
+    state: SortedMapState<i32, String, u32>,
+    at: &impl KeyContext<Namespace = u32>,
+) -> BTreeMap<i32, String> {
+    let pair = |entry: Result<(Ref<'_, i32>, Ref<'_, String>), StateError>| {
+        let (user_key, value) = entry.unwrap();
+        (*user_key, value.into_owned())
+    };
+    let entries: Vec<_> = state.entries(at).unwrap().map(pair).collect();
+    assert!(entries.is_sorted_by(|(a, _), (b, _)| a < b), "user keys are not in order");
+    let map: BTreeMap<_, _> = entries.into_iter().collect();
+    let owned = |(user_key, value): (&i32, &String)| (*user_key, value.clone());
+    for (start, end) in [(-2, 2), (0, 3), (-4, -3)] {
+        let found: Vec<_> = state.range(at, start..end).unwrap().map(pair).collect();
+        assert!(found.into_iter().eq(map.range(start..end).map(owned)), "{start}..{end}");
+        let range = (Bound::Excluded(start), Bound::Included(end));
+        let found: Vec<_> = state.range_rev(at, range).unwrap().map(pair).collect();
+        assert!(found.into_iter().eq(map.range(range).rev().map(owned)), "{range:?}");
+    }
+    assert_eq!(state.first(at).unwrap().map(Ok).map(pair), map.first_key_value().map(owned));
+    assert_eq!(state.last(at).unwrap().map(Ok).map(pair), map.last_key_value().map(owned));
+    map
+}
+
 /// The keys of one state of a subtask under a namespace.
 fn keys_of<S: KeyedStateBackend<Key = String>>(
     backend: &mut S,
@@ -99,6 +134,10 @@ fn keys_of<S: KeyedStateBackend<Key = String>>(
         }
         Kind::Aggregating => {
             let state = aggregating_state(backend);
+            backend.keys(state, &namespace)
+        }
+        Kind::SortedMap => {
+            let state = sorted_map_state(backend);
             backend.keys(state, &namespace)
         }
         Kind::Timers => {

@@ -30,6 +30,9 @@ fn replay(
             Content::Value(value) => vec![Change::ValueSet(value)],
             Content::List(elements) => vec![Change::ListSet(elements)],
             Content::Map(map) => map.into_iter().map(|(k, v)| Change::MapPut(k, v)).collect(),
+            Content::SortedMap(map) => {
+                map.into_iter().map(|(k, v)| Change::SortedMapPut(k, v)).collect()
+            }
             Content::Reducing(value) => vec![Change::ReducingAdd(value)],
             Content::Aggregating((count, sum)) => {
                 let mut inputs = vec![0; usize::try_from(count).unwrap()];

@@ -9,6 +9,10 @@ fn check<T: HasCodec>(value: &T) {
     check_with(&T::Codec::default(), value);
 }
 
+fn check_ordered<T: HasOrderedCodec>(value: &T) {
+    check_with(&T::Codec::default(), value);
+}
+
 fn check_with<T, C: Codec<T>>(codec: &C, value: &T) {
     let extent = Extent::of(&codec.snapshot()).unwrap();
     let mut bytes = Vec::new();
@@ -40,6 +44,19 @@ proptest! {
         check(&list);
         check(&vec![(); units]);
         check_with(&PostcardCodec::<Vec<u64>>::new("numbers", 1), &vec![7; units]);
+    }
+
+    #[test]
+    fn every_ordered_value_ends_where_its_codec_says(
+        text: (String, Vec<u8>, Option<(bool, String)>),
+        numbers: (u8, u16, u32, u64, u128),
+        signed: (i8, i16, i32, i64, i128),
+        floats: (f32, f64),
+    ) {
+        check_ordered(&text);
+        check_ordered(&numbers);
+        check_ordered(&signed);
+        check_ordered(&(signed.0, [7_u8; 3], TotalF32(floats.0), TotalF64(floats.1)));
     }
 
     #[test]

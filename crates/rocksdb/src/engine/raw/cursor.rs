@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use alluvium_state::ScanOrder;
 use librocksdb_sys as ffi;
 use rocksdb::AsRawPtr;
 
@@ -22,21 +23,24 @@ const OPERATION: &str = "go through rows";
 /// Key and value of a row.
 pub(crate) type Row<'r> = (&'r [u8], &'r [u8]);
 
-/// Rows of a range, in order.
+/// Rows of a range, in ascending or descending order.
 pub(crate) struct Cursor<'c> {
     iterator: NonNull<ffi::rocksdb_iterator_t>,
     options: NonNull<ffi::rocksdb_readoptions_t>,
+    order: ScanOrder,
     /// The options point into these bytes.
     _range: Box<RowRange>,
     borrowed: PhantomData<(&'c Column, &'c Snapshot)>,
 }
 
 impl<'c> Cursor<'c> {
-    /// Stands at the first row of the range. Rows come as they are in the snapshot, or now.
+    /// Stands at the first row of the range, or at the last one if the order is descending. Rows
+    /// come as they are in the snapshot, or now.
     pub(crate) fn open(
         column: &'c Column,
         snapshot: Option<&'c Snapshot>,
         range: RowRange,
+        order: ScanOrder,
     ) -> Result<Self, EngineError> {
         let (db, range) = (column.engine().db(), Box::new(range));
         if snapshot.is_some_and(|snapshot| !Arc::ptr_eq(snapshot.engine(), column.engine())) {
@@ -81,9 +85,14 @@ impl<'c> Cursor<'c> {
             unsafe { ffi::rocksdb_readoptions_destroy(raw) };
             return Err(none());
         };
-        // SAFETY: the iterator is alive.
-        unsafe { ffi::rocksdb_iter_seek_to_first(iterator.as_ptr()) };
-        Ok(Self { iterator, options, _range: range, borrowed: PhantomData })
+        // SAFETY: the iterator is alive. Both places are looked for within the bounds.
+        unsafe {
+            match order {
+                ScanOrder::Ascending => ffi::rocksdb_iter_seek_to_first(iterator.as_ptr()),
+                ScanOrder::Descending => ffi::rocksdb_iter_seek_to_last(iterator.as_ptr()),
+            }
+        }
+        Ok(Self { iterator, options, order, _range: range, borrowed: PhantomData })
     }
 
     /// Key and value of the row at hand; `None` after the last.
@@ -103,13 +112,16 @@ impl<'c> Cursor<'c> {
         }
     }
 
-    /// Goes to the next row, if there is one at hand.
+    /// Goes to the next row of its order, if there is one at hand.
     pub(crate) fn advance(&mut self) {
         let raw = self.iterator.as_ptr();
         // SAFETY: the iterator is alive, and is moved only when it stands at a row.
         unsafe {
             if ffi::rocksdb_iter_valid(raw) != 0 {
-                ffi::rocksdb_iter_next(raw);
+                match self.order {
+                    ScanOrder::Ascending => ffi::rocksdb_iter_next(raw),
+                    ScanOrder::Descending => ffi::rocksdb_iter_prev(raw),
+                }
             }
         }
     }
