@@ -7,7 +7,8 @@
 //!
 //! A codec is fixed by this crate ([`Codec`] is sealed), so that any reader can tell where a value
 //! ends from the snapshot alone. Types of the user come in by [`PostcardCodec`] (anything `serde`
-//! knows) or by [`UserCodec`] (their own bytes); both are framed with a length.
+//! knows; [`VersionedCodec`] for types with a chain of versions) or by [`UserCodec`] (their own
+//! bytes); all are framed with a length.
 //!
 //! Invariants:
 //! - `decode(encode(v)) == v`, and `decode` consumes exactly what `encode` wrote;
@@ -25,6 +26,7 @@ mod postcard;
 mod snapshot;
 mod text;
 mod user;
+mod versioned;
 
 pub use compound::{MapCodec, OptionCodec, TupleCodec, UnitCodec, VecCodec};
 pub use compound::{decode_entries, encode_entries, encode_items};
@@ -40,6 +42,7 @@ pub use postcard::PostcardCodec;
 pub use snapshot::{CodecSnapshot, MAX_SNAPSHOT_DEPTH};
 pub use text::{BytesCodec, StringCodec};
 pub use user::{Framed, UserCodec};
+pub use versioned::{NoVersion, PreviousVersion, Versioned, VersionedCodec};
 
 use std::fmt::Debug;
 

@@ -57,16 +57,41 @@ impl<T: Serialize + DeserializeOwned + 'static> PostcardCodec<T> {
     }
 
     fn snapshot_of(&self, schema_version: u32) -> CodecSnapshot {
-        let mut parameters = Vec::new();
-        // A name above 65,535 bytes is left out: such types are not told apart.
-        let _ = put_text(&self.type_name, &mut parameters);
-        parameters.extend_from_slice(&schema_version.to_le_bytes());
-        CodecSnapshot { parameters, ..CodecSnapshot::plain("postcard") }
+        snapshot_of(&self.type_name, schema_version)
     }
+}
 
-    fn error(&self, source: postcard::Error) -> CodecError {
-        CodecError::Serde { type_name: self.type_name.to_string(), source }
-    }
+pub(super) fn snapshot_of(type_name: &str, schema_version: u32) -> CodecSnapshot {
+    let mut parameters = Vec::new();
+    // A name above 65,535 bytes is left out: such types are not told apart.
+    let _ = put_text(type_name, &mut parameters);
+    parameters.extend_from_slice(&schema_version.to_le_bytes());
+    CodecSnapshot { parameters, ..CodecSnapshot::plain("postcard") }
+}
+
+pub(super) fn encode_framed<T: Serialize>(
+    type_name: &str,
+    value: &T,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    put_framed(out, |out| {
+        let encoded = postcard::to_extend(value, std::mem::take(out));
+        *out = encoded.map_err(|source| error_of(type_name, source))?;
+        Ok(())
+    })
+}
+
+pub(super) fn decode_framed<T>(
+    type_name: &str,
+    input: &mut Input<'_>,
+    read: impl FnOnce(&[u8]) -> Result<T, postcard::Error>,
+) -> Result<T, CodecError> {
+    let bytes = input.framed("serde value")?;
+    read(bytes).map_err(|source| error_of(type_name, source))
+}
+
+fn error_of(type_name: &str, source: postcard::Error) -> CodecError {
+    CodecError::Serde { type_name: type_name.to_owned(), source }
 }
 
 impl<T> Clone for PostcardCodec<T> {
@@ -93,16 +118,11 @@ impl<T: Serialize + DeserializeOwned + 'static> Codec<T> for PostcardCodec<T> {
     }
 
     fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        put_framed(out, |out| {
-            let encoded = postcard::to_extend(value, std::mem::take(out));
-            *out = encoded.map_err(|source| self.error(source))?;
-            Ok(())
-        })
+        encode_framed(&self.type_name, value, out)
     }
 
     fn decode(&self, input: &mut Input<'_>) -> Result<T, CodecError> {
-        let bytes = input.framed("serde value")?;
-        postcard::from_bytes(bytes).map_err(|source| self.error(source))
+        decode_framed(&self.type_name, input, |bytes| postcard::from_bytes(bytes))
     }
 
     fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<T> {
@@ -115,9 +135,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Codec<T> for PostcardCodec<T> {
         };
         let (migrate, type_name) = (Arc::clone(migrate), Arc::clone(&self.type_name));
         Compatibility::AfterMigration(Box::new(move |input: &mut Input<'_>| {
-            let bytes = input.framed("serde value")?;
-            let error = |source| CodecError::Serde { type_name: type_name.to_string(), source };
-            migrate(bytes).map_err(error)
+            decode_framed(&type_name, input, |bytes| migrate(bytes))
         }))
     }
 }
