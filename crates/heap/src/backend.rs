@@ -1,6 +1,7 @@
 //! The heap backend: registers states, opens keys, freezes, restores.
 
 mod at;
+mod dropped;
 mod fill;
 mod frozen;
 mod register;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use alluvium_core::{CheckpointId, KeyGroup, KeyGroupRange, KeyedStateHandle};
 use alluvium_format::codec::{Codec, OrderedCodec};
+use alluvium_format::keyed::StateMeta;
 use alluvium_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, BackgroundLoad, FrozenState,
     KeyedBackendSpec, KeyedStateBackend, ListState, ListStateDescriptor, MapState,
@@ -121,6 +123,8 @@ pub struct HeapKeyedStateBackend<K, C> {
     base: Option<Arc<Base>>,
     /// Checkpoints that are neither confirmed nor given up, oldest first.
     pending: Vec<Pending>,
+    /// States that were dropped, and when; those that a base may still have.
+    dropped: Vec<(String, Epoch)>,
     /// Tells background work that the backend is there.
     alive: Arc<()>,
     /// Encoded key of the record at hand.
@@ -174,10 +178,26 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
             moment: Moment { base: base.as_ref().map(|base| base.epoch), ..Moment::FIRST },
             base,
             pending: Vec::new(),
+            dropped: Vec::new(),
             alive: Arc::new(()),
             scratch: Vec::new(),
             spec,
         })
+    }
+
+    /// The table of a state and the position of a key group in it.
+    fn table_in_group<S: StateRef>(
+        &self,
+        state: S,
+        key_group: KeyGroup,
+    ) -> Result<(&dyn NamespacedTable<K, S::Namespace>, usize), StateError> {
+        let registered = self.registered(state.id())?;
+        let table = registered.shared::<S::Namespace>().ok_or(StateError::ForeignHandle)?;
+        let range = self.key_groups;
+        match range.index_of(key_group) {
+            Some(group) => Ok((table, group)),
+            None => Err(StateError::ForeignKeyGroup { key_group, range }),
+        }
     }
 
     /// Tells all tables where the backend stands.
@@ -339,12 +359,31 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         self.pop_due(timers, domain, up_to_ms)
     }
 
-    fn keys<S: StateRef>(&self, state: S, namespace: &S::Namespace) -> Result<Vec<K>, StateError> {
-        let registered = self.registered(state.id())?;
-        let table = registered.shared::<S::Namespace>().ok_or(StateError::ForeignHandle)?;
-        let mut keys = Vec::new();
-        table.keys_of(namespace, &mut keys).map_err(not_loaded)?;
-        Ok(keys)
+    fn keys_in_group<S: StateRef>(
+        &self,
+        state: S,
+        namespace: &S::Namespace,
+        key_group: KeyGroup,
+    ) -> Result<Vec<K>, StateError> {
+        let (table, group) = self.table_in_group(state, key_group)?;
+        table.keys_of(group, namespace).map_err(not_loaded)
+    }
+
+    fn keys_and_namespaces_in_group<S: StateRef>(
+        &self,
+        state: S,
+        key_group: KeyGroup,
+    ) -> Result<Vec<(K, S::Namespace)>, StateError> {
+        let (table, group) = self.table_in_group(state, key_group)?;
+        table.pairs_of(group).map_err(not_loaded)
+    }
+
+    fn unregistered_states(&self) -> Vec<StateMeta> {
+        self.restored.values().map(|restored| restored.meta.clone()).collect()
+    }
+
+    fn drop_restored_state(&mut self, name: &str) -> Result<bool, StateError> {
+        self.drop_restored(name)
     }
 
     fn entry_count(&self) -> Result<usize, StateError> {
@@ -366,7 +405,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         let at = self.pending.iter().position(|pending| pending.checkpoint == checkpoint);
         let Some(at) = at else { return };
         let Some(confirmed) = self.pending.drain(..=at).next_back() else { return };
-        self.base = confirmed.written.get().cloned();
+        self.base = confirmed.written.get().map(|base| self.without_dropped(base));
         let base = self.base.as_ref().map(|_| confirmed.epoch);
         self.set_moment(Moment { base, ..self.moment });
     }

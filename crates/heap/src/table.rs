@@ -221,6 +221,25 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
         Ok(slot.map(|slot| aggregate.add(slot, input)))
     }
 
+    /// Merges an accumulator into the state of a pair; `None` when the table has no such function.
+    pub(crate) fn merge<A: AggregateFunction<Accumulator = S>>(
+        &mut self,
+        group: usize,
+        probe: Probe<'_, K, N>,
+        accumulator: S,
+    ) -> Result<Option<()>, LoadError> {
+        let Self { maps, function, .. } = self;
+        let function = function.as_deref().and_then(|function| function.downcast_ref::<A>());
+        let Some(aggregate) = function else { return Ok(None) };
+        let mut accumulator = Some(accumulator);
+        let slot = maps.get_or_insert_with(group, probe, || take(&mut accumulator))?;
+        Ok(slot.map(|slot| {
+            if let Some(accumulator) = accumulator {
+                aggregate.merge(slot, &accumulator);
+            }
+        }))
+    }
+
     /// Visits all entries, with the position of their key group.
     pub(crate) fn try_for_each(
         &self,
@@ -277,7 +296,10 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
 /// What all tables over the same keys and namespaces can do, whatever their states are.
 pub(crate) trait NamespacedTable<K, N> {
     fn remove_pair(&mut self, group: usize, probe: Probe<'_, K, N>) -> Result<(), LoadError>;
-    fn keys_of(&self, namespace: &N, keys: &mut Vec<K>) -> Result<(), LoadError>;
+    /// The keys of a key group that have something under a namespace, each once.
+    fn keys_of(&self, group: usize, namespace: &N) -> Result<Vec<K>, LoadError>;
+    /// The pairs of a key group that have something, each once.
+    fn pairs_of(&self, group: usize) -> Result<Vec<(K, N)>, LoadError>;
 }
 
 impl<K: StateKey, N: StateKey, S: StateValue> NamespacedTable<K, N> for StateTable<K, N, S> {
@@ -285,13 +307,20 @@ impl<K: StateKey, N: StateKey, S: StateValue> NamespacedTable<K, N> for StateTab
         self.remove(group, probe)
     }
 
-    fn keys_of(&self, namespace: &N, keys: &mut Vec<K>) -> Result<(), LoadError> {
-        let mut visit = |key: &K, n: &N, _: &S| {
+    fn keys_of(&self, group: usize, namespace: &N) -> Result<Vec<K>, LoadError> {
+        let mut keys = Vec::new();
+        self.try_for_each_of(group, |key, n, _| {
             if n == namespace {
                 keys.push(key.clone());
             }
-        };
-        self.try_for_each(|_, key, namespace, state| visit(key, namespace, state))
+        })?;
+        Ok(keys)
+    }
+
+    fn pairs_of(&self, group: usize) -> Result<Vec<(K, N)>, LoadError> {
+        let mut pairs = Vec::new();
+        self.try_for_each_of(group, |key, n, _| pairs.push((key.clone(), n.clone())))?;
+        Ok(pairs)
     }
 }
 

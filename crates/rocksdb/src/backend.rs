@@ -3,6 +3,7 @@
 mod at;
 mod batched;
 mod kept;
+mod keys;
 mod migrate;
 mod register;
 mod restore;
@@ -12,7 +13,7 @@ mod timers;
 pub use at::RocksDbAt;
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -400,22 +401,35 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
         self.pop_due(timers, domain, up_to_ms)
     }
 
-    fn keys<S: StateRef>(&self, state: S, namespace: &S::Namespace) -> Result<Vec<K>, StateError> {
-        let table = self.table(state.id())?;
-        let mut wanted = Vec::new();
-        table.put_namespace(namespace, &mut wanted)?;
-        let (mut keys, decode) = (Vec::new(), table.decode_error());
-        // The timers of a key are not neighbours.
-        let mut seen = BTreeSet::new();
-        table.for_each_pair(&self.store, self.layout.rows_of(self.key_groups), |pair| {
-            let mut is_new = || !table.format.is_timers() || seen.insert(pair.key.to_vec());
-            if pair.namespace == wanted && is_new() {
-                let mut input = alluvium_format::codec::Input::new(pair.key);
-                keys.push(self.spec.key.decode(&mut input).map_err(&decode)?);
-            }
-            Ok(())
-        })?;
-        Ok(keys)
+    fn keys_in_group<S: StateRef>(
+        &self,
+        state: S,
+        namespace: &S::Namespace,
+        key_group: KeyGroup,
+    ) -> Result<Vec<K>, StateError> {
+        self.keys_of(state, namespace, key_group)
+    }
+
+    fn keys_and_namespaces_in_group<S: StateRef>(
+        &self,
+        state: S,
+        key_group: KeyGroup,
+    ) -> Result<Vec<(K, S::Namespace)>, StateError> {
+        self.pairs_of(state, key_group)
+    }
+
+    fn unregistered_states(&self) -> Vec<StateMeta> {
+        self.kept.values().map(|kept| kept.meta.clone()).collect()
+    }
+
+    fn drop_restored_state(&mut self, name: &str) -> Result<bool, StateError> {
+        if self.tables.iter().any(|table| table.meta.name == name) {
+            return Err(StateError::Registered { name: name.to_owned() });
+        }
+        let Some(kept) = self.kept.remove(name) else { return Ok(false) };
+        // Frozen states still read it.
+        kept.column.drop_family();
+        Ok(self.store.check("drop a state").map(|()| true)?)
     }
 
     fn entry_count(&self) -> Result<usize, StateError> {

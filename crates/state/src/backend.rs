@@ -10,14 +10,15 @@ use alluvium_core::{
     Parallelism, SubtaskIndex,
 };
 use alluvium_format::codec::{Codec, OrderedCodec};
+use alluvium_format::keyed::StateMeta;
 use alluvium_storage::HandleReader;
 
 use crate::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, BackgroundLoad, FrozenState,
-    KeyContext, ListState, ListStateDescriptor, MapState, MapStateDescriptor, ReducingState,
-    ReducingStateDescriptor, RestoreError, SnapshotError, SortedMapState, SortedMapStateDescriptor,
-    StateError, StateRef, TimeDomain, Timer, TimerDescriptor, Timers, ValueState,
-    ValueStateDescriptor,
+    KeyContext, ListState, ListStateDescriptor, MapState, MapStateDescriptor, MergingState,
+    ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError, SortedMapState,
+    SortedMapStateDescriptor, StateError, StateRef, TimeDomain, Timer, TimerDescriptor, Timers,
+    ValueState, ValueStateDescriptor,
 };
 
 /// What can be stored as a value: anything that can be copied and sent to another thread.
@@ -219,16 +220,153 @@ pub trait KeyedStateBackend {
         up_to_ms: i64,
     ) -> Result<Option<Timer<Self::Key, N>>, StateError>;
 
-    /// The keys that have something in a state under a namespace, in no order and each once. They are copied,
-    /// so state may be changed while going through them.
+    /// The keys of one key group that have something in a state under a namespace, in no order and
+    /// each once. They are copied, so state may be changed while going through them; whoever goes
+    /// through all key groups holds the keys of one at a time.
     ///
-    /// Errors: [`StateError::ForeignHandle`]; [`StateError::NotLoaded`] when restored state has to
-    /// be loaded for it and cannot be.
+    /// Errors: [`StateError::ForeignHandle`], [`StateError::ForeignKeyGroup`];
+    /// [`StateError::NotLoaded`] when restored state has to be loaded for it and cannot be.
+    fn keys_in_group<S: StateRef>(
+        &self,
+        state: S,
+        namespace: &S::Namespace,
+        key_group: KeyGroup,
+    ) -> Result<Vec<Self::Key>, StateError>;
+
+    /// The keys and namespaces of one key group that have something in a state, in no order and each
+    /// pair once.
+    ///
+    /// Errors: as [`KeyedStateBackend::keys_in_group`].
+    fn keys_and_namespaces_in_group<S: StateRef>(
+        &self,
+        state: S,
+        key_group: KeyGroup,
+    ) -> Result<Vec<(Self::Key, S::Namespace)>, StateError>;
+
+    /// The keys that have something in a state under a namespace, in no order and each once.
+    ///
+    /// Errors: as [`KeyedStateBackend::keys_in_group`].
+    /// Source: Flink `KeyedStateBackend.getKeys`.
     fn keys<S: StateRef>(
         &self,
         state: S,
         namespace: &S::Namespace,
-    ) -> Result<Vec<Self::Key>, StateError>;
+    ) -> Result<Vec<Self::Key>, StateError> {
+        let mut keys = Vec::new();
+        for key_group in self.key_groups().iter() {
+            keys.append(&mut self.keys_in_group(state, namespace, key_group)?);
+        }
+        Ok(keys)
+    }
+
+    /// The keys and namespaces that have something in a state, in no order and each pair once.
+    ///
+    /// Errors: as [`KeyedStateBackend::keys_in_group`].
+    /// Source: Flink `KeyedStateBackend.getKeysAndNamespaces`.
+    fn keys_and_namespaces<S: StateRef>(
+        &self,
+        state: S,
+    ) -> Result<Vec<(Self::Key, S::Namespace)>, StateError> {
+        let mut pairs = Vec::new();
+        for key_group in self.key_groups().iter() {
+            pairs.append(&mut self.keys_and_namespaces_in_group(state, key_group)?);
+        }
+        Ok(pairs)
+    }
+
+    /// Calls `visit` with each key that has something in a state under a namespace. It may change
+    /// everything, also that state and other keys.
+    ///
+    /// Key groups come in ascending order, and the keys of one are copied when its turn has come. So
+    /// a key that gets its first content meanwhile is visited if its key group comes later, and is
+    /// not if its key group has begun; one that loses its content is visited, and has nothing, if its
+    /// key group has begun, and is not if that comes later. No key is visited twice.
+    ///
+    /// Errors: as [`KeyedStateBackend::keys_in_group`], and what `visit` gives, which ends the
+    /// visit.
+    fn for_each_key<S: StateRef, E: From<StateError>>(
+        &mut self,
+        state: S,
+        namespace: &S::Namespace,
+        mut visit: impl FnMut(&mut Self, KeyGroup, &Self::Key) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
+        Self: Sized,
+    {
+        for key_group in self.key_groups().iter() {
+            for key in self.keys_in_group(state, namespace, key_group)? {
+                visit(self, key_group, &key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies a function to each key that has something in a state under a namespace, opened in
+    /// that namespace. Which keys come is said at [`KeyedStateBackend::for_each_key`].
+    ///
+    /// Errors: as [`KeyedStateBackend::for_each_key`].
+    /// Source: Flink `KeyedStateBackend.applyToAllKeys`.
+    fn apply_to_all_keys<S: StateRef>(
+        &mut self,
+        state: S,
+        namespace: &S::Namespace,
+        mut apply: impl FnMut(&Self::Key, &mut Self::At<'_, S::Namespace>) -> Result<(), StateError>,
+    ) -> Result<(), StateError>
+    where
+        Self: Sized + 'static,
+    {
+        self.for_each_key(state, namespace, |backend, key_group, key| {
+            let mut at = backend.at_key_group(key_group, key, namespace)?;
+            apply(key, &mut at)
+        })
+    }
+
+    /// Moves what a key holds in a state under the source namespaces into the target namespace.
+    /// Sources are taken in their order, and end empty:
+    /// - list: the lists of the sources are appended to that of the target, one after the other;
+    /// - reducing: `merged = reduce(merged, source)` for each source, then
+    ///   `target = reduce(target, merged)`;
+    /// - aggregating: the same with [`AggregateFunction::merge`].
+    ///
+    /// Sources without content, no sources, and a source that is named twice change nothing more. A
+    /// target that is a source as well counts as the source: what it held stands at its place among
+    /// the sources, and all of it is in the target afterwards.
+    ///
+    /// Errors: [`StateError::ForeignHandle`], [`StateError::ForeignKeyGroup`], [`StateError::Key`],
+    /// before anything is taken; those of reading and writing, after which sources that were taken
+    /// may be lost.
+    ///
+    /// Source: Flink `InternalMergingState.mergeNamespaces`, in the order of arguments of
+    /// `AbstractHeapMergingState`; Flink's RocksDB state calls `reduce(merged, target)` instead.
+    fn merge_namespaces<'n, S: MergingState>(
+        &mut self,
+        state: S,
+        key: &Self::Key,
+        target: &S::Namespace,
+        sources: impl IntoIterator<Item = &'n S::Namespace>,
+    ) -> Result<(), StateError>
+    where
+        S::Namespace: 'n,
+    {
+        let key_group = self.key_group_of(key)?;
+        let mut merged = None;
+        for source in sources {
+            let mut at = self.at_key_group(key_group, key, source)?;
+            merged = state.take_merged(&mut at, merged)?;
+        }
+        state.put_merged(&mut self.at_key_group(key_group, key, target)?, merged)
+    }
+
+    /// The restored states that nobody has registered, by name. They are kept, and are part of all
+    /// snapshots, until they are registered or [dropped](KeyedStateBackend::drop_restored_state).
+    fn unregistered_states(&self) -> Vec<StateMeta>;
+
+    /// Drops a restored state that nobody has registered, and says whether there was one: later
+    /// snapshots neither hold nor refer to anything of it. Those that are frozen already keep it. All
+    /// subtasks of an operator do the same.
+    ///
+    /// Errors: [`StateError::Registered`]; [`StateError::Engine`].
+    fn drop_restored_state(&mut self, name: &str) -> Result<bool, StateError>;
 
     /// How many (key, namespace) entries all registered states hold together; each timer counts as
     /// one. It may go through

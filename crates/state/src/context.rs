@@ -8,8 +8,9 @@
 use std::ops::{Bound, Deref};
 
 use crate::{
-    AggregateFunction, AggregatingState, ListState, MapState, ReducingState, ScanOrder, SortedKey,
-    SortedMapState, StateError, StateKey, StateRef, StateValue, TimeDomain, Timers, ValueState,
+    AggregateFunction, AggregatingState, ListState, MapState, ReduceFunction, ReducingState,
+    ScanOrder, SortedKey, SortedMapState, StateError, StateKey, StateRef, StateValue, TimeDomain,
+    Timers, ValueState,
 };
 
 /// A value of the state: borrowed where it lives in memory, owned where it had to be decoded.
@@ -188,11 +189,41 @@ pub trait KeyContext {
         value: T,
     ) -> Result<(), StateError>;
 
+    /// The function of a reducing state.
+    fn reducing_function<T: StateValue>(
+        &self,
+        state: ReducingState<T, Self::Namespace>,
+    ) -> Result<ReduceFunction<T>, StateError>;
+
     /// See [`AggregatingState::get`].
     fn aggregating_get<A: AggregateFunction>(
         &self,
         state: AggregatingState<A, Self::Namespace>,
-    ) -> Result<Option<A::Output>, StateError>;
+    ) -> Result<Option<A::Output>, StateError> {
+        let function = self.aggregating_function(state)?;
+        let accumulator = self.aggregating_accumulator(state)?;
+        Ok(accumulator.map(|accumulator| function.result(&accumulator)))
+    }
+
+    /// The function of an aggregating state.
+    fn aggregating_function<A: AggregateFunction>(
+        &self,
+        state: AggregatingState<A, Self::Namespace>,
+    ) -> Result<&A, StateError>;
+
+    /// What is stored for an aggregating state.
+    fn aggregating_accumulator<A: AggregateFunction>(
+        &self,
+        state: AggregatingState<A, Self::Namespace>,
+    ) -> Result<Option<Ref<'_, A::Accumulator>>, StateError>;
+
+    /// Merges an accumulator into the one of this key and namespace; where there is none, it becomes
+    /// that.
+    fn aggregating_merge<A: AggregateFunction>(
+        &mut self,
+        state: AggregatingState<A, Self::Namespace>,
+        accumulator: A::Accumulator,
+    ) -> Result<(), StateError>;
 
     /// See [`AggregatingState::add`].
     fn aggregating_add<A: AggregateFunction>(

@@ -40,6 +40,12 @@ pub enum StateError {
         /// What it was asked for as.
         requested: String,
     },
+    /// A state that is in use was to be dropped.
+    #[error("state {name:?} is registered, and cannot be dropped")]
+    Registered {
+        /// The name.
+        name: String,
+    },
     /// The name cannot be stored.
     #[error("state name of {len_bytes} bytes: names have 1 to 1,024 bytes")]
     InvalidName {

@@ -44,7 +44,9 @@ mod descriptor;
 mod error;
 mod handles;
 mod load;
+mod merging;
 mod operator;
+mod registration;
 mod restored;
 mod snapshot;
 mod timers;
@@ -63,9 +65,14 @@ pub use handles::{
     StateRef, ValueState, is_empty_range,
 };
 pub use load::{BackgroundLoad, LoadFailure, StreamSource};
+pub use merging::MergingState;
 pub use operator::{
     BroadcastState, BroadcastStateDescriptor, FrozenOperatorState, OperatorListState,
     OperatorStateBackend, restore_operator_states,
+};
+pub use registration::{
+    MAX_STATE_NAME_LEN_BYTES, check_restored, check_state_name, find_registered,
+    incompatible_values, state_id,
 };
 pub use restored::{EncodedEntry, KeyedStreams, RestoredEntries, RestoredStream, StreamContent};
 pub use snapshot::{FrozenState, KeyedPlacement, SnapshotMode, SnapshotTarget, SstFileStream};

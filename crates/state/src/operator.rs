@@ -20,12 +20,14 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use alluvium_core::{OperatorStateHandle, OperatorUid, SubtaskIndex};
-use alluvium_format::codec::{Codec, DefaultCodec, HasCodec, TupleCodec};
+use alluvium_format::codec::{Codec, CodecSnapshot, DefaultCodec, HasCodec, TupleCodec};
 use alluvium_format::envelope::StreamKind;
 use alluvium_format::operator::{DistributionMode, OperatorStateItems, write_operator_state};
 
 use self::table::{AnyItems, Items};
-use crate::{ListStateDescriptor, SnapshotError, SnapshotTarget, StateError, StateValue};
+use crate::{
+    ListStateDescriptor, SnapshotError, SnapshotTarget, StateError, StateValue, check_state_name,
+};
 
 /// A list of items of a subtask; split or union, as it was registered.
 pub struct OperatorListState<T> {
@@ -126,6 +128,25 @@ impl OperatorStateBackend {
         self.restored.contains_key(name)
     }
 
+    /// The restored states that nobody has registered, by name: the name, how it is redistributed,
+    /// and the codec of its items.
+    pub fn unregistered_states(
+        &self,
+    ) -> impl Iterator<Item = (&str, DistributionMode, &CodecSnapshot)> {
+        self.restored.values().map(|state| (state.name.as_str(), state.mode, &state.item))
+    }
+
+    /// Drops a restored state that nobody has registered, and says whether there was one: it is not
+    /// written again. All subtasks of an operator do the same.
+    ///
+    /// Errors: [`StateError::Registered`].
+    pub fn drop_restored_state(&mut self, name: &str) -> Result<bool, StateError> {
+        if self.states.iter().any(|state| state.name() == name) {
+            return Err(StateError::Registered { name: name.to_owned() });
+        }
+        Ok(self.restored.remove(name).is_some())
+    }
+
     /// Registers a list whose items are split among the subtasks of a restore.
     ///
     /// Errors: [`StateError::NameReused`], [`StateError::InvalidName`],
@@ -167,9 +188,7 @@ impl OperatorStateBackend {
         mode: DistributionMode,
         codec: C,
     ) -> Result<OperatorListState<T>, StateError> {
-        if !(1..=1024).contains(&name.len()) {
-            return Err(StateError::InvalidName { len_bytes: name.len() });
-        }
+        check_state_name(&name)?;
         let known = self.states.iter().position(|state| state.name() == name);
         let index = if let Some(index) = known {
             let known = self.states.get(index).map(|state| &**state);

@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use alluvium_core::{CheckpointId, KeyGroup, KeyGroupAssigner, KeyGroupRange, KeyedStateHandle};
 use alluvium_format::codec::{Codec, Input, MapCodec, OrderedCodec, UnitCodec, VecCodec};
-use alluvium_format::keyed::StateKind;
+use alluvium_format::keyed::{StateKind, StateMeta};
 use alluvium_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, FrozenState, KeyedBackendSpec,
     KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
@@ -42,6 +42,7 @@ use alluvium_state::{
 use alluvium_storage::HandleReader;
 
 use self::register::Request;
+use self::row::Row;
 use self::slips::Slips;
 use self::stream::{FrozenModel, restore};
 use self::table::{SortedUserMap, Stored, Table, UserMap};
@@ -121,12 +122,32 @@ impl<K, C> ModelKeyedStateBackend<K, C> {
         table.ok_or(StateError::ForeignHandle)
     }
 
+    fn rows_in_group<'t>(
+        &self,
+        table: &'t Table,
+        key_group: KeyGroup,
+    ) -> Result<impl Iterator<Item = &'t Row> + use<'t, K, C>, StateError> {
+        let (range, in_all) = (self.key_groups, self.makes(Mistake::KeysOfAllGroups));
+        if !range.contains(key_group) {
+            return Err(StateError::ForeignKeyGroup { key_group, range });
+        }
+        let rows = table.stored.rows.keys();
+        Ok(rows.filter(move |row| row.key_group == key_group || in_all))
+    }
+
     /// Every state, registered or not, as it is now.
     fn stored(&self) -> Vec<Stored> {
         let registered = self.tables.iter().map(|table| &table.stored);
         let restored = self.restored.values();
         let is_written = !self.makes(Mistake::UnregisteredDropped);
         registered.chain(restored.filter(|_| is_written)).cloned().collect()
+    }
+}
+
+impl<K: StateKey, C: Codec<K>> ModelKeyedStateBackend<K, C> {
+    fn decode_key(&self, table: &Table, key: &[u8]) -> Result<K, StateError> {
+        let key = self.spec.key.decode(&mut Input::new(key));
+        key.map_err(|source| table.cannot_decode(source))
     }
 }
 
@@ -279,19 +300,50 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
         self.pop_due(timers, domain, up_to_ms)
     }
 
-    fn keys<S: StateRef>(&self, state: S, namespace: &S::Namespace) -> Result<Vec<K>, StateError> {
+    fn keys_in_group<S: StateRef>(
+        &self,
+        state: S,
+        namespace: &S::Namespace,
+        key_group: KeyGroup,
+    ) -> Result<Vec<K>, StateError> {
         let table = self.table(state.id())?;
         let namespace = table.encode_namespace(namespace)?;
         let is_wanted =
             |found: &[u8]| found == namespace || self.makes(Mistake::KeysOfAllNamespaces);
-        let rows = table.stored.rows.keys().filter(|row| is_wanted(&row.namespace));
+        let rows = self.rows_in_group(table, key_group)?.filter(|row| is_wanted(&row.namespace));
         let mut keys: Vec<&[u8]> = rows.map(|row| row.key.as_slice()).collect();
         if !self.makes(Mistake::KeyListedTwice) {
             keys = keys.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         }
-        let decode = |key: &&[u8]| self.spec.key.decode(&mut Input::new(key));
-        let keys = keys.iter().map(decode).collect::<Result<_, _>>();
-        keys.map_err(|source| table.cannot_decode(source))
+        keys.into_iter().map(|key| self.decode_key(table, key)).collect()
+    }
+
+    fn keys_and_namespaces_in_group<S: StateRef>(
+        &self,
+        state: S,
+        key_group: KeyGroup,
+    ) -> Result<Vec<(K, S::Namespace)>, StateError> {
+        let table = self.table(state.id())?;
+        let rows = self.rows_in_group(table, key_group)?;
+        let pairs: BTreeSet<_> = rows.map(|row| (&row.key, &row.namespace)).collect();
+        let decode = |(key, namespace): (&Vec<u8>, &Vec<u8>)| {
+            Ok((self.decode_key(table, key)?, table.decode_namespace(namespace)?))
+        };
+        pairs.into_iter().map(decode).collect()
+    }
+
+    fn unregistered_states(&self) -> Vec<StateMeta> {
+        self.restored.values().map(|stored| stored.meta.clone()).collect()
+    }
+
+    fn drop_restored_state(&mut self, name: &str) -> Result<bool, StateError> {
+        if self.tables.iter().any(|table| table.stored.meta.name == name) {
+            return Err(StateError::Registered { name: name.to_owned() });
+        }
+        if self.makes(Mistake::DroppedStateKept) {
+            return Ok(self.restored.contains_key(name));
+        }
+        Ok(self.restored.remove(name).is_some())
     }
 
     fn entry_count(&self) -> Result<usize, StateError> {

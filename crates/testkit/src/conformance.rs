@@ -11,6 +11,10 @@
 //! - [`timers`]: their order, and checkpoints of them;
 //! - [`sorted_maps`]: their order, ranges, and checkpoints of them;
 //! - [`schema`]: codecs and kinds that changed between writing and restoring;
+//! - [`keys`]: which keys and namespaces have something;
+//! - [`merging`]: the content of several namespaces becomes one;
+//! - [`dropping`]: restored state that nobody registers is listed and dropped;
+//! - [`versions`]: types in versions, each with a step from the one before;
 //! - [`damage`]: streams that are not what they should be.
 //!
 //! Invariants: no case depends on another; the list in `conformance_tests!` names every case.
@@ -18,12 +22,16 @@
 pub mod basics;
 mod crafted;
 pub mod damage;
+pub mod dropping;
+pub mod keys;
+pub mod merging;
 pub mod refusals;
 pub mod rescaling;
 pub mod schema;
 pub mod snapshots;
 pub mod sorted_maps;
 pub mod timers;
+pub mod versions;
 
 use std::collections::BTreeMap;
 
@@ -113,6 +121,23 @@ macro_rules! conformance_tests {
             schema::numbers_are_widened,
             schema::widened_state_is_written_with_its_wide_codec,
             schema::serde_types_come_back_and_are_migrated,
+            keys::keys_are_listed_by_key_group,
+            keys::keys_of_foreign_key_groups_are_refused,
+            keys::a_function_is_applied_to_all_keys,
+            keys::keys_that_come_and_go_during_a_visit,
+            merging::merged_lists_stand_in_the_order_of_their_sources,
+            merging::empty_and_repeated_sources_merge_once,
+            merging::a_target_may_be_a_source,
+            merging::reducing_and_aggregating_states_merge_in_order,
+            merging::merging_refuses_foreign_handles_and_keys,
+            dropping::unregistered_states_are_listed,
+            dropping::a_dropped_state_is_in_no_later_snapshot,
+            dropping::files_of_dropped_states_are_not_referred_to,
+            dropping::a_name_is_free_after_dropping,
+            dropping::a_registered_state_is_not_dropped,
+            versions::values_go_through_every_version,
+            versions::a_newer_version_is_refused_by_name,
+            versions::versions_of_keys_and_namespaces_never_change,
             damage::another_max_parallelism_is_refused_by_name,
             damage::another_assigner_is_refused_by_name,
             damage::another_operator_is_refused_by_name,
@@ -265,6 +290,10 @@ mod tests {
             ("timers", include_str!("conformance/timers.rs")),
             ("sorted_maps", include_str!("conformance/sorted_maps.rs")),
             ("schema", include_str!("conformance/schema.rs")),
+            ("keys", include_str!("conformance/keys.rs")),
+            ("merging", include_str!("conformance/merging.rs")),
+            ("dropping", include_str!("conformance/dropping.rs")),
+            ("versions", include_str!("conformance/versions.rs")),
             ("damage", include_str!("conformance/damage.rs")),
         ];
         let mut written = Vec::new();

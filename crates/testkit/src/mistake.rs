@@ -57,6 +57,12 @@ mistakes! {
     FreshAccumulator => basics::an_aggregating_state_adds_every_input,
     /// `keys` lists the keys of all namespaces.
     KeysOfAllNamespaces => basics::keys_lists_exactly_the_keys_of_the_namespace,
+    /// The keys of one key group are those of all.
+    KeysOfAllGroups => keys::keys_are_listed_by_key_group,
+    /// Merging into an accumulator replaces it.
+    MergeReplaces => merging::reducing_and_aggregating_states_merge_in_order,
+    /// State that is dropped is written all the same.
+    DroppedStateKept => dropping::a_dropped_state_is_in_no_later_snapshot,
     /// `keys` lists a key as often as it has timers.
     KeyListedTwice => timers::domains_namespaces_and_services_are_apart,
     /// Entries are counted once per key, whatever its namespaces.

@@ -14,6 +14,7 @@
 pub mod change;
 mod contents;
 mod firing;
+mod merging;
 mod program;
 
 pub use contents::{check_contents, content_at, contents_of};

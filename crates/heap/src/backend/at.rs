@@ -6,8 +6,8 @@ use std::ops::Bound;
 use alluvium_format::codec::Codec;
 use alluvium_state::{
     AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
-    ReducingState, Ref, ScanOrder, SortedKey, SortedMapState, StateError, StateId, StateKey,
-    StateRef, StateValue, TimeDomain, Timers, ValueState,
+    ReduceFunction, ReducingState, Ref, ScanOrder, SortedKey, SortedMapState, StateError, StateId,
+    StateKey, StateRef, StateValue, TimeDomain, Timers, ValueState,
 };
 
 use super::HeapKeyedStateBackend;
@@ -59,6 +59,12 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
             Some(table) => table.get(self.group, self.probe()).map_err(not_loaded),
             None => Err(StateError::ForeignHandle),
         }
+    }
+
+    /// The function of a state, if it is of this type.
+    fn function<F: Any>(&self, id: StateId) -> Result<&F, StateError> {
+        let function = self.backend.registered(id)?.table.function();
+        function.and_then(|function| function.downcast_ref()).ok_or(StateError::ForeignHandle)
     }
 
     /// Runs `body` on the table of a state, with the probe of this pair.
@@ -303,15 +309,37 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
             .ok_or(StateError::ForeignHandle)
     }
 
-    fn aggregating_get<A: AggregateFunction>(
+    fn reducing_function<T: StateValue>(
+        &self,
+        state: ReducingState<T, N>,
+    ) -> Result<ReduceFunction<T>, StateError> {
+        self.function::<ReduceFunction<T>>(state.id()).cloned()
+    }
+
+    fn aggregating_function<A: AggregateFunction>(
         &self,
         state: AggregatingState<A, N>,
-    ) -> Result<Option<A::Output>, StateError> {
-        let function = self.backend.registered(state.id())?.table.function();
-        let aggregate = function.and_then(|function| function.downcast_ref::<A>());
-        let aggregate = aggregate.ok_or(StateError::ForeignHandle)?;
-        let accumulator = self.get::<A::Accumulator>(state.id())?;
-        Ok(accumulator.map(|accumulator| aggregate.result(accumulator)))
+    ) -> Result<&A, StateError> {
+        self.function(state.id())
+    }
+
+    fn aggregating_accumulator<A: AggregateFunction>(
+        &self,
+        state: AggregatingState<A, N>,
+    ) -> Result<Option<Ref<'_, A::Accumulator>>, StateError> {
+        Ok(self.get::<A::Accumulator>(state.id())?.map(Ref::Borrowed))
+    }
+
+    fn aggregating_merge<A: AggregateFunction>(
+        &mut self,
+        state: AggregatingState<A, N>,
+        accumulator: A::Accumulator,
+    ) -> Result<(), StateError> {
+        let group = self.group;
+        self.with_table::<A::Accumulator, _>(state.id(), |table, probe| {
+            table.merge::<A>(group, probe, accumulator)
+        })?
+        .ok_or(StateError::ForeignHandle)
     }
 
     fn aggregating_add<A: AggregateFunction>(

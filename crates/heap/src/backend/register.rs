@@ -8,7 +8,8 @@ use alluvium_format::keyed::{StateKind, StateMeta};
 use alluvium_state::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
     ReduceFunction, ReducingStateDescriptor, SortedKey, SortedMapStateDescriptor, StateError,
-    StateId, StateKey, StateValue, ValueStateDescriptor,
+    StateId, StateKey, StateValue, ValueStateDescriptor, check_restored, find_registered,
+    incompatible_values, state_id,
 };
 
 use super::fill::Filling;
@@ -23,9 +24,6 @@ use crate::table::{
     AnyTable, Maps, Plain, Shape, SlotCodec, StateTable, TypedEntryCodec, TypedEntryReader,
 };
 use crate::user_map::{UserMap, UserMapCodec};
-
-/// Longest name of a state, in bytes.
-const MAX_NAME_LEN_BYTES: usize = 1024;
 
 /// What a descriptor says, without its types.
 struct Request<NC, SC> {
@@ -158,22 +156,9 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         requested: &StateMeta,
         is_of_types: impl FnOnce(&dyn AnyTable<K>) -> bool,
     ) -> Result<Option<StateId>, StateError> {
-        let name = &requested.name;
-        if !(1..=MAX_NAME_LEN_BYTES).contains(&name.len()) {
-            return Err(StateError::InvalidName { len_bytes: name.len() });
-        }
-        let mut known = self.tables.iter().map(|known| &*known.table).enumerate();
-        let Some((index, table)) = known.find(|(_, table)| table.meta().name == *name) else {
-            return Ok(None);
-        };
-        if table.meta() == requested && is_of_types(table) {
-            return self.id_of(index, name).map(Some);
-        }
-        let (mut registered, requested) = (describe(table.meta()), describe(requested));
-        if registered == requested {
-            registered.push_str(" of other types");
-        }
-        Err(StateError::NameReused { name: name.clone(), registered, requested })
+        let registered = self.tables.iter().map(|known| &*known.table);
+        let found = find_registered(requested, registered, |table| table.meta(), is_of_types)?;
+        found.map(|index| self.id_of(index, &requested.name)).transpose()
     }
 
     /// The maps of a new table: empty, or with what was restored under its name.
@@ -200,7 +185,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
             StateMapKind::Nested => Maps::nested(shape, Arc::new(codec.clone())),
         };
         let Some(restored) = self.restored.get(&meta.name) else { return Ok(maps) };
-        let migrating = check_restored::<N, S, _, _>(meta, &codec, restored)?.map(Arc::from);
+        let migrating = resolve_restored::<N, S, _, _>(meta, &codec, restored)?.map(Arc::from);
         let is_migrated = migrating.is_some();
         let moment = self.moment;
         let reader = TypedEntryReader { codec, migrating };
@@ -224,23 +209,12 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     }
 
     pub(super) fn id_of(&self, index: usize, name: &str) -> Result<StateId, StateError> {
-        // The states that were restored and not registered need ids in the stream as well.
-        let in_use = index + self.restored.len();
-        match u16::try_from(index) {
-            Ok(index) if in_use < usize::from(u16::MAX) => {
-                Ok(StateId { backend: self.number, index })
-            }
-            _ => Err(StateError::TooManyStates { name: name.to_owned() }),
-        }
+        state_id(self.number, index, self.restored.len(), name)
     }
 }
 
-fn describe(meta: &StateMeta) -> String {
-    format!("{} of {} with namespace {}", meta.kind, meta.value, meta.namespace)
-}
-
 /// Kind and codecs of a restored state must fit; a decoder is given when values must migrate.
-fn check_restored<N, S, NC, SC>(
+fn resolve_restored<N, S, NC, SC>(
     requested: &StateMeta,
     codec: &TypedEntryCodec<impl Clone, NC, SC>,
     restored: &RestoredState,
@@ -251,25 +225,10 @@ where
     NC: Codec<N>,
     SC: SlotCodec<S>,
 {
-    let state = requested.name.clone();
-    let stored = &restored.meta;
-    if stored.kind != requested.kind {
-        let (stored, requested) = (stored.kind.to_string(), requested.kind.to_string());
-        return Err(StateError::KindChanged { state, stored, requested });
-    }
-    // A namespace decides where an entry is found, so it can never be migrated.
-    if !matches!(codec.namespace.resolve(&stored.namespace), Compatibility::AsIs) {
-        let (stored, current) =
-            (Box::new(stored.namespace.clone()), Box::new(requested.namespace.clone()));
-        return Err(StateError::IncompatibleSchema { state, part: "namespace", stored, current });
-    }
-    match codec.slot.resolve(&stored.value) {
+    check_restored(requested, &codec.namespace, &restored.meta)?;
+    match codec.slot.resolve(&restored.meta.value) {
         Compatibility::AsIs => Ok(None),
         Compatibility::AfterMigration(decoder) => Ok(Some(decoder)),
-        _ => {
-            let (stored, current) =
-                (Box::new(stored.value.clone()), Box::new(requested.value.clone()));
-            Err(StateError::IncompatibleSchema { state, part: "value", stored, current })
-        }
+        _ => Err(incompatible_values(requested, &restored.meta)),
     }
 }

@@ -232,16 +232,27 @@ impl<K: StateKey, N: StateKey> NamespacedTable<K, N> for TimerTable<K, N> {
         Ok(())
     }
 
-    fn keys_of(&self, namespace: &N, keys: &mut Vec<K>) -> Result<(), LoadError> {
+    fn keys_of(&self, group: usize, namespace: &N) -> Result<Vec<K>, LoadError> {
         let (mut seen, hasher) = (HashTable::<K>::new(), TableHasher::new(0));
-        self.table.try_for_each(|_, key, timer, ()| {
+        self.table.try_for_each_of(group, |key, timer, ()| {
             let hash = hasher.hash(key);
             if timer.2 == *namespace && seen.find(hash, |other| other == key).is_none() {
                 seen.insert_unique(hash, key.clone(), |key| hasher.hash(key));
             }
         })?;
-        keys.extend(seen);
-        Ok(())
+        Ok(seen.into_iter().collect())
+    }
+
+    fn pairs_of(&self, group: usize) -> Result<Vec<(K, N)>, LoadError> {
+        let (mut seen, hasher) = (HashTable::<(K, N)>::new(), TableHasher::new(0));
+        self.table.try_for_each_of(group, |key, timer, ()| {
+            let hash = hasher.hash_pair(key, &timer.2);
+            if seen.find(hash, |(k, n)| k == key && *n == timer.2).is_none() {
+                let pair = (key.clone(), timer.2.clone());
+                seen.insert_unique(hash, pair, |(k, n)| hasher.hash_pair(k, n));
+            }
+        })?;
+        Ok(seen.into_iter().collect())
     }
 }
 

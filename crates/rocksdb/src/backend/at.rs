@@ -289,14 +289,41 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         })
     }
 
-    fn aggregating_get<A: AggregateFunction>(
+    fn reducing_function<T: StateValue>(
+        &self,
+        state: ReducingState<T, N>,
+    ) -> Result<ReduceFunction<T>, StateError> {
+        self.table(state.id())?.function::<ReduceFunction<T>>().cloned()
+    }
+
+    fn aggregating_function<A: AggregateFunction>(
         &self,
         state: AggregatingState<A, N>,
-    ) -> Result<Option<A::Output>, StateError> {
+    ) -> Result<&A, StateError> {
+        self.table(state.id())?.function()
+    }
+
+    fn aggregating_accumulator<A: AggregateFunction>(
+        &self,
+        state: AggregatingState<A, N>,
+    ) -> Result<Option<Ref<'_, A::Accumulator>>, StateError> {
+        Ok(self.get(self.table(state.id())?)?.map(Ref::Owned))
+    }
+
+    fn aggregating_merge<A: AggregateFunction>(
+        &mut self,
+        state: AggregatingState<A, N>,
+        accumulator: A::Accumulator,
+    ) -> Result<(), StateError> {
         let table = self.table(state.id())?;
         let aggregate = table.function::<A>()?;
-        let accumulator = self.get::<A::Accumulator>(table)?;
-        Ok(accumulator.map(|accumulator| aggregate.result(&accumulator)))
+        self.change::<A::Accumulator, _>(table, |found| match found {
+            None => (accumulator, ()),
+            Some(mut merged) => {
+                aggregate.merge(&mut merged, &accumulator);
+                (merged, ())
+            }
+        })
     }
 
     fn aggregating_add<A: AggregateFunction>(

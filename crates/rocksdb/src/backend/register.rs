@@ -9,16 +9,14 @@ use alluvium_format::keyed::{StateKind, StateMeta};
 use alluvium_state::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
     ReduceFunction, ReducingStateDescriptor, SortedKey, SortedMapStateDescriptor, StateError,
-    StateId, StateKey, StateValue, ValueStateDescriptor,
+    StateId, StateKey, StateValue, ValueStateDescriptor, check_restored, find_registered,
+    incompatible_values, state_id,
 };
 
 use super::RocksDbKeyedStateBackend;
 use super::kept::Kept;
 use super::migrate::{self, Migration};
 use super::table::{Boxed, Elements, Entries, Table, Values};
-
-/// Longest name of a state, in bytes.
-const MAX_NAME_LEN_BYTES: usize = 1024;
 
 /// What a descriptor says, without the types of its values.
 struct Request<NC, S, F> {
@@ -226,7 +224,6 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         F: FnOnce(&Kept) -> Answer,
     {
         let Request { name, kind, namespace, value, content, function, resolve } = request;
-        check_name(&name)?;
         let meta = StateMeta { name, kind, namespace: namespace.snapshot(), value };
         let function_type = function.as_deref().map(Any::type_id);
         if let Some(id) =
@@ -256,14 +253,8 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         meta: &StateMeta,
         is_of_types: impl FnOnce(&Table) -> bool,
     ) -> Result<Option<StateId>, StateError> {
-        let known = self.tables.iter().position(|table| table.meta.name == meta.name);
-        let Some(index) = known else { return Ok(None) };
-        match self.tables.get(index) {
-            Some(found) if found.meta == *meta && is_of_types(found) => {
-                self.id_of(index, &meta.name).map(Some)
-            }
-            found => Err(name_reused(found, meta)),
-        }
+        let found = find_registered(meta, &self.tables, |table| &table.meta, is_of_types)?;
+        found.map(|index| self.id_of(index, &meta.name)).transpose()
     }
 
     /// The rows of a restored state, written anew if they must be.
@@ -295,34 +286,8 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
     }
 
     pub(super) fn id_of(&self, index: usize, name: &str) -> Result<StateId, StateError> {
-        // The states that were restored and not registered need ids in the stream as well.
-        let in_use = index + self.kept.len();
-        match u16::try_from(index) {
-            Ok(index) if in_use < usize::from(u16::MAX) => {
-                Ok(StateId { backend: self.number, index })
-            }
-            _ => Err(StateError::TooManyStates { name: name.to_owned() }),
-        }
+        state_id(self.number, index, self.kept.len(), name)
     }
-}
-
-pub(super) fn check_name(name: &str) -> Result<(), StateError> {
-    let len_bytes = name.len();
-    let is_allowed = (1..=MAX_NAME_LEN_BYTES).contains(&len_bytes);
-    if is_allowed { Ok(()) } else { Err(StateError::InvalidName { len_bytes }) }
-}
-
-fn describe(meta: &StateMeta) -> String {
-    format!("{} of {} with namespace {}", meta.kind, meta.value, meta.namespace)
-}
-
-fn name_reused(found: Option<&Table>, meta: &StateMeta) -> StateError {
-    let mut registered = found.map_or_else(String::new, |table| describe(&table.meta));
-    let requested = describe(meta);
-    if registered == requested {
-        registered.push_str(" of other types");
-    }
-    StateError::NameReused { name: meta.name.clone(), registered, requested }
 }
 
 /// Kind and codecs of a restored state must fit.
@@ -332,21 +297,9 @@ pub(super) fn check_kept<N: StateKey, NC: Codec<N>>(
     kept: &Kept,
     resolve: impl FnOnce(&Kept) -> Answer,
 ) -> Result<Answer, StateError> {
-    let (state, stored) = (requested.name.clone(), &kept.meta);
-    if stored.kind != requested.kind {
-        let (stored, requested) = (stored.kind.to_string(), requested.kind.to_string());
-        return Err(StateError::KindChanged { state, stored, requested });
-    }
-    let incompatible = |part, stored: &CodecSnapshot, current: &CodecSnapshot| {
-        let (stored, current) = (Box::new(stored.clone()), Box::new(current.clone()));
-        StateError::IncompatibleSchema { state, part, stored, current }
-    };
-    // A namespace decides where an entry is found, so it can never be migrated.
-    if !matches!(namespace.resolve(&stored.namespace), Compatibility::AsIs) {
-        return Err(incompatible("namespace", &stored.namespace, &requested.namespace));
-    }
+    check_restored(requested, namespace, &kept.meta)?;
     match resolve(kept) {
-        Answer::Incompatible => Err(incompatible("value", &stored.value, &requested.value)),
+        Answer::Incompatible => Err(incompatible_values(requested, &kept.meta)),
         answer => Ok(answer),
     }
 }

@@ -13,7 +13,7 @@ use alluvium_state::{
     StateError, StateId, StateKey, StateRef, TimeDomain, Timer, TimerDescriptor, Timers,
 };
 
-use super::register::{Answer, check_kept, check_name};
+use super::register::{Answer, check_kept};
 use super::table::{Boxed, Table};
 use super::{RocksDbKeyedStateBackend, with_buffer};
 use crate::row_key::RowRange;
@@ -48,7 +48,6 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         descriptor: TimerDescriptor<N, NC>,
     ) -> Result<StateId, StateError> {
         let TimerDescriptor { name, namespace, .. } = descriptor;
-        check_name(&name)?;
         let timer = TupleCodec((DefaultCodec, DefaultCodec, namespace.clone()));
         let snapshot = Codec::<(u8, i64, N)>::snapshot(&timer);
         let value = Codec::<()>::snapshot(&UnitCodec);

@@ -309,13 +309,42 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for ModelAt<'_, K, C, N> 
         self.set(state.id(), Some(&reduced))
     }
 
-    fn aggregating_get<A: AggregateFunction>(
+    fn reducing_function<T: StateValue>(
+        &self,
+        state: ReducingState<T, N>,
+    ) -> Result<ReduceFunction<T>, StateError> {
+        self.backend.table(state.id())?.function::<ReduceFunction<T>>().cloned()
+    }
+
+    fn aggregating_function<A: AggregateFunction>(
         &self,
         state: AggregatingState<A, N>,
-    ) -> Result<Option<A::Output>, StateError> {
+    ) -> Result<&A, StateError> {
+        self.backend.table(state.id())?.function::<A>()
+    }
+
+    fn aggregating_accumulator<A: AggregateFunction>(
+        &self,
+        state: AggregatingState<A, N>,
+    ) -> Result<Option<Ref<'_, A::Accumulator>>, StateError> {
+        Ok(self.get::<A::Accumulator>(state.id())?.map(Ref::Owned))
+    }
+
+    fn aggregating_merge<A: AggregateFunction>(
+        &mut self,
+        state: AggregatingState<A, N>,
+        accumulator: A::Accumulator,
+    ) -> Result<(), StateError> {
         let function = self.backend.table(state.id())?.function::<A>()?;
-        let accumulator = self.get::<A::Accumulator>(state.id())?;
-        Ok(accumulator.map(|accumulator| function.result(&accumulator)))
+        let merged = match self.get::<A::Accumulator>(state.id())? {
+            Some(_) if self.makes(Mistake::MergeReplaces) => accumulator,
+            Some(mut before) => {
+                function.merge(&mut before, &accumulator);
+                before
+            }
+            None => accumulator,
+        };
+        self.set(state.id(), Some(&merged))
     }
 
     fn aggregating_add<A: AggregateFunction>(

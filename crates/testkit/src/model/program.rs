@@ -16,7 +16,7 @@ use alluvium_storage::StreamPolicy;
 
 use super::change::{Change, TIMES_MS, register_all};
 use super::firing::{check_timers, fire};
-use super::{Address, Contents, Model, check_contents, content_at, contents_of};
+use super::{Address, Contents, Model, check_contents, content_at, contents_of, merging};
 use crate::job::{FrozenCheckpoint, KeyedOf, TestJob, abort_all, complete_all};
 use crate::random::Random;
 
@@ -133,6 +133,9 @@ impl<'b, B: StateBackend> Program<'b, B> {
         if self.random.one_in(40) {
             self.fire();
         }
+        if self.random.one_in(20) {
+            self.merge();
+        }
         self.change();
     }
 
@@ -167,6 +170,22 @@ impl<'b, B: StateBackend> Program<'b, B> {
             let is_own = backend.key_groups().contains(job.key_group_of(&key));
             (is_own && random.one_in(5)).then(|| (key, *random.pick(&NAMESPACES), time_ms))
         });
+    }
+
+    /// Merges namespaces of a key, some of them several times, and perhaps into one of them.
+    fn merge(&mut self) {
+        let (key, kind) = (self.draw_key(), *self.random.pick(&merging::KINDS));
+        let target = *self.random.pick(&NAMESPACES);
+        let count = self.random.below(4);
+        let sources: Vec<u32> = (0..count).map(|_| *self.random.pick(&NAMESPACES)).collect();
+        self.model.merge(kind, &key, target, &sources);
+        merging::merge(self.owner_of(&key), kind, &key, target, &sources);
+        for namespace in NAMESPACES {
+            let address = Address { kind, key: key.clone(), namespace };
+            let found = content_at(self.owner_of(&key), &address);
+            let expected = self.model.get(&address);
+            assert_eq!(found.as_ref(), expected, "{address:?} after merging {sources:?}");
+        }
     }
 
     fn owner_of(&mut self, key: &String) -> &mut KeyedOf<B, String> {
