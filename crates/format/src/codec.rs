@@ -17,7 +17,8 @@
 //! Source: SPEC 5; Flink `TypeSerializer`, `TypeSerializerSnapshot`.
 
 mod compound;
-pub mod extent;
+mod encoded;
+mod extent;
 mod fixed;
 mod input;
 mod number;
@@ -29,7 +30,9 @@ mod user;
 mod versioned;
 
 pub use compound::{MapCodec, OptionCodec, TupleCodec, UnitCodec, VecCodec};
-pub use compound::{decode_entries, encode_entries, encode_items};
+pub use compound::{decode_entries, encode_checked_entries, encode_entries, encode_items};
+pub use encoded::{Encoded, EncodedCodec};
+pub use extent::{Extent, MAX_EMPTY_ITEMS, read_count};
 pub use fixed::FixedBytesCodec;
 pub use input::Input;
 pub use number::{BoolCodec, NumberCodec};

@@ -23,7 +23,7 @@ use alluvium_state::{
     MapStateDescriptor, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError,
     SortedKey, SortedMapState, SortedMapStateDescriptor, StateBackend, StateError, StateKey,
     StateRef, StateValue, TimeDomain, Timer, TimerDescriptor, Timers, ValueState,
-    ValueStateDescriptor,
+    ValueStateDescriptor, check_key_len,
 };
 use alluvium_storage::HandleReader;
 
@@ -254,6 +254,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
             .key
             .encode(key, &mut self.scratch)
             .map_err(|source| StateError::Key { source })?;
+        check_key_len("key", self.scratch.len())?;
         Ok(self.spec.assigner.assign(key, &self.scratch, self.spec.parallelism.max()))
     }
 

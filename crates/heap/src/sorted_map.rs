@@ -11,9 +11,9 @@ use std::ops::Bound;
 use alluvium_format::CodecError;
 use alluvium_format::codec::{
     Codec, CodecSnapshot, Compatibility, Input, MapCodec, OrderedCodec, decode_sorted_entries,
-    encode_entries,
+    encode_checked_entries,
 };
-use alluvium_state::{ScanOrder, SortedKey, StateValue, is_empty_range};
+use alluvium_state::{ScanOrder, SortedKey, StateValue, check_written_key_len, is_empty_range};
 use rpds::RedBlackTreeMapSync;
 
 use crate::table::SlotCodec;
@@ -104,7 +104,8 @@ where
     }
 
     fn encode(&self, slot: &SortedUserMap<UK, UV>, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        encode_entries(&self.0, slot.0.size(), slot.0.iter(), out)
+        let check = |len_bytes| check_written_key_len("user key", len_bytes);
+        encode_checked_entries(&self.0, slot.0.size(), slot.0.iter(), check, out)
     }
 
     fn decode(&self, input: &mut Input<'_>) -> Result<SortedUserMap<UK, UV>, CodecError> {

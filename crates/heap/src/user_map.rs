@@ -8,9 +8,9 @@
 
 use alluvium_format::CodecError;
 use alluvium_format::codec::{
-    Codec, CodecSnapshot, Compatibility, Input, MapCodec, decode_entries, encode_entries,
+    Codec, CodecSnapshot, Compatibility, Input, MapCodec, decode_entries, encode_checked_entries,
 };
-use alluvium_state::{StateKey, StateValue};
+use alluvium_state::{StateKey, StateValue, check_written_key_len};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as TableEntry;
 
@@ -173,7 +173,8 @@ where
     }
 
     fn encode(&self, slot: &UserMap<UK, UV>, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        encode_entries(&self.entries, slot.len(), slot.iter(), out)
+        let check = |len_bytes| check_written_key_len("user key", len_bytes);
+        encode_checked_entries(&self.entries, slot.len(), slot.iter(), check, out)
     }
 
     fn decode(&self, input: &mut Input<'_>) -> Result<UserMap<UK, UV>, CodecError> {

@@ -26,7 +26,7 @@ use alluvium_state::{
     KeyedStateBackend, KeyedStreams, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
     ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError, SortedKey, SortedMapState,
     SortedMapStateDescriptor, StateBackend, StateError, StateId, StateKey, StateRef, StateValue,
-    TimeDomain, Timer, TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
+    TimeDomain, Timer, TimerDescriptor, Timers, ValueState, ValueStateDescriptor, check_key_len,
 };
 use alluvium_storage::HandleReader;
 
@@ -253,7 +253,8 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
     fn encode_key(&mut self, key: &K) -> Result<(), StateError> {
         self.key.clear();
         self.key.resize(self.layout.group_len_bytes(), 0);
-        self.spec.key.encode(key, &mut self.key).map_err(|source| StateError::Key { source })
+        self.spec.key.encode(key, &mut self.key).map_err(|source| StateError::Key { source })?;
+        check_key_len("key", self.key.len() - self.layout.group_len_bytes())
     }
 
     /// Encodes a key and finds its key group.

@@ -65,8 +65,6 @@ mod store;
 mod timer_heads;
 mod timer_row;
 
-use alluvium_format::codec::extent;
-
 pub use backend::{RocksDbAt, RocksDbKeyedStateBackend, RocksDbStateBackend};
 pub use engine::EngineError;
 pub use memory::{MemoryTooSmall, RocksDbMemory};

@@ -13,7 +13,7 @@ use alluvium_format::CodecError;
 use alluvium_format::codec::{CodecSnapshot, Input};
 use rocksdb::{MergeOperands, Options};
 
-use crate::extent::{Extent, MAX_EMPTY_ITEMS, read_count};
+use alluvium_format::codec::{Extent, MAX_EMPTY_ITEMS, read_count};
 
 /// Name of the merge operator; RocksDB stores it.
 const MERGE_OPERATOR: &str = "alluvium.list";

@@ -16,9 +16,9 @@ use alluvium_format::CodecError;
 use alluvium_format::codec::{Ascending, CodecSnapshot, Input, is_ordered};
 use alluvium_format::keyed::{StateKind, StateMeta, timer_namespace};
 
-use crate::extent::{Extent, read_count};
 use crate::row_key::{RowKeyLayout, RowKeys};
 use crate::timer_row::{self, LEAD_LEN_BYTES};
+use alluvium_format::codec::{Extent, read_count};
 
 /// What the rows of one state look like.
 #[derive(Debug, Clone)]

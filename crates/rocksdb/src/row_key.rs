@@ -16,7 +16,7 @@ use alluvium_core::{KeyGroup, KeyGroupRange, MaxParallelism};
 use alluvium_format::CodecError;
 use alluvium_format::codec::Input;
 
-use crate::extent::Extent;
+use alluvium_format::codec::Extent;
 
 /// Up to this max parallelism the key group takes one byte.
 const ONE_BYTE_UP_TO: u16 = 128;

@@ -12,7 +12,7 @@ use alluvium_format::CodecError;
 use alluvium_format::codec::Input;
 use alluvium_format::keyed::{TimeDomain, ordered_time, time_of_ordered};
 
-use crate::extent::Extent;
+use alluvium_format::codec::Extent;
 
 /// Length of domain and time.
 pub(crate) const LEAD_LEN_BYTES: usize = 9;

@@ -92,13 +92,16 @@ pub trait KeyedStateBackend {
 
     /// The key group of a key.
     ///
-    /// Errors: [`StateError::Key`].
+    /// Errors: [`StateError::Key`], [`StateError::TooLarge`].
     fn key_group_of(&mut self, key: &Self::Key) -> Result<KeyGroup, StateError>;
 
     /// Opens a key and namespace whose key group is known, as engines do that routed the record
     /// by it. A wrong key group loses the state of the key at the next rescale.
     ///
-    /// Errors: [`StateError::ForeignKeyGroup`].
+    /// Backends in memory do not look at the key otherwise; one that
+    /// [`KeyedStateBackend::key_group_of`] refuses then fails the next snapshot.
+    ///
+    /// Errors: [`StateError::ForeignKeyGroup`]; those of [`KeyedStateBackend::key_group_of`].
     fn at_key_group<'a, N: StateKey>(
         &'a mut self,
         key_group: KeyGroup,
@@ -108,7 +111,7 @@ pub trait KeyedStateBackend {
 
     /// Opens a key and namespace.
     ///
-    /// Errors: [`StateError::ForeignKeyGroup`], [`StateError::Key`].
+    /// Errors: [`StateError::ForeignKeyGroup`], [`StateError::Key`], [`StateError::TooLarge`].
     fn at_namespace<'a, N: StateKey>(
         &'a mut self,
         key: &'a Self::Key,
@@ -120,7 +123,7 @@ pub trait KeyedStateBackend {
 
     /// Opens a key of states without namespaces.
     ///
-    /// Errors: [`StateError::ForeignKeyGroup`], [`StateError::Key`].
+    /// Errors: [`StateError::ForeignKeyGroup`], [`StateError::Key`], [`StateError::TooLarge`].
     fn at<'a>(&'a mut self, key: &'a Self::Key) -> Result<Self::At<'a, ()>, StateError> {
         self.at_namespace(key, &())
     }

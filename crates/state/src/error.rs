@@ -128,6 +128,16 @@ pub enum StateError {
         #[source]
         source: CodecError,
     },
+    /// A key, namespace or user key is too long.
+    #[error("encoded {what} of {found} bytes: at most {limit} are allowed")]
+    TooLarge {
+        /// What is too long.
+        what: &'static str,
+        /// Its length in bytes.
+        found: u64,
+        /// The largest length in bytes.
+        limit: u64,
+    },
     /// A value cannot be encoded; only backends that keep values encoded say so here.
     #[error("value of state {state:?} cannot be encoded: {source}")]
     Encode {

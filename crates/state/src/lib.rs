@@ -43,6 +43,7 @@ mod context;
 mod descriptor;
 mod error;
 mod handles;
+mod limits;
 mod load;
 mod merging;
 mod operator;
@@ -64,6 +65,7 @@ pub use handles::{
     AggregatingState, ListState, MapState, ReducingState, ScanOrder, SortedMapState, StateId,
     StateRef, ValueState, is_empty_range,
 };
+pub use limits::{MAX_KEY_LEN_BYTES, check_key_len, check_written_key_len};
 pub use load::{BackgroundLoad, LoadFailure, StreamSource};
 pub use merging::MergingState;
 pub use operator::{

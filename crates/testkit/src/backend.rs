@@ -37,7 +37,7 @@ use alluvium_state::{
     ReduceFunction, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError, SortedKey,
     SortedMapState, SortedMapStateDescriptor, StateBackend, StateError, StateId, StateKey,
     StateRef, StateValue, TimeDomain, Timer, TimerDescriptor, Timers, ValueState,
-    ValueStateDescriptor,
+    ValueStateDescriptor, check_key_len,
 };
 use alluvium_storage::HandleReader;
 
@@ -145,6 +145,15 @@ impl<K, C> ModelKeyedStateBackend<K, C> {
 }
 
 impl<K: StateKey, C: Codec<K>> ModelKeyedStateBackend<K, C> {
+    fn encode_key(&self, key: &K) -> Result<Vec<u8>, StateError> {
+        let mut encoded = Vec::new();
+        self.spec.key.encode(key, &mut encoded).map_err(|source| StateError::Key { source })?;
+        if !self.makes(Mistake::LongKeysAccepted) {
+            check_key_len("key", encoded.len())?;
+        }
+        Ok(encoded)
+    }
+
     fn decode_key(&self, table: &Table, key: &[u8]) -> Result<K, StateError> {
         let key = self.spec.key.decode(&mut Input::new(key));
         key.map_err(|source| table.cannot_decode(source))
@@ -160,8 +169,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
     }
 
     fn key_group_of(&mut self, key: &K) -> Result<KeyGroup, StateError> {
-        let mut encoded = Vec::new();
-        self.spec.key.encode(key, &mut encoded).map_err(|source| StateError::Key { source })?;
+        let encoded = self.encode_key(key)?;
         let max = self.spec.parallelism.max();
         let assigner = match self.spec.assigner {
             _ if self.makes(Mistake::FlinkAssignerIgnored) => KeyGroupAssigner::Stable,

@@ -15,6 +15,7 @@
 //! - [`merging`]: the content of several namespaces becomes one;
 //! - [`dropping`]: restored state that nobody registers is listed and dropped;
 //! - [`versions`]: types in versions, each with a step from the one before;
+//! - [`limits`]: the longest keys, and values that are easily lost;
 //! - [`damage`]: streams that are not what they should be.
 //!
 //! Invariants: no case depends on another; the list in `conformance_tests!` names every case.
@@ -24,6 +25,7 @@ mod crafted;
 pub mod damage;
 pub mod dropping;
 pub mod keys;
+pub mod limits;
 pub mod merging;
 pub mod refusals;
 pub mod rescaling;
@@ -138,6 +140,13 @@ macro_rules! conformance_tests {
             versions::values_go_through_every_version,
             versions::a_newer_version_is_refused_by_name,
             versions::versions_of_keys_and_namespaces_never_change,
+            limits::keys_of_64_kib_come_back,
+            limits::longer_keys_are_refused,
+            limits::longer_namespaces_are_refused,
+            limits::longer_user_keys_are_refused,
+            limits::empty_values_are_entries,
+            limits::a_unit_key_is_a_key,
+            limits::timers_at_the_ends_of_time,
             damage::another_max_parallelism_is_refused_by_name,
             damage::another_assigner_is_refused_by_name,
             damage::another_operator_is_refused_by_name,
@@ -294,6 +303,7 @@ mod tests {
             ("merging", include_str!("conformance/merging.rs")),
             ("dropping", include_str!("conformance/dropping.rs")),
             ("versions", include_str!("conformance/versions.rs")),
+            ("limits", include_str!("conformance/limits.rs")),
             ("damage", include_str!("conformance/damage.rs")),
         ];
         let mut written = Vec::new();

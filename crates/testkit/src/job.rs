@@ -148,10 +148,13 @@ impl<'b, B: StateBackend, K: StateKey + HasCodec> TestJob<'b, B, K> {
         self.last_checkpoint.set(checkpoint.next());
         let ranges = subtasks.iter().map(KeyedStateBackend::key_groups).collect();
         let frozen = subtasks.iter_mut().map(|state| state.freeze(checkpoint).unwrap()).collect();
+        FrozenCheckpoint { target: self.target(checkpoint), ranges, frozen }
+    }
+
+    /// Where the snapshots of a checkpoint go.
+    pub fn target(&self, checkpoint: CheckpointId) -> SnapshotTarget {
         let streams = CheckpointStreams::new(Arc::clone(&self.storage), self.policy);
-        let target =
-            SnapshotTarget { streams, checkpoint, attempt: AttemptId::new(1), mode: self.mode };
-        FrozenCheckpoint { target, ranges, frozen }
+        SnapshotTarget { streams, checkpoint, attempt: AttemptId::new(1), mode: self.mode }
     }
 
     /// A whole checkpoint: freezes, writes and completes.

@@ -145,6 +145,8 @@ mistakes! {
     DescendingIsAscending => sorted_maps::the_first_and_the_last_entry_are_taken,
     /// The order of the entries of a restored sorted map is not looked at.
     AnyOrderAccepted => sorted_maps::entries_in_another_order_are_refused,
+    /// Keys may have any length.
+    LongKeysAccepted => limits::longer_keys_are_refused,
     /// A file that is gone is an empty state.
     MissingFileIsEmpty => damage::a_missing_file_is_refused,
     /// Entries that cannot be read are passed over.

@@ -210,9 +210,24 @@ pub fn encode_entries<'a, K: 'a, V: 'a>(
     entries: impl Iterator<Item = (&'a K, &'a V)>,
     out: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
+    encode_checked_entries(codec, count, entries, |_| Ok(()), out)
+}
+
+/// As [`encode_entries`], with a check of the length of each encoded key, in bytes.
+///
+/// Errors: as [`Codec::encode`], and what the check gives.
+pub fn encode_checked_entries<'a, K: 'a, V: 'a>(
+    codec: &MapCodec<impl Codec<K>, impl Codec<V>>,
+    count: usize,
+    entries: impl Iterator<Item = (&'a K, &'a V)>,
+    check_key: impl Fn(usize) -> Result<(), CodecError>,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
     encode_counted(count, out, |out| {
         for (key, value) in entries {
+            let before = out.len();
             codec.keys.encode(key, out)?;
+            check_key(out.len() - before)?;
             codec.values.encode(value, out)?;
         }
         Ok(())

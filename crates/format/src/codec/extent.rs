@@ -18,6 +18,7 @@ const WHAT: &str = "encoded value";
 
 /// How far an encoded value reaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Extent {
     /// A number of bytes.
     Fixed(u64),
@@ -91,6 +92,15 @@ impl Extent {
     /// Errors: [`CodecError::Truncated`], [`CodecError::Invalid`].
     pub fn take<'a>(&self, input: &mut Input<'a>) -> Result<&'a [u8], CodecError> {
         self.take_many(1, input)
+    }
+
+    /// Checks that bytes are one value and nothing more.
+    ///
+    /// Errors: as [`Extent::take`], and [`CodecError::TrailingBytes`].
+    pub fn check_whole(&self, bytes: &[u8]) -> Result<(), CodecError> {
+        let mut input = Input::new(bytes);
+        self.take(&mut input)?;
+        input.finish()
     }
 
     /// Takes several values off the input and gives their bytes.

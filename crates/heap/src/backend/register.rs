@@ -135,7 +135,8 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
             return Ok(id);
         }
         let id = self.id_of(self.tables.len(), &meta.name)?;
-        let codec = TypedEntryCodec { key: self.spec.key.clone(), namespace, slot };
+        let (key, namespace_lead_len_bytes) = (self.spec.key.clone(), 0);
+        let codec = TypedEntryCodec { key, namespace, namespace_lead_len_bytes, slot };
         let maps = self.maps_of::<N, S, NC, SC>(&meta, codec)?;
         self.restored.remove(&meta.name);
         let mut table = StateTable::<K, N, S>::new(meta, maps, function);

@@ -31,7 +31,12 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         }
         let id = self.id_of(self.tables.len(), &meta.name)?;
         let key = self.spec.key.clone();
-        let codec = TypedEntryCodec { key: key.clone(), namespace: timer, slot: Plain(UnitCodec) };
+        let codec = TypedEntryCodec {
+            key: key.clone(),
+            namespace: timer,
+            namespace_lead_len_bytes: size_of::<u8>() + size_of::<i64>(),
+            slot: Plain(UnitCodec),
+        };
         let maps = self.maps_of::<TimerKey<N>, (), _, _>(&meta, codec)?;
         let mut table = TimerTable::new(StateTable::new(meta, maps, None), key, namespace)?;
         table.set_moment(self.moment);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use alluvium_format::CodecError;
 use alluvium_format::codec::{Codec, CodecSnapshot, Compatibility, Decode, Input};
 use alluvium_format::keyed::{read_delta_header, write_delta_header};
+use alluvium_state::check_written_key_len;
 use hashbrown::HashTable;
 
 use super::load::{LoadRules, Refusal};
@@ -94,7 +95,30 @@ pub(crate) struct EncodedBlock<'a> {
 pub(crate) struct TypedEntryCodec<KC, NC, SC> {
     pub(crate) key: KC,
     pub(crate) namespace: NC,
+    /// Bytes of a namespace that are not the job's: domain and time of a timer.
+    pub(crate) namespace_lead_len_bytes: usize,
     pub(crate) slot: SC,
+}
+
+impl<KC, NC, SC> TypedEntryCodec<KC, NC, SC> {
+    /// Key and namespace, which no stream has longer than SPEC 9 allows.
+    fn encode_pair<K, N>(
+        &self,
+        (key, namespace): (&K, &N),
+        out: &mut Vec<u8>,
+    ) -> Result<(), CodecError>
+    where
+        KC: Codec<K>,
+        NC: Codec<N>,
+    {
+        let start = out.len();
+        self.key.encode(key, out)?;
+        let end = out.len();
+        check_written_key_len("key", end - start)?;
+        self.namespace.encode(namespace, out)?;
+        let len_bytes = (out.len() - end).saturating_sub(self.namespace_lead_len_bytes);
+        check_written_key_len("namespace", len_bytes)
+    }
 }
 
 impl<E, KC, NC, SC> EntryCodec<E> for TypedEntryCodec<KC, NC, SC>
@@ -111,8 +135,7 @@ where
         state: &E::State,
         out: &mut Vec<u8>,
     ) -> Result<(), CodecError> {
-        self.key.encode(key, out)?;
-        self.namespace.encode(namespace, out)?;
+        self.encode_pair((key, namespace), out)?;
         self.slot.encode(state, out)
     }
 
@@ -138,8 +161,7 @@ where
     ) -> Result<(), CodecError> {
         write_delta_header(super::count_of(removed.len())?, out);
         for (key, namespace) in removed {
-            self.key.encode(key, out)?;
-            self.namespace.encode(namespace, out)?;
+            self.encode_pair((key, namespace), out)?;
         }
         for entry in buckets.iter().filter_map(|bucket| table.get_bucket(*bucket)) {
             EntryCodec::<E>::encode_entry(

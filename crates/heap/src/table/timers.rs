@@ -12,7 +12,7 @@ use std::sync::Arc;
 use alluvium_format::CodecError;
 use alluvium_format::codec::{Codec, Input};
 use alluvium_format::keyed::{StateMeta, TimeDomain};
-use alluvium_state::{SnapshotError, StateError, StateKey};
+use alluvium_state::{SnapshotError, StateError, StateKey, check_written_key_len};
 use hashbrown::HashTable;
 
 use super::{AnyTable, FrozenTable, LoadJob, NamespacedTable, StateTable, not_loaded};
@@ -158,7 +158,12 @@ impl<K: StateKey, N: StateKey> TimerTable<K, N> {
 
     fn encode(&mut self, group: usize, pair: (&K, &N)) -> Result<EncodedPair, StateError> {
         let encoded = encode(&*self.pairs, &mut self.scratch, group, pair);
-        encoded.map_err(|source| StateError::Key { source })
+        encoded.map_err(|source| match source {
+            CodecError::TooLarge { what, found, limit } => {
+                StateError::TooLarge { what, found, limit }
+            }
+            source => StateError::Key { source },
+        })
     }
 
     const fn queue(&self, domain: TimeDomain) -> &TimerQueue {
@@ -203,7 +208,10 @@ struct Pairs<KC, NC>(KC, NC);
 impl<K, N, KC: Codec<K>, NC: Codec<N>> PairCodec<K, N> for Pairs<KC, NC> {
     fn encode(&self, key: &K, namespace: &N, out: &mut Vec<u8>) -> Result<(), CodecError> {
         self.0.encode(key, out)?;
-        self.1.encode(namespace, out)
+        check_written_key_len("key", out.len())?;
+        let end = out.len();
+        self.1.encode(namespace, out)?;
+        check_written_key_len("namespace", out.len() - end)
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<(K, N), CodecError> {

@@ -8,13 +8,13 @@ use std::any::{Any, TypeId};
 use alluvium_format::CodecError;
 use alluvium_format::codec::{Codec, Input};
 use alluvium_format::keyed::StateMeta;
-use alluvium_state::{StateError, StateKey, StateValue};
+use alluvium_state::{StateError, StateKey, StateValue, check_key_len};
 
 use crate::engine::Column;
-use crate::extent::read_count;
 use crate::row_format::RowFormat;
 use crate::row_key::{RowKeyParts, RowRange};
 use crate::store::Store;
+use alluvium_format::codec::read_count;
 
 /// A codec whose own type is forgotten.
 pub(super) trait Coded<T>: Send + Sync {
@@ -122,7 +122,9 @@ impl Table {
         row: &mut Vec<u8>,
     ) -> Result<(), StateError> {
         let codec = self.namespace.downcast_ref::<Boxed<N>>().ok_or(StateError::ForeignHandle)?;
-        codec.put(namespace, row).map_err(|source| StateError::Key { source })
+        let before = row.len();
+        codec.put(namespace, row).map_err(|source| StateError::Key { source })?;
+        check_key_len("namespace", row.len() - before)
     }
 
     /// Decodes all of some bytes.

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alluvium_core::KeyGroup;
-use alluvium_format::codec::extent::Extent;
+use alluvium_format::codec::Extent;
 use alluvium_format::codec::{Codec, Input};
 use alluvium_format::keyed::{
     BlockRef, Chain, KeyedReader, MapEntry, MapLayout, StateMeta, read_block, read_delta_header,

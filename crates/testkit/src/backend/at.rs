@@ -36,8 +36,7 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> ModelAt<'a, K, C, N> {
         namespace: &'a N,
     ) -> Result<Self, StateError> {
         backend.freeze_late();
-        let mut encoded = Vec::new();
-        backend.spec.key.encode(key, &mut encoded).map_err(|source| StateError::Key { source })?;
+        let mut encoded = backend.encode_key(key)?;
         if backend.makes(Mistake::KeysMixedUp) {
             encoded.truncate(2);
         }

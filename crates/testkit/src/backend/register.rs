@@ -6,7 +6,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use alluvium_format::CodecError;
-use alluvium_format::codec::extent::Extent;
+use alluvium_format::codec::Extent;
 use alluvium_format::codec::{
     Codec, CodecSnapshot, Compatibility, DefaultCodec, Input, TupleCodec, decode_sorted_entries,
     decoder_for,

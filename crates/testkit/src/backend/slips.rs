@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use alluvium_core::CheckpointId;
 use alluvium_format::codec::Input;
-use alluvium_format::codec::extent::{Extent, read_count};
+use alluvium_format::codec::{Extent, read_count};
 use alluvium_format::keyed::{MapEntry, StateKind, StateMeta};
 use alluvium_state::RestoredStream;
 

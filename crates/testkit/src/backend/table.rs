@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use alluvium_format::CodecError;
-use alluvium_format::codec::{Codec, Input};
+use alluvium_format::codec::{Codec, Extent, Input, read_count};
 use alluvium_format::keyed::StateMeta;
-use alluvium_state::StateError;
+use alluvium_state::{StateError, check_key_len};
 
 use super::row::{Row, Rows};
 
@@ -76,7 +76,9 @@ impl Table {
         namespace: &N,
     ) -> Result<Vec<u8>, StateError> {
         let codec = of_type::<N>(&*self.namespace)?;
-        codec.to_bytes(namespace).map_err(|source| StateError::Key { source })
+        let bytes = codec.to_bytes(namespace).map_err(|source| StateError::Key { source })?;
+        check_key_len("namespace", bytes.len())?;
+        Ok(bytes)
     }
 
     pub(super) fn decode_namespace<N: 'static>(&self, bytes: &[u8]) -> Result<N, StateError> {
@@ -102,10 +104,29 @@ impl Table {
         let encoded = value.map(|value| codec.to_bytes(value)).transpose();
         let encoded = encoded.map_err(|source| StateError::Encode { state: state(), source })?;
         match encoded {
-            Some(bytes) => drop(self.rows_mut().insert(row, bytes)),
+            Some(bytes) => {
+                self.check_user_keys(&bytes)?;
+                self.rows_mut().insert(row, bytes);
+            }
             None => drop(self.rows_mut().remove(&row)),
         }
         Ok(())
+    }
+
+    /// The user keys of a map may be so long as keys may.
+    fn check_user_keys(&self, map: &[u8]) -> Result<(), StateError> {
+        let Ok(Extent::Map(keys, values)) = Extent::of(&self.stored.meta.value) else {
+            return Ok(());
+        };
+        let longest = || {
+            let (mut input, mut longest) = (Input::new(map), 0);
+            for _ in 0..read_count(&mut input)? {
+                longest = longest.max(keys.take(&mut input)?.len());
+                values.take(&mut input)?;
+            }
+            Ok(longest)
+        };
+        check_key_len("user key", longest().map_err(|source| self.cannot_decode(source))?)
     }
 
     /// The rows, copied first when something frozen shares them.

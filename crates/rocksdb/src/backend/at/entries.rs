@@ -4,7 +4,8 @@ use std::ops::Bound;
 
 use alluvium_format::codec::Codec;
 use alluvium_state::{
-    Entries, ScanOrder, SortedKey, StateError, StateId, StateKey, StateValue, is_empty_range,
+    Entries, ScanOrder, SortedKey, StateError, StateId, StateKey, StateValue, check_key_len,
+    is_empty_range,
 };
 
 use super::iterate::MapEntries;
@@ -22,7 +23,9 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> RocksDbAt<'_, K, C, N> {
         body: impl FnOnce(&[u8]) -> Result<R, StateError>,
     ) -> Result<R, StateError> {
         self.with_row(table, |row| {
+            let before = row.len();
             put_user_key(&*codecs.keys, user_key, row)?;
+            check_key_len("user key", row.len() - before)?;
             body(row)
         })
     }
