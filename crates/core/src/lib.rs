@@ -24,6 +24,7 @@
 //! # Ok::<(), alluvium_core::KeyGroupError>(())
 //! ```
 
+mod binary_row;
 mod checkpoint;
 mod error;
 mod handle;
@@ -33,6 +34,7 @@ mod key_group;
 pub mod key_hash;
 mod path;
 
+pub use binary_row::{BinaryRow, RowField};
 pub use checkpoint::{CheckpointMetadata, CheckpointProperties, OperatorState, SubtaskState};
 pub use error::{IdError, KeyGroupError, PathError};
 pub use handle::{KeyedStateHandle, OperatorStateHandle, SharedFile, StateHandle, StateLocation};
