@@ -58,6 +58,47 @@
 //! assert_eq!(*counts.get(&at)?.expect("just written"), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The same state by bytes, for an engine that knows types at run time only
+//! ([`alluvium_state::dynamic`]):
+//!
+//! ```
+//! use alluvium_core::{KeyGroupAssigner, MaxParallelism, OperatorUid, Parallelism, SubtaskIndex};
+//! use alluvium_format::codec::{Codec, DefaultCodec};
+//! use alluvium_state::dynamic::{
+//!     DynAt, DynKind, DynStateBackend, DynStateDescriptor, EncodedCodec,
+//! };
+//! use alluvium_state::{KeyedBackendSpec, StateError};
+//! use alluvium_storage::{HandleReader, ReadAccess};
+//!
+//! fn run(backend: &dyn DynStateBackend) -> Result<(), Box<dyn std::error::Error>> {
+//!     let reader = HandleReader::new(alluvium_storage::open("memory:dynamic")?, ReadAccess::Copy);
+//!     let spec = KeyedBackendSpec {
+//!         uid: OperatorUid::new("events")?,
+//!         subtask: SubtaskIndex::new(0),
+//!         parallelism: Parallelism::new(1, MaxParallelism::new(128)?)?,
+//!         key: EncodedCodec::new(Codec::<u32>::snapshot(&DefaultCodec))?,
+//!         assigner: KeyGroupAssigner::Stable,
+//!         hash_seed: 42,
+//!     };
+//!     let mut state = backend.open_dynamic(spec, &[], &reader)?;
+//!     let events = state.register(DynStateDescriptor {
+//!         name: "events".to_owned(),
+//!         namespace: Codec::<()>::snapshot(&DefaultCodec),
+//!         kind: DynKind::List { element: Codec::<String>::snapshot(&DefaultCodec) },
+//!     })?;
+//!     let at = DynAt { key: &7_u32.to_le_bytes(), namespace: &[] };
+//!     // A text has its length in front.
+//!     state.list_add(events, at, b"\x05hello")?;
+//!     let error = state.list_add(events, at, b"\x06short").expect_err("a byte is missing");
+//!     assert!(matches!(error, StateError::Encode { .. }));
+//!     assert_eq!(state.list_get(events, at)?, [b"\x05hello"]);
+//!     Ok(())
+//! }
+//!
+//! run(&alluvium_heap::HeapStateBackend::default())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![expect(
     clippy::inline_always,

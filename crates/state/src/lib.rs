@@ -15,6 +15,8 @@
 //! [`KeyedStateBackend::abort`]. After a restore it also takes over what a backend wants to load
 //! behind its back: [`KeyedStateBackend::background_load`].
 //!
+//! An engine that knows types at run time only goes by [`dynamic`].
+//!
 //! Invariants:
 //! - no call waits for another task, and none panics on wrong use: handles of another backend,
 //!   foreign keys and names used twice are errors;
@@ -41,6 +43,7 @@
 mod backend;
 mod context;
 mod descriptor;
+pub mod dynamic;
 mod error;
 mod handles;
 mod limits;

@@ -16,6 +16,7 @@
 //! - [`dropping`]: restored state that nobody registers is listed and dropped;
 //! - [`versions`]: types in versions, each with a step from the one before;
 //! - [`limits`]: the longest keys, and values that are easily lost;
+//! - [`dynamic`]: engines that know types at run time only;
 //! - [`damage`]: streams that are not what they should be.
 //!
 //! Invariants: no case depends on another; the list in `conformance_tests!` names every case.
@@ -24,6 +25,7 @@ pub mod basics;
 mod crafted;
 pub mod damage;
 pub mod dropping;
+pub mod dynamic;
 pub mod keys;
 pub mod limits;
 pub mod merging;
@@ -147,6 +149,9 @@ macro_rules! conformance_tests {
             limits::empty_values_are_entries,
             limits::a_unit_key_is_a_key,
             limits::timers_at_the_ends_of_time,
+            dynamic::dynamic_and_typed_state_are_the_same,
+            dynamic::bytes_that_are_not_whole_are_refused,
+            dynamic::dynamic_handles_are_of_one_kind_and_backend,
             damage::another_max_parallelism_is_refused_by_name,
             damage::another_assigner_is_refused_by_name,
             damage::another_operator_is_refused_by_name,
@@ -304,6 +309,7 @@ mod tests {
             ("dropping", include_str!("conformance/dropping.rs")),
             ("versions", include_str!("conformance/versions.rs")),
             ("limits", include_str!("conformance/limits.rs")),
+            ("dynamic", include_str!("conformance/dynamic.rs")),
             ("damage", include_str!("conformance/damage.rs")),
         ];
         let mut written = Vec::new();
