@@ -59,7 +59,7 @@ pub enum RowField<'a> {
         /// Digits of the type, 1 to 38.
         precision: u8,
     },
-    /// TIMESTAMP and TIMESTAMP_LTZ, or NULL of one: milliseconds since 1970 and the nanoseconds
+    /// TIMESTAMP and `TIMESTAMP_LTZ`, or NULL of one: milliseconds since 1970 and the nanoseconds
     /// beyond them, and the digits of the type.
     Timestamp {
         /// Milliseconds, and nanoseconds within the millisecond, 0 to 999,999.

@@ -37,6 +37,9 @@ pub trait SortedKey: StateKey + Ord {}
 
 impl<T: StateKey + Ord> SortedKey for T {}
 
+/// Keys, each with a namespace.
+pub type Pairs<K, N> = Vec<(K, N)>;
+
 /// Which subtask a keyed backend is for, and how its keys are written and assigned.
 #[derive(Debug, Clone)]
 pub struct KeyedBackendSpec<K, C> {
@@ -244,7 +247,7 @@ pub trait KeyedStateBackend {
         &self,
         state: S,
         key_group: KeyGroup,
-    ) -> Result<Vec<(Self::Key, S::Namespace)>, StateError>;
+    ) -> Result<Pairs<Self::Key, S::Namespace>, StateError>;
 
     /// The keys that have something in a state under a namespace, in no order and each once.
     ///
@@ -269,7 +272,7 @@ pub trait KeyedStateBackend {
     fn keys_and_namespaces<S: StateRef>(
         &self,
         state: S,
-    ) -> Result<Vec<(Self::Key, S::Namespace)>, StateError> {
+    ) -> Result<Pairs<Self::Key, S::Namespace>, StateError> {
         let mut pairs = Vec::new();
         for key_group in self.key_groups().iter() {
             pairs.append(&mut self.keys_and_namespaces_in_group(state, key_group)?);

@@ -49,8 +49,8 @@ use alluvium_storage::HandleReader;
 
 use self::adapter::Adapter;
 use crate::{
-    BackgroundLoad, FrozenState, KeyedBackendSpec, RestoreError, SnapshotError, StateBackend,
-    StateError, StateId, TimeDomain,
+    BackgroundLoad, FrozenState, KeyedBackendSpec, Pairs, RestoreError, SnapshotError,
+    StateBackend, StateError, StateId, TimeDomain,
 };
 
 /// One state of a [`DynKeyedState`].
@@ -176,7 +176,7 @@ pub trait DynKeyedState: Send {
         &mut self,
         state: DynState,
         at: DynAt<'_>,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError>;
+    ) -> Result<Pairs<Vec<u8>, Vec<u8>>, StateError>;
 
     /// What all added values were reduced to.
     fn reducing_get(
@@ -259,7 +259,7 @@ pub trait DynKeyedState: Send {
         &self,
         state: DynState,
         key_group: KeyGroup,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError>;
+    ) -> Result<Pairs<Vec<u8>, Vec<u8>>, StateError>;
 
     /// How many (key, namespace) entries all registered states hold together.
     fn entry_count(&self) -> Result<usize, StateError>;

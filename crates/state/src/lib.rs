@@ -56,7 +56,7 @@ mod snapshot;
 mod timers;
 
 pub use backend::{
-    KeyedBackendSpec, KeyedStateBackend, SortedKey, StateBackend, StateKey, StateValue,
+    KeyedBackendSpec, KeyedStateBackend, Pairs, SortedKey, StateBackend, StateKey, StateValue,
 };
 pub use context::{Elements, Entries, KeyContext, Ref};
 pub use descriptor::{
@@ -73,7 +73,7 @@ pub use load::{BackgroundLoad, LoadFailure, StreamSource};
 pub use merging::MergingState;
 pub use operator::{
     BroadcastState, BroadcastStateDescriptor, FrozenOperatorState, OperatorListState,
-    OperatorStateBackend, restore_operator_states,
+    OperatorStateBackend, RawKeyedState, restore_operator_states,
 };
 pub use registration::{
     MAX_STATE_NAME_LEN_BYTES, check_restored, check_state_name, find_registered,

@@ -9,9 +9,11 @@
 //!
 //! Source: SPEC 7; Flink `DefaultOperatorStateBackend`.
 
+mod raw;
 mod restore;
 mod table;
 
+pub use raw::RawKeyedState;
 pub use restore::restore_operator_states;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use alluvium_core::KeyGroup;
 use alluvium_format::codec::{Codec, Input};
-use alluvium_state::{StateError, StateKey, StateRef};
+use alluvium_state::{Pairs, StateError, StateKey, StateRef};
 
 use super::RocksDbKeyedStateBackend;
 use super::table::{Boxed, Table};
@@ -33,7 +33,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         &self,
         state: S,
         key_group: KeyGroup,
-    ) -> Result<Vec<(K, S::Namespace)>, StateError> {
+    ) -> Result<Pairs<K, S::Namespace>, StateError> {
         let table = self.table(state.id())?;
         let codec = table.namespace.downcast_ref::<Boxed<S::Namespace>>();
         let codec = codec.ok_or(StateError::ForeignHandle)?;

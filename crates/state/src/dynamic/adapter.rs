@@ -11,9 +11,9 @@ use super::descriptor::OverBytes;
 use super::{DynAt, DynKeyedState, DynKind, DynState, DynStateDescriptor, DynTimer};
 use crate::{
     AggregatingState, AggregatingStateDescriptor, BackgroundLoad, Elements, FrozenState,
-    KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor, ReducingState,
-    ReducingStateDescriptor, Ref, SnapshotError, StateError, StateId, StateRef, TimeDomain,
-    TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
+    KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor, Pairs,
+    ReducingState, ReducingStateDescriptor, Ref, SnapshotError, StateError, StateId, StateRef,
+    TimeDomain, TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
 };
 
 /// A backend whose keys are encoded.
@@ -295,7 +295,7 @@ impl<B: KeyedStateBackend<Key = Encoded> + Send> DynKeyedState for Adapter<B> {
         &mut self,
         state: DynState,
         at: DynAt<'_>,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    ) -> Result<Pairs<Vec<u8>, Vec<u8>>, StateError> {
         let (registered, at) = self.open(state, at)?;
         let Handle::Map(map, ..) = &registered.handle else {
             return Err(StateError::ForeignHandle);
@@ -438,7 +438,7 @@ impl<B: KeyedStateBackend<Key = Encoded> + Send> DynKeyedState for Adapter<B> {
         &self,
         state: DynState,
         key_group: KeyGroup,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    ) -> Result<Pairs<Vec<u8>, Vec<u8>>, StateError> {
         let registered = self.registered(state)?;
         let pairs = with_any!(registered, handle => {
             self.backend.keys_and_namespaces_in_group(*handle, key_group)

@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
 use alluvium_core::{
-    AttemptId, CheckpointId, MaxParallelism, OperatorState, Parallelism, SubtaskState,
+    AttemptId, CheckpointId, KeyGroupRange, MaxParallelism, OperatorState, Parallelism,
+    SubtaskState,
 };
 use alluvium_storage::{CheckpointStreams, HandleReader, ReadAccess, StreamPolicy};
+
+use bytes::Bytes;
 
 use super::*;
 use crate::SnapshotMode;
@@ -160,4 +163,111 @@ fn union_state_that_nobody_registers_does_not_multiply() {
         })
         .sum();
     assert_eq!(written, 3, "as many items as there were");
+}
+
+#[test]
+fn partitions_of_raw_state_go_to_one_subtask_each() {
+    let fill = |i: u32, backend: &mut OperatorStateBackend| {
+        let raw = backend.raw_operator_state("raw").unwrap();
+        for partition in 0..3_u8 {
+            let bytes = vec![u8::try_from(i).unwrap(), partition, 0];
+            backend.add(raw, bytes.into()).unwrap();
+        }
+        backend.add(raw, Bytes::new()).unwrap();
+    };
+    for new in [1, 2, 3, 5] {
+        let mut found = Vec::new();
+        for mut backend in rescale(2, new, fill) {
+            let raw = backend.raw_operator_state("raw").unwrap();
+            found.extend_from_slice(backend.items(raw).unwrap());
+        }
+        found.sort();
+        let partitions: Vec<Bytes> =
+            [&[][..], &[], &[0, 0, 0], &[0, 1, 0], &[0, 2, 0], &[1, 0, 0], &[1, 1, 0], &[1, 2, 0]]
+                .map(Bytes::from_static)
+                .to_vec();
+        assert_eq!(found, partitions, "parallelism {new}");
+    }
+}
+
+/// The key groups of a subtask.
+fn range(index: u16, of: u32) -> KeyGroupRange {
+    KeyGroupRange::of_subtask(SubtaskIndex::new(index), parallelism(of)).unwrap()
+}
+
+#[test]
+fn raw_keyed_state_goes_with_its_key_groups() {
+    let old = 3;
+    let fill = |i: u32, backend: &mut OperatorStateBackend| {
+        let own = range(u16::try_from(i).unwrap(), old);
+        let raw = backend.raw_keyed_state("raw", own).unwrap();
+        // From the last key group to the first, every third without any.
+        for key_group in own.iter().rev().filter(|group| group.get() % 3 > 0) {
+            let bytes = Bytes::from(vec![7; usize::from(key_group.get())]);
+            backend.set_raw_keyed_bytes(raw, key_group, Some(bytes)).unwrap();
+        }
+    };
+    for new in [1_u16, 3, 4] {
+        let restored = rescale(old, u32::from(new), fill);
+        for (index, mut backend) in (0..new).zip(restored) {
+            let own = range(index, u32::from(new));
+            let raw = backend.raw_keyed_state("raw", own).unwrap();
+            for key_group in own.iter() {
+                let bytes = backend.raw_keyed_bytes(raw, key_group).unwrap();
+                let expected = (key_group.get() % 3 > 0).then_some(usize::from(key_group.get()));
+                assert_eq!(bytes.map(Bytes::len), expected, "{key_group} of {new}");
+            }
+            let frozen = backend.freeze().unwrap();
+            let count = own.iter().filter(|group| group.get() % 3 > 0).count();
+            assert_eq!(frozen.states().iter().map(|state| state.items.len()).sum::<usize>(), count);
+        }
+    }
+}
+
+#[test]
+fn raw_keyed_bytes_are_set_replaced_and_removed() {
+    let mut backend = OperatorStateBackend::new(Vec::new());
+    let own = range(0, 2);
+    let raw = backend.raw_keyed_state("raw", own).unwrap();
+    let group = own.first();
+    assert_eq!(backend.raw_keyed_bytes(raw, group).unwrap(), None);
+    for bytes in [Some(Bytes::from_static(b"one")), Some(Bytes::new()), None, None] {
+        backend.set_raw_keyed_bytes(raw, group, bytes.clone()).unwrap();
+        assert_eq!(backend.raw_keyed_bytes(raw, group).unwrap(), bytes.as_ref());
+    }
+    let foreign = range(1, 2).first();
+    let errors = [
+        backend.raw_keyed_bytes(raw, foreign).map(drop).unwrap_err(),
+        backend.set_raw_keyed_bytes(raw, foreign, None).unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, StateError::ForeignKeyGroup { .. }), "{error}");
+    }
+}
+
+#[test]
+fn restored_state_that_nobody_registers_is_listed_and_dropped() {
+    let fill = |i: u32, backend: &mut OperatorStateBackend| {
+        for name in ["a", "b"] {
+            let handle = backend.list_state(list(name)).unwrap();
+            backend.add(handle, i).unwrap();
+        }
+        let union = backend.union_list_state(list("union")).unwrap();
+        backend.add(union, i).unwrap();
+    };
+    let mut backends = rescale(2, 1, fill);
+    let backend = backends.first_mut().unwrap();
+    backend.list_state(list("a")).unwrap();
+    let listed: Vec<_> = backend.unregistered_states().collect();
+    let item = Codec::<u32>::snapshot(&DefaultCodec);
+    let expected =
+        [("b", DistributionMode::Split, &item), ("union", DistributionMode::Union, &item)];
+    assert_eq!(listed, expected);
+    let error = backend.drop_restored_state("a").unwrap_err();
+    assert!(matches!(&error, StateError::Registered { name } if name == "a"), "{error}");
+    assert!(backend.drop_restored_state("union").unwrap());
+    assert!(!backend.drop_restored_state("union").unwrap());
+    let frozen = backend.freeze().unwrap();
+    let names: Vec<_> = frozen.states().iter().map(|state| state.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
 }
