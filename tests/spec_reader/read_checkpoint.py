@@ -31,7 +31,8 @@ from zlib import crc32
 METADATA, KEYED, OPERATOR, SSTS = 1, 2, 3, 4
 KIND_NAMES = {METADATA: "metadata", KEYED: "keyed state", OPERATOR: "operator state", SSTS: "SST files"}
 STATE_KINDS = {1: "value", 2: "list", 3: "map", 4: "reducing", 5: "aggregating", 6: "timers", 7: "sorted map"}
-TIMERS, SORTED_MAP = 6, 7
+TIMERS, SORTED_MAP, LONG_LIST = 6, 7, 8
+STATE_KINDS[LONG_LIST] = "long list"
 TIME_DOMAINS = {1: "event time", 2: "processing time"}
 MODES = {0: "split", 1: "union", 2: "broadcast"}
 SEGMENTED, UNSEGMENTED = 1, 2
@@ -596,7 +597,7 @@ class MapReader:
 def read_keyed_state(index: Cursor) -> KeyedState:
     name, kind = index.text(), known(index.uint(1), STATE_KINDS, "state kind", index.where)
     state = KeyedState(name, kind, read_codec(index), read_codec(index))
-    needed = {2: "vec", 3: "map", 6: "unit", SORTED_MAP: "map"}.get(kind, state.value.name)
+    needed = {2: "vec", 3: "map", 6: "unit", SORTED_MAP: "map", LONG_LIST: "vec"}.get(kind, state.value.name)
     what = f"{STATE_KINDS[kind]} state {name!r} of {index.where}"
     if state.value.name != needed:
         raise Refused("StateError::IncompatibleSchema", f"{what} has codec {state.value.name!r}, not {needed!r}")

@@ -634,6 +634,15 @@ class Rules(Case):
         for of in (codec("u16"), codec("tuple", codec("u8"), codec("i8")), codec("string")):
             self.refuses_stream("StateError::IncompatibleSchema", sorted_map(1, of=of))
 
+    def test_long_lists(self):
+        def long_list(value):
+            states = [("l", 8, codec("unit"), value)]
+            return keyed([one(0, 0, 1, b"\x01a\x02\x07\x09")], states=states)
+
+        rows = self.rows(self.write(metadata(inline(long_list(codec("vec", codec("u8")))))))[2:]
+        self.assertEqual([(row["kind"], row["value"]) for row in rows], [("long list", [7, 9])])
+        self.refuses_stream("StateError::IncompatibleSchema", long_list(codec("bytes")))
+
     def test_streams_agree_with_the_metadata(self):
         block = one(0, 0, 1, ENTRY_A)
         for fields in ({"groups": (0, 2)}, {"max_parallelism": 5}, {"assigner": 2}, {"checkpoint": 2}, {"attempt": 2}):

@@ -130,6 +130,7 @@ fn codes_of_state_kinds_and_assigners() {
         (StateKind::Aggregating, "aggregating"),
         (StateKind::Timers, "timers"),
         (StateKind::SortedMap, "sorted map"),
+        (StateKind::LongList, "long list"),
     ];
     let rows = table("6.3", ["code", "kind", "value codec"]);
     assert_eq!(rows.len(), kinds.len());

@@ -1,29 +1,24 @@
 //! `SharedList`: the value of list state, cloned without copying its elements.
 //!
 //! A frozen table shares its lists, so the first append to one afterwards clones it. The newest
-//! elements lie in the *tail*, a plain vector. A full tail becomes a *leaf* behind an `Arc`; 32
-//! leaves become a *branch*, 32 branches a branch of the next level, like the digits of a counter
-//! to the base 32. A clone copies the tail and at most 31 pointers per level; a list that never
-//! outgrew its tail has nothing else.
-//!
-//! Ladder of names: list > level > node (leaf or branch) > element.
+//! elements lie in the *tail*, a plain vector. A full tail becomes a *leaf* behind an `Arc`, in the
+//! trees of the *spine*. A clone copies the tail and at most 31 pointers per level; a list that never
+//! outgrew its tail has nothing else. Taking elements off at either end copies no more than that.
 //!
 //! Invariants:
 //! - the tail is empty only in an empty list, and holds at most [`SharedList::LEAF_LEN`] elements;
-//! - a leaf holds exactly that many, a branch exactly 32 nodes of the level below, a level at most
-//!   31 nodes; elements are in the order of the levels, the highest first, then the tail;
+//! - a spine is not empty; all its elements are before those of the tail;
 //! - what an `Arc` holds is never changed.
 
 mod codec;
+mod spine;
 
 pub(crate) use codec::SharedListCodec;
 
 use std::fmt;
 
-use triomphe::Arc;
+use self::spine::Spine;
 
-/// Nodes of a branch.
-const BRANCH_LEN: usize = 32;
 /// What a leaf should weigh, in bytes of elements.
 const LEAF_LEN_BYTES: usize = 512;
 
@@ -33,29 +28,6 @@ pub struct SharedList<T> {
     tail: Vec<T>,
     /// Most lists are short and have none.
     spine: Option<Box<Spine<T>>>,
-}
-
-/// Everything before the tail.
-#[derive(Clone)]
-struct Spine<T> {
-    /// Number of elements below all nodes.
-    len: usize,
-    /// Level 0 has the leaves.
-    levels: Vec<Vec<Node<T>>>,
-}
-
-enum Node<T> {
-    Leaf(Arc<[T]>),
-    Branch(Arc<[Node<T>]>),
-}
-
-impl<T> Clone for Node<T> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Leaf(elements) => Self::Leaf(Arc::clone(elements)),
-            Self::Branch(nodes) => Self::Branch(Arc::clone(nodes)),
-        }
-    }
 }
 
 impl<T> SharedList<T> {
@@ -112,16 +84,61 @@ impl<T> SharedList<T> {
         Iter { list: self, next_index: index.saturating_add(slice.len()), slice: slice.iter() }
     }
 
+    /// Takes elements off the front, all of them when there are no more.
+    pub fn remove_front(&mut self, count: usize) {
+        if count >= self.len() {
+            *self = Self::new();
+            return;
+        }
+        let spine_len = self.spine_len();
+        match &mut self.spine {
+            Some(spine) if count < spine_len => spine.remove_front(count),
+            _ => {
+                self.spine = None;
+                self.tail.drain(..count - spine_len);
+            }
+        }
+    }
+
+    /// Takes the first element off. In a long list it is copied: clones may share it.
+    pub fn pop_front(&mut self) -> Option<T>
+    where
+        T: Clone,
+    {
+        if self.spine.is_none() {
+            return if self.tail.is_empty() { None } else { Some(self.tail.remove(0)) };
+        }
+        let first = self.get(0).cloned();
+        self.remove_front(1);
+        first
+    }
+
+    /// Cuts off everything behind the first elements.
+    pub fn truncate(&mut self, len: usize)
+    where
+        T: Clone,
+    {
+        let spine_len = self.spine_len();
+        match (&mut self.spine, len.checked_sub(1)) {
+            (_, None) => *self = Self::new(),
+            (Some(spine), Some(last)) if last < spine_len => {
+                self.tail = spine.cut_after(last);
+                if spine.len() == 0 {
+                    self.spine = None;
+                }
+            }
+            _ => self.tail.truncate(len - spine_len),
+        }
+    }
+
     fn spine_len(&self) -> usize {
-        self.spine.as_ref().map_or(0, |spine| spine.len)
+        self.spine.as_ref().map_or(0, |spine| spine.len())
     }
 
     /// The elements from a position to the end of their leaf or of the tail.
     fn slice_from(&self, index: usize) -> &[T] {
         let slice = match &self.spine {
-            Some(spine) if index < spine.len => {
-                spine.leaf_of(index).and_then(|leaf| leaf.get(index % Self::LEAF_LEN..))
-            }
+            Some(spine) if index < spine.len() => spine.slice_from(index),
             _ => self.tail.get(index - self.spine_len()..),
         };
         slice.unwrap_or_default()
@@ -129,56 +146,8 @@ impl<T> SharedList<T> {
 
     #[cold]
     fn tail_to_leaf(&mut self) {
-        let spine =
-            self.spine.get_or_insert_with(|| Box::new(Spine { len: 0, levels: Vec::new() }));
-        spine.len += self.tail.len();
-        spine.push(Node::Leaf(self.tail.drain(..).collect()));
-    }
-}
-
-impl<T> Spine<T> {
-    /// Adds a leaf and carries full levels upwards.
-    fn push(&mut self, leaf: Node<T>) {
-        let mut node = leaf;
-        for level in &mut self.levels {
-            level.push(node);
-            if level.len() < BRANCH_LEN {
-                return;
-            }
-            node = Node::Branch(level.drain(..).collect());
-        }
-        self.levels.push(vec![node]);
-    }
-
-    /// The leaf with the element at a position.
-    fn leaf_of(&self, index: usize) -> Option<&[T]> {
-        let mut index = index / SharedList::<T>::LEAF_LEN;
-        let mut node_len = BRANCH_LEN.pow(u32::try_from(self.levels.len()).ok()?);
-        for level in self.levels.iter().rev() {
-            node_len /= BRANCH_LEN;
-            match level.get(index / node_len) {
-                Some(node) => return node.leaf_of(index % node_len, node_len),
-                None => index -= level.len() * node_len,
-            }
-        }
-        None
-    }
-}
-
-impl<T> Node<T> {
-    /// The leaf at a position among the `len` leaves of this node.
-    fn leaf_of(&self, index: usize, len: usize) -> Option<&[T]> {
-        let (mut node, mut index, mut len) = (self, index, len);
-        loop {
-            match node {
-                Self::Leaf(elements) => return Some(elements),
-                Self::Branch(nodes) => {
-                    len /= BRANCH_LEN;
-                    node = nodes.get(index / len)?;
-                    index %= len;
-                }
-            }
-        }
+        let spine = self.spine.get_or_insert_with(|| Box::new(Spine::new()));
+        spine.push(self.tail.drain(..).collect());
     }
 }
 

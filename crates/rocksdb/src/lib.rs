@@ -52,6 +52,7 @@ mod engine;
 mod folder;
 mod history;
 mod list_row;
+mod long_list;
 mod memory;
 mod options;
 mod parallel;

@@ -4,6 +4,7 @@
 //! row key without its key group. What the value becomes depends on the kind:
 //! - value, reducing, aggregating: the row's value, as it is;
 //! - list: one group of the row (see [`crate::list_row`]);
+//! - long list: a header and a row for each element (see [`crate::long_list`]);
 //! - map, sorted map: a row for each user key;
 //! - timers: the row has nothing but its key, which is made anew (see [`crate::timer_row`]).
 //!
@@ -16,6 +17,7 @@ use alluvium_format::CodecError;
 use alluvium_format::codec::{Ascending, CodecSnapshot, Input, is_ordered};
 use alluvium_format::keyed::{StateKind, StateMeta, timer_namespace};
 
+use crate::long_list;
 use crate::row_key::{RowKeyLayout, RowKeys};
 use crate::timer_row::{self, LEAD_LEN_BYTES};
 use alluvium_format::codec::{Extent, read_count};
@@ -43,6 +45,8 @@ pub(crate) enum Content {
     Value,
     /// Groups of elements.
     List(Extent),
+    /// An element, or the header of a list.
+    LongList(Extent),
     /// The value of one user key; whether the user keys of a stream are in order.
     Map(Extent, Extent, MapOrder),
     /// Nothing: the row key says all of a timer.
@@ -65,6 +69,7 @@ impl RowFormat {
         let own = own.map(Extent::of).transpose()?;
         let content = match (meta.kind, &value) {
             (StateKind::List, Extent::Vec(element)) => Content::List((**element).clone()),
+            (StateKind::LongList, Extent::Vec(element)) => Content::LongList((**element).clone()),
             (StateKind::Map, Extent::Map(key, value)) => {
                 Content::Map((**key).clone(), (**value).clone(), MapOrder::Any)
             }
@@ -96,6 +101,11 @@ impl RowFormat {
         matches!(self.content, Content::Map(..))
     }
 
+    /// Whether a pair has a row for each element, and a header.
+    pub(crate) const fn is_long_list(&self) -> bool {
+        matches!(self.content, Content::LongList(_))
+    }
+
     /// Appends key and namespace of an entry to a key group, as they stand in its rows.
     ///
     /// Errors: [`CodecError::Invalid`] for a timer of an unknown domain.
@@ -122,6 +132,7 @@ impl RowFormat {
         match &self.content {
             Content::List(_) if read_count(&mut input)? == 0 => Ok(()),
             Content::Value | Content::List(_) | Content::Timer => put(row, value),
+            Content::LongList(element) => long_list::put_rows(element, row, value, put),
             Content::Map(keys, values, order) => {
                 let prefix_len = row.len();
                 let (mut seen, mut ascending) = (BTreeSet::new(), Ascending::default());

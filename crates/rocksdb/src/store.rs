@@ -191,6 +191,18 @@ impl<'c> Rows<'c> {
     pub(crate) fn advance(&mut self) {
         self.0.advance();
     }
+
+    /// Goes to the first row that does not begin with a prefix and is behind all that do.
+    pub(crate) fn skip_prefix(&mut self, prefix: &[u8]) {
+        match RowRange::of_prefix(prefix).end {
+            Some(row) => self.0.seek(&row),
+            None => {
+                while matches!(self.0.row(), Ok(Some(_))) {
+                    self.0.advance();
+                }
+            }
+        }
+    }
 }
 
 /// Writes rows of a column, a bounded number of bytes at a time.
@@ -210,7 +222,7 @@ impl<'s> Batch<'s> {
         self.write_if_large()
     }
 
-    fn delete(&mut self, row: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn delete(&mut self, row: &[u8]) -> Result<(), Failure> {
         self.pending.delete_cf(&self.column, row);
         self.write_if_large()
     }

@@ -10,7 +10,7 @@ use std::ops::{Bound, Deref};
 use crate::{
     AggregateFunction, AggregatingState, ListState, MapState, ReduceFunction, ReducingState,
     ScanOrder, SortedKey, SortedMapState, StateError, StateKey, StateRef, StateValue, TimeDomain,
-    Timers, ValueState,
+    Timers, ValueState, whole_list,
 };
 
 /// A value of the state: borrowed where it lives in memory, owned where it had to be decoded.
@@ -98,6 +98,64 @@ pub trait KeyContext {
         state: ListState<T, Self::Namespace>,
         elements: Vec<T>,
     ) -> Result<(), StateError>;
+
+    /// See [`ListState::len`]. By default all elements are read.
+    fn list_len<T: StateValue>(
+        &self,
+        state: ListState<T, Self::Namespace>,
+    ) -> Result<u64, StateError>
+    where
+        Self: Sized,
+    {
+        whole_list::len(self, state)
+    }
+
+    /// See [`ListState::elements_from`]. By default those before are read too.
+    fn list_iter_from<T: StateValue>(
+        &self,
+        state: ListState<T, Self::Namespace>,
+        position: u64,
+    ) -> Result<Elements<'_, T>, StateError>
+    where
+        Self: Sized,
+    {
+        whole_list::iter_from(self, state, position)
+    }
+
+    /// See [`ListState::pop_front`]. By default the list is read and written whole.
+    fn list_pop_front<T: StateValue>(
+        &mut self,
+        state: ListState<T, Self::Namespace>,
+    ) -> Result<Option<T>, StateError>
+    where
+        Self: Sized,
+    {
+        whole_list::pop_front(self, state)
+    }
+
+    /// See [`ListState::remove_front`]. By default the list is read and written whole.
+    fn list_remove_front<T: StateValue>(
+        &mut self,
+        state: ListState<T, Self::Namespace>,
+        count: u64,
+    ) -> Result<(), StateError>
+    where
+        Self: Sized,
+    {
+        whole_list::remove_front(self, state, count)
+    }
+
+    /// See [`ListState::truncate`]. By default the list is read and written whole.
+    fn list_truncate<T: StateValue>(
+        &mut self,
+        state: ListState<T, Self::Namespace>,
+        len: u64,
+    ) -> Result<(), StateError>
+    where
+        Self: Sized,
+    {
+        whole_list::truncate(self, state, len)
+    }
 
     /// See [`MapState::get`].
     fn map_get<UK: StateKey, UV: StateValue>(

@@ -11,7 +11,7 @@ use alluvium_format::codec::{
     Codec, DefaultCodec, DefaultOrderedCodec, HasCodec, HasOrderedCodec, OrderedCodec,
 };
 
-use crate::{SortedKey, StateKey, StateValue};
+use crate::{ListLayout, SortedKey, StateKey, StateValue};
 
 /// Reduces a value into another.
 pub type ReduceFunction<T> = Arc<dyn Fn(&mut T, T) + Send + Sync>;
@@ -43,7 +43,7 @@ macro_rules! descriptor {
     (
         $(#[$doc:meta])*
         $name:ident<$($type:ident),+; $($codec:ident $field:ident $(or $default:ty)?),+>
-        $({$function:ident: $of:ty})?
+        $({$(#[$function_doc:meta])* $function:ident: $of:ty})?
     ) => {
         $(#[$doc])*
         #[derive(Clone)]
@@ -62,7 +62,7 @@ macro_rules! descriptor {
             /// Codec of the namespaces.
             pub namespace: NC,
             $(
-                /// The function of the state.
+                $(#[$function_doc])*
                 pub $function: $of,
             )?
             types: PhantomData<fn() -> ($($type,)+ N)>,
@@ -107,7 +107,10 @@ descriptor!(
 );
 descriptor!(
     /// Describes a [`ListState`](crate::ListState).
-    ListStateDescriptor<T; C element>
+    ListStateDescriptor<T; C element> {
+        /// How a backend with rows keeps the list.
+        layout: ListLayout
+    }
 );
 descriptor!(
     /// Describes a [`MapState`](crate::MapState).
@@ -119,11 +122,17 @@ descriptor!(
 );
 descriptor!(
     /// Describes a [`ReducingState`](crate::ReducingState).
-    ReducingStateDescriptor<T; C value> {reduce: ReduceFunction<T>}
+    ReducingStateDescriptor<T; C value> {
+        /// The function of the state.
+        reduce: ReduceFunction<T>
+    }
 );
 descriptor!(
     /// Describes an [`AggregatingState`](crate::AggregatingState).
-    AggregatingStateDescriptor<A; C accumulator> {aggregate: A}
+    AggregatingStateDescriptor<A; C accumulator> {
+        /// The function of the state.
+        aggregate: A
+    }
 );
 
 impl<T: StateValue + HasCodec> ValueStateDescriptor<T> {
@@ -150,7 +159,20 @@ impl<T: StateValue + HasCodec> ListStateDescriptor<T> {
 impl<T: StateValue, C: Codec<T>> ListStateDescriptor<T, C> {
     /// A list state whose elements are written by a codec.
     pub fn with_codec(name: &str, element: C) -> Self {
-        Self { name: name.to_owned(), element, namespace: DefaultCodec, types: PhantomData }
+        let (name, layout) = (name.to_owned(), ListLayout::Whole);
+        Self { name, element, namespace: DefaultCodec, layout, types: PhantomData }
+    }
+}
+
+impl<T, C, N, NC> ListStateDescriptor<T, C, N, NC> {
+    /// Chooses [`ListLayout::Long`]: appending, reading from a position and removing at either end
+    /// then cost as much as the elements that they touch, on every backend. Reading all of it costs
+    /// more than in one row. A restored list can be registered with either layout; RocksDB writes it
+    /// anew when it is registered with another one.
+    #[must_use]
+    pub fn long(mut self) -> Self {
+        self.layout = ListLayout::Long;
+        self
     }
 }
 

@@ -3,8 +3,10 @@
 //! Invariants: handles are `Copy` and hold no state; a handle works only with the backend that
 //! made it.
 
+mod list;
 mod sorted_map;
 
+pub use list::ListLayout;
 pub use sorted_map::{ScanOrder, is_empty_range};
 
 use std::fmt;

@@ -54,6 +54,7 @@ mod registration;
 mod restored;
 mod snapshot;
 mod timers;
+pub mod whole_list;
 
 pub use backend::{
     KeyedBackendSpec, KeyedStateBackend, Pairs, SortedKey, StateBackend, StateKey, StateValue,
@@ -65,8 +66,8 @@ pub use descriptor::{
 };
 pub use error::{EngineFailure, RestoreError, SnapshotError, StateError};
 pub use handles::{
-    AggregatingState, ListState, MapState, ReducingState, ScanOrder, SortedMapState, StateId,
-    StateRef, ValueState, is_empty_range,
+    AggregatingState, ListLayout, ListState, MapState, ReducingState, ScanOrder, SortedMapState,
+    StateId, StateRef, ValueState, is_empty_range,
 };
 pub use limits::{MAX_KEY_LEN_BYTES, check_key_len, check_written_key_len};
 pub use load::{BackgroundLoad, LoadFailure, StreamSource};

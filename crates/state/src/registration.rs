@@ -78,7 +78,7 @@ pub fn check_restored<N: StateKey, NC: Codec<N>>(
     namespace: &NC,
     stored: &StateMeta,
 ) -> Result<(), StateError> {
-    if stored.kind != requested.kind {
+    if !stored.kind.can_become(requested.kind) {
         let state = requested.name.clone();
         let (stored, requested) = (stored.kind.to_string(), requested.kind.to_string());
         return Err(StateError::KindChanged { state, stored, requested });

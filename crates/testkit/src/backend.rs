@@ -209,8 +209,8 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
         &mut self,
         descriptor: ListStateDescriptor<T, VC, N, NC>,
     ) -> Result<ListState<T, N>, StateError> {
-        let ListStateDescriptor { name, element, namespace, .. } = descriptor;
-        let (kind, value) = (StateKind::List, VecCodec(element));
+        let ListStateDescriptor { name, element, namespace, layout, .. } = descriptor;
+        let (kind, value) = (layout.kind(), VecCodec(element));
         self.register::<N, Vec<T>, _, _>(Request { name, kind, namespace, value, function: None })
             .map(ListState::new)
     }

@@ -9,6 +9,7 @@
 //! - [`snapshots`]: freezing, writing, restoring;
 //! - [`rescaling`]: restoring at another parallelism;
 //! - [`timers`]: their order, and checkpoints of them;
+//! - [`long_lists`]: both ends of lists, and both layouts of them;
 //! - [`sorted_maps`]: their order, ranges, and checkpoints of them;
 //! - [`schema`]: codecs and kinds that changed between writing and restoring;
 //! - [`keys`]: which keys and namespaces have something;
@@ -28,6 +29,7 @@ pub mod dropping;
 pub mod dynamic;
 pub mod keys;
 pub mod limits;
+pub mod long_lists;
 pub mod merging;
 pub mod refusals;
 pub mod rescaling;
@@ -108,7 +110,7 @@ macro_rules! conformance_tests {
             timers::timer_services_are_registered_like_states,
             timers::a_timer_of_an_unknown_domain_is_refused,
             sorted_maps::a_sorted_map_holds_what_was_put_in_order,
-            sorted_maps::user_keys_of_every_type_are_in_their_order,
+            sorted_maps::user_keys_of_all_sorts_are_in_their_order,
             sorted_maps::the_first_and_the_last_entry_are_taken,
             sorted_maps::writes_between_ranges_are_seen_by_the_next_range,
             sorted_maps::sorted_maps_of_keys_and_namespaces_are_apart,
@@ -117,6 +119,14 @@ macro_rules! conformance_tests {
             sorted_maps::sorted_maps_are_widened,
             sorted_maps::a_map_is_no_sorted_map,
             sorted_maps::entries_in_another_order_are_refused,
+            long_lists::both_ends_and_every_position,
+            long_lists::a_queue_gives_what_was_added_in_order,
+            long_lists::an_emptied_list_is_no_list,
+            long_lists::lists_of_keys_and_namespaces_are_apart,
+            long_lists::lists_come_back_from_checkpoints,
+            long_lists::lists_that_nobody_registers_are_kept,
+            long_lists::a_layout_may_change_over_a_restore,
+            long_lists::elements_are_widened,
             schema::another_value_codec_is_refused_by_name,
             schema::another_namespace_codec_is_refused_by_name,
             schema::another_key_codec_is_refused,
@@ -302,6 +312,7 @@ mod tests {
             ("snapshots", include_str!("conformance/snapshots.rs")),
             ("rescaling", include_str!("conformance/rescaling.rs")),
             ("timers", include_str!("conformance/timers.rs")),
+            ("long_lists", include_str!("conformance/long_lists.rs")),
             ("sorted_maps", include_str!("conformance/sorted_maps.rs")),
             ("schema", include_str!("conformance/schema.rs")),
             ("keys", include_str!("conformance/keys.rs")),

@@ -44,11 +44,13 @@ pub enum Kind {
     Timers,
     /// `SortedMapState<i32, String, u32>`
     SortedMap,
+    /// `ListState<String, u32>` of the layout for long lists
+    LongList,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Value,
         Self::List,
         Self::Map,
@@ -56,6 +58,7 @@ impl Kind {
         Self::Aggregating,
         Self::Timers,
         Self::SortedMap,
+        Self::LongList,
     ];
 }
 
@@ -87,6 +90,8 @@ pub enum Content {
     Timers(BTreeSet<(TimeDomain, i64)>),
     /// A sorted map, not empty.
     SortedMap(BTreeMap<i32, String>),
+    /// A long list, not empty.
+    LongList(Vec<String>),
 }
 
 impl Content {

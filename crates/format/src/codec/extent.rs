@@ -58,17 +58,16 @@ impl Extent {
                 return Some(Self::Fixed(u64::from(u32::from_le_bytes(len))));
             }
             ("unit", []) => Self::Fixed(0),
-            ("u8" | "i8" | "bool", []) => Self::Fixed(1),
-            ("u16" | "i16", []) => Self::Fixed(2),
-            ("u32" | "i32" | "f32", []) => Self::Fixed(4),
-            ("u64" | "i64" | "f64", []) => Self::Fixed(8),
-            ("u128" | "i128", []) => Self::Fixed(16),
+            ("u8" | "i8" | "bool" | "ordered_i8", []) => Self::Fixed(1),
+            ("u16" | "i16" | "ordered_u16" | "ordered_i16", []) => Self::Fixed(2),
+            ("u32" | "i32" | "f32" | "ordered_u32" | "ordered_i32" | "ordered_f32", []) => {
+                Self::Fixed(4)
+            }
+            ("u64" | "i64" | "f64" | "ordered_u64" | "ordered_i64" | "ordered_f64", []) => {
+                Self::Fixed(8)
+            }
+            ("u128" | "i128" | "ordered_u128" | "ordered_i128", []) => Self::Fixed(16),
             ("string" | "bytes", []) => Self::Framed,
-            ("ordered_i8", []) => Self::Fixed(1),
-            ("ordered_u16" | "ordered_i16", []) => Self::Fixed(2),
-            ("ordered_u32" | "ordered_i32" | "ordered_f32", []) => Self::Fixed(4),
-            ("ordered_u64" | "ordered_i64" | "ordered_f64", []) => Self::Fixed(8),
-            ("ordered_u128" | "ordered_i128", []) => Self::Fixed(16),
             ("ordered_string" | "ordered_bytes", []) => Self::Terminated,
             ("option", [value]) => Self::Option(Box::new(value.clone())),
             ("vec", [item]) => Self::Vec(Box::new(item.clone())),

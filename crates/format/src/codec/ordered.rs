@@ -11,7 +11,7 @@
 //! - no encoding is a proper prefix of another one of the same codec;
 //! - what else [`Codec`] promises holds as well.
 //!
-//! Source: SPEC 5.5; FoundationDB's tuple layer for what it is for.
+//! Source: SPEC 5.5; the tuple layer of `FoundationDB` for what it is for.
 
 mod number;
 mod text;

@@ -31,6 +31,8 @@ pub enum StateKind {
     Timers,
     /// A map whose entries are in the order of their user keys.
     SortedMap,
+    /// A list that is kept in a row for each element where there are rows.
+    LongList,
 }
 
 impl StateKind {
@@ -44,7 +46,15 @@ impl StateKind {
             Self::Aggregating => 5,
             Self::Timers => 6,
             Self::SortedMap => 7,
+            Self::LongList => 8,
         }
+    }
+
+    /// Whether a state of this kind may be registered as one of another: the same kind, or a list of
+    /// the other layout (SPEC 6.3).
+    pub fn can_become(self, other: Self) -> bool {
+        let is_list = |kind| matches!(kind, Self::List | Self::LongList);
+        self == other || (is_list(self) && is_list(other))
     }
 
     const fn from_code(code: u8) -> Option<Self> {
@@ -56,6 +66,7 @@ impl StateKind {
             5 => Self::Aggregating,
             6 => Self::Timers,
             7 => Self::SortedMap,
+            8 => Self::LongList,
             _ => return None,
         })
     }
@@ -71,6 +82,7 @@ impl fmt::Display for StateKind {
             Self::Aggregating => "aggregating state",
             Self::Timers => "timers",
             Self::SortedMap => "sorted map state",
+            Self::LongList => "long list state",
         })
     }
 }

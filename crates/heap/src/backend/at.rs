@@ -107,10 +107,32 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
         }
     }
 
+    /// Takes something off a list, which goes with its last element.
+    fn cut_list<T: StateValue, R>(
+        &mut self,
+        id: StateId,
+        cut: impl FnOnce(&mut SharedList<T>) -> R,
+    ) -> Result<Option<R>, StateError> {
+        let group = self.group;
+        self.with_table::<SharedList<T>, _>(id, |table, probe| {
+            let Some(list) = table.get_mut(group, probe)? else { return Ok(None) };
+            let result = cut(list);
+            if list.is_empty() {
+                table.remove(group, probe)?;
+            }
+            Ok(Some(result))
+        })
+    }
+
     fn insert<S: StateValue>(&mut self, id: StateId, state: S) -> Result<(), StateError> {
         let group = self.group;
         self.with_table::<S, _>(id, |table, probe| table.insert(group, probe, state))
     }
+}
+
+/// A position or a number of elements; those above the address space are above every list.
+fn index_of(position: u64) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX)
 }
 
 impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
@@ -173,6 +195,49 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         } else {
             self.insert(state.id(), SharedList::from(elements))
         }
+    }
+
+    fn list_len<T: StateValue>(&self, state: ListState<T, N>) -> Result<u64, StateError> {
+        Ok(self.get::<SharedList<T>>(state.id())?.map_or(0, |list| list.len() as u64))
+    }
+
+    fn list_iter_from<T: StateValue>(
+        &self,
+        state: ListState<T, N>,
+        position: u64,
+    ) -> Result<Elements<'_, T>, StateError> {
+        let list = self.get::<SharedList<T>>(state.id())?;
+        let elements = list.into_iter().flat_map(move |list| list.iter_from(index_of(position)));
+        Ok(Box::new(elements.map(|element| Ok(Ref::Borrowed(element)))))
+    }
+
+    fn list_pop_front<T: StateValue>(
+        &mut self,
+        state: ListState<T, N>,
+    ) -> Result<Option<T>, StateError> {
+        Ok(self.cut_list(state.id(), SharedList::pop_front)?.flatten())
+    }
+
+    fn list_remove_front<T: StateValue>(
+        &mut self,
+        state: ListState<T, N>,
+        count: u64,
+    ) -> Result<(), StateError> {
+        if count == 0 {
+            return self.list_len(state).map(drop);
+        }
+        self.cut_list::<T, _>(state.id(), |list| list.remove_front(index_of(count))).map(drop)
+    }
+
+    fn list_truncate<T: StateValue>(
+        &mut self,
+        state: ListState<T, N>,
+        len: u64,
+    ) -> Result<(), StateError> {
+        if self.list_len(state)? <= len {
+            return Ok(());
+        }
+        self.cut_list::<T, _>(state.id(), |list| list.truncate(index_of(len))).map(drop)
     }
 
     fn map_get<UK: StateKey, UV: StateValue>(

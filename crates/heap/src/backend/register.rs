@@ -48,8 +48,8 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         &mut self,
         descriptor: ListStateDescriptor<T, VC, N, NC>,
     ) -> Result<StateId, StateError> {
-        let ListStateDescriptor { name, element, namespace, .. } = descriptor;
-        let (kind, slot, function) = (StateKind::List, SharedListCodec(VecCodec(element)), None);
+        let ListStateDescriptor { name, element, namespace, layout, .. } = descriptor;
+        let (kind, slot, function) = (layout.kind(), SharedListCodec(VecCodec(element)), None);
         self.register::<N, SharedList<T>, _, _>(Request { name, kind, namespace, slot, function })
     }
 

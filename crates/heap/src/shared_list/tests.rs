@@ -1,6 +1,7 @@
 use alluvium_format::codec::{Codec, Compatibility, DefaultCodec, Input, NumberCodec, VecCodec};
 use alluvium_testkit::random::Random;
 
+use super::spine::BRANCH_LEN;
 use super::*;
 use crate::table::SlotCodec;
 
@@ -78,7 +79,7 @@ fn elements_come_back_at_every_boundary() {
 fn three_levels_hold_more_than_two_million_elements() {
     let size = BRANCH_LEN.pow(3) * Numbers::LEAF_LEN + 1;
     let list: Numbers = (0..size as u64).collect();
-    assert_eq!(list.spine.as_ref().unwrap().levels.len(), 4);
+    assert_eq!(list.spine.as_ref().unwrap().level_count(), 4);
     assert!(list.iter().copied().eq(0..size as u64));
     for index in (0..size).step_by(997) {
         assert_eq!(list.get(index), Some(&(index as u64)));
@@ -130,6 +131,95 @@ fn random_pushes_and_clones_match_a_vector_and_clones_stay_what_they_were() {
 }
 
 #[test]
+fn both_ends_are_cut_at_every_boundary() {
+    for size in boundaries(Numbers::LEAF_LEN) {
+        let list = Numbers::from(numbers(size));
+        for cut in boundaries(Numbers::LEAF_LEN).into_iter().filter(|cut| *cut <= size + 1) {
+            let (mut front, mut end) = (list.clone(), list.clone());
+            front.remove_front(cut);
+            check(&front, &numbers(size)[cut.min(size)..], cut as u64);
+            end.truncate(cut);
+            check(&end, &numbers(size)[..cut.min(size)], cut as u64);
+        }
+        assert_eq!(list, Numbers::from(numbers(size)));
+    }
+}
+
+#[test]
+fn a_queue_of_any_length_gives_elements_in_their_order() {
+    for start in [0, 1, 64, 65, 2_048, 2_049, 70_000] {
+        let mut list = Numbers::from(numbers(start));
+        let mut next = start as u64;
+        for expected in 0..start as u64 + 3_000 {
+            if next < expected + 1 || !expected.is_multiple_of(3) {
+                list.push(next);
+                next += 1;
+            }
+            assert_eq!(list.pop_front(), Some(expected));
+            assert_eq!(list.len() as u64, next - expected - 1);
+        }
+        list.remove_front(list.len());
+        assert_eq!((list.pop_front(), list.spine.is_none()), (None, true));
+    }
+}
+
+#[test]
+fn random_cuts_and_clones_match_a_vector_and_clones_stay_what_they_were() {
+    for seed in 0..60 {
+        let mut random = Random::new(seed);
+        let start = *random.pick(&[0, 70, 2_100, 70_000]);
+        let (mut list, mut model) = (Numbers::from(numbers(start)), numbers(start));
+        let mut clones: Vec<(Numbers, Vec<u64>)> = Vec::new();
+        for _ in 0..80 {
+            let most = *random.pick(&[2, 65, 2_100, 40_000]);
+            let count = random.index(most);
+            match random.below(5) {
+                0 => {
+                    list.remove_front(count);
+                    model.drain(..count.min(model.len()));
+                }
+                1 => {
+                    let len = model.len().saturating_sub(count);
+                    list.truncate(len);
+                    model.truncate(len);
+                    list.truncate(usize::MAX);
+                }
+                2 => {
+                    let first = (!model.is_empty()).then(|| model.remove(0));
+                    assert_eq!(list.pop_front(), first, "seed {seed}");
+                }
+                3 => clones.push((list.clone(), model.clone())),
+                _ => {
+                    let more: Vec<_> = (0..count).map(|_| random.next_u64()).collect();
+                    list.extend(more.iter().copied());
+                    model.extend(more);
+                }
+            }
+            assert_eq!((list.len(), list.get(0)), (model.len(), model.first()), "seed {seed}");
+            assert_eq!(list.tail.is_empty(), list.is_empty());
+        }
+        clones.push((list, model));
+        for (clone, expected) in clones {
+            check(&clone, &expected, seed);
+        }
+    }
+}
+
+#[test]
+fn a_list_that_was_cut_shares_the_rest_and_is_cloned_in_no_time() {
+    let list = Numbers::from(numbers(200_000));
+    let mut cut = list.clone();
+    cut.remove_front(70_001);
+    cut.truncate(90_000);
+    for index in [0, 1_000, 65_536, 89_000] {
+        let (one, other) = (cut.get(index).unwrap(), list.get(index + 70_001).unwrap());
+        assert!(std::ptr::eq(one, other), "at {index}");
+    }
+    let pointers = cut.spine.as_ref().unwrap().pointers();
+    assert!(pointers < 5 * BRANCH_LEN, "{pointers} pointers to clone");
+}
+
+#[test]
 fn a_clone_shares_all_but_the_tail() {
     let size = 200_000;
     let list = Numbers::from(numbers(size));
@@ -139,7 +229,7 @@ fn a_clone_shares_all_but_the_tail() {
     for index in [0, 2_048, 65_536, 131_072, last_shared] {
         assert!(std::ptr::eq(list.get(index).unwrap(), clone.get(index).unwrap()), "at {index}");
     }
-    let nodes: usize = list.spine.as_ref().unwrap().levels.iter().map(Vec::len).sum();
+    let nodes = list.spine.as_ref().unwrap().pointers();
     assert!(nodes < 3 * BRANCH_LEN, "{nodes} pointers to clone");
     assert_eq!((list.len(), clone.len()), (size, size + 1));
 }

@@ -9,7 +9,7 @@ use alluvium_format::codec::Codec;
 use alluvium_state::{
     AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
     ReduceFunction, ReducingState, Ref, ScanOrder, SortedKey, SortedMapState, StateError, StateId,
-    StateKey, StateRef, StateValue, TimeDomain, Timers, ValueState,
+    StateKey, StateRef, StateValue, TimeDomain, Timers, ValueState, whole_list,
 };
 
 use super::table::{Elements as ElementCodec, Entries as EntryCodecs, Table, Values};
@@ -19,6 +19,7 @@ use crate::store::Store;
 
 mod entries;
 mod iterate;
+mod lists;
 
 use iterate::ListElements;
 
@@ -137,6 +138,9 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         &self,
         state: ListState<T, N>,
     ) -> Result<Elements<'_, T>, StateError> {
+        if let Some(table) = self.long_list::<T>(state.id())? {
+            return self.long_iter(table, 0);
+        }
         let table = self.table(state.id())?;
         let codec = &*table.content::<ElementCodec<T>>()?.0;
         let row = self.with_row(table, |row| Ok(self.store().get(&table.column, row)?))?;
@@ -148,6 +152,9 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         state: ListState<T, N>,
         elements: impl Iterator<Item = T>,
     ) -> Result<(), StateError> {
+        if let Some(table) = self.long_list::<T>(state.id())? {
+            return self.long_append(table, elements, true);
+        }
         let table = self.table(state.id())?;
         let codec = &*table.content::<ElementCodec<T>>()?.0;
         with_buffer(&self.backend.scratch.value, |bytes| {
@@ -165,6 +172,9 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         state: ListState<T, N>,
         elements: Vec<T>,
     ) -> Result<(), StateError> {
+        if let Some(table) = self.long_list::<T>(state.id())? {
+            return self.long_append(table, elements.into_iter(), false);
+        }
         let table = self.table(state.id())?;
         let codec = &*table.content::<ElementCodec<T>>()?.0;
         with_buffer(&self.backend.scratch.value, |bytes| {
@@ -178,6 +188,60 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
                 }
             })
         })
+    }
+
+    fn list_len<T: StateValue>(&self, state: ListState<T, N>) -> Result<u64, StateError> {
+        match self.long_list::<T>(state.id())? {
+            Some(table) => self.long_len(table),
+            None => whole_list::len(self, state),
+        }
+    }
+
+    fn list_iter_from<T: StateValue>(
+        &self,
+        state: ListState<T, N>,
+        position: u64,
+    ) -> Result<Elements<'_, T>, StateError> {
+        match self.long_list::<T>(state.id())? {
+            Some(table) => self.long_iter(table, position),
+            None => whole_list::iter_from(self, state, position),
+        }
+    }
+
+    fn list_pop_front<T: StateValue>(
+        &mut self,
+        state: ListState<T, N>,
+    ) -> Result<Option<T>, StateError> {
+        match self.long_list::<T>(state.id())? {
+            Some(table) => self.long_pop_front(table),
+            None => whole_list::pop_front(self, state),
+        }
+    }
+
+    fn list_remove_front<T: StateValue>(
+        &mut self,
+        state: ListState<T, N>,
+        count: u64,
+    ) -> Result<(), StateError> {
+        match self.long_list::<T>(state.id())? {
+            Some(table) => {
+                self.long_cut(table, |all| all.start.saturating_add(count).min(all.end)..all.end)
+            }
+            None => whole_list::remove_front(self, state, count),
+        }
+    }
+
+    fn list_truncate<T: StateValue>(
+        &mut self,
+        state: ListState<T, N>,
+        len: u64,
+    ) -> Result<(), StateError> {
+        match self.long_list::<T>(state.id())? {
+            Some(table) => {
+                self.long_cut(table, |all| all.start..all.start.saturating_add(len).min(all.end))
+            }
+            None => whole_list::truncate(self, state, len),
+        }
     }
 
     fn map_get<UK: StateKey, UV: StateValue>(
@@ -362,6 +426,9 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         let table = self.table(state.id())?;
         if table.format.is_timers() {
             return self.backend.clear_timers(state.id(), self.namespace);
+        }
+        if table.format.is_long_list() {
+            return self.long_cut(table, |all| all.end..all.end);
         }
         self.with_row(table, |row| {
             if table.format.is_map() {

@@ -16,7 +16,8 @@ use super::kept::Kept;
 use super::table::Coded;
 use crate::engine::Column;
 use crate::list_row::{join_groups, put_group};
-use crate::row_format::Content;
+use crate::long_list::{Refusal, take_list};
+use crate::row_format::{Content, RowFormat};
 use crate::store::{Batch, Store};
 
 /// What becomes of the user key and the value of a row.
@@ -39,19 +40,53 @@ pub(super) fn of_values<T: StateValue>(
     Box::new(move |_, value, _, out| new.put(&decode(&*old, value)?, out))
 }
 
+/// What becomes of a whole list as it stands in a stream.
+pub(super) type ListMigration = Box<dyn Fn(&[u8], &mut Vec<u8>) -> Result<(), CodecError>>;
+
+/// Of a list state that gets another layout as well.
+pub(super) fn of_whole_lists<T: StateValue>(
+    old: Box<dyn Decode<Vec<T>>>,
+    new: impl Coded<T> + 'static,
+) -> ListMigration {
+    Box::new(move |list, out| {
+        let elements = decode(&*old, list)?;
+        put_group(elements.iter(), out, |element, out| new.put(element, out))
+    })
+}
+
 /// Of a list state, whose old decoder takes whole lists.
 pub(super) fn of_lists<T: StateValue>(
     kept: &Kept,
     old: Box<dyn Decode<Vec<T>>>,
     new: impl Coded<T> + 'static,
 ) -> Option<Migration> {
-    let Content::List(element) = kept.format.content.clone() else { return None };
+    let element = match kept.format.content.clone() {
+        Content::List(element) => element,
+        Content::LongList(_) => return Some(of_long_lists(old, new)),
+        _ => return None,
+    };
     Some(Box::new(move |_, groups, _, out| {
         let mut joined = Vec::new();
         join_groups(&element, groups, &mut joined)?;
         let elements = decode(&*old, &joined)?;
         put_group(elements.iter(), out, |element, out| new.put(element, out))
     }))
+}
+
+/// Of a long list, row by row; the header stays.
+fn of_long_lists<T: StateValue>(
+    old: Box<dyn Decode<Vec<T>>>,
+    new: impl Coded<T> + 'static,
+) -> Migration {
+    Box::new(move |position, value, out_position, out| {
+        out_position.extend_from_slice(position);
+        if position.is_empty() {
+            out.extend_from_slice(value);
+            return Ok(());
+        }
+        let list_of_one = [&[1], value].concat();
+        decode(&*old, &list_of_one)?.iter().try_for_each(|element| new.put(element, out))
+    })
 }
 
 /// Of a map state.
@@ -97,6 +132,46 @@ pub(super) fn migrate(
         new_row.splice(0..0, pair.iter().copied());
         batch.put(&new_row, &new_value)?;
         rows.advance();
+    }
+    Ok(batch.finish()?)
+}
+
+/// Writes all lists of a kept state in the other layout, into an empty column family.
+pub(super) fn lay_out(
+    store: &Store,
+    kept: &Kept,
+    key_groups: KeyGroupRange,
+    migration: Option<&ListMigration>,
+    (format, into): (&RowFormat, &Column),
+) -> Result<(), StateError> {
+    let refused = |source| StateError::Decode { state: kept.meta.name.clone(), source };
+    let mut rows = store.rows(&kept.column, kept.format.keys.layout.rows_of(key_groups))?;
+    let mut batch = Batch::new(store, into);
+    let (mut pair, mut list, mut migrated) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some((row, value)) = rows.row()? {
+        pair.clear();
+        pair.extend_from_slice(row);
+        list.clear();
+        if let Content::List(element) = &kept.format.content {
+            join_groups(element, value, &mut list).map_err(refused)?;
+            rows.advance();
+        } else {
+            take_list(&mut rows, &pair, &mut list).map_err(|refusal| match refusal {
+                Refusal::Codec(source) => refused(source),
+                Refusal::Engine(failure) => failure.into(),
+            })?;
+        }
+        if let Some(migration) = migration {
+            migrated.clear();
+            migration(&list, &mut migrated).map_err(refused)?;
+            std::mem::swap(&mut list, &mut migrated);
+        }
+        format
+            .put_rows(&mut pair, &list, |row, value| batch.put(row, value).map_err(Refusal::Engine))
+            .map_err(|refusal| match refusal {
+                Refusal::Codec(source) => refused(source),
+                Refusal::Engine(failure) => failure.into(),
+            })?;
     }
     Ok(batch.finish()?)
 }

@@ -15,8 +15,9 @@ use alluvium_state::{
 
 use super::RocksDbKeyedStateBackend;
 use super::kept::Kept;
-use super::migrate::{self, Migration};
+use super::migrate::{self, ListMigration, Migration};
 use super::table::{Boxed, Elements, Entries, Table, Values};
+use crate::engine::Column;
 
 /// What a descriptor says, without the types of its values.
 struct Request<NC, S, F> {
@@ -35,6 +36,8 @@ struct Request<NC, S, F> {
 pub(super) enum Answer {
     AsIs,
     AfterMigration(Migration),
+    /// The rows of a list become those of the other layout, its elements perhaps others.
+    OtherLayout(Option<ListMigration>),
     Incompatible,
 }
 
@@ -126,9 +129,9 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         &mut self,
         descriptor: ListStateDescriptor<T, VC, N, NC>,
     ) -> Result<StateId, StateError> {
-        let ListStateDescriptor { name, element, namespace, .. } = descriptor;
+        let ListStateDescriptor { name, element, namespace, layout, .. } = descriptor;
         let list = VecCodec(element.clone());
-        let (kind, content) = (StateKind::List, Elements::<T>(Box::new(element.clone())));
+        let (kind, content) = (layout.kind(), Elements::<T>(Box::new(element.clone())));
         self.register::<N, _, _, _>(Request {
             name,
             kind,
@@ -138,7 +141,16 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
             function: None,
             resolve: move |kept: &Kept| {
                 let compatibility: Compatibility<Vec<T>> = list.resolve(&kept.meta.value);
-                Answer::of(compatibility, |old| migrate::of_lists(kept, old, element))
+                if kept.meta.kind == kind {
+                    return Answer::of(compatibility, |old| migrate::of_lists(kept, old, element));
+                }
+                match compatibility {
+                    Compatibility::AsIs => Answer::OtherLayout(None),
+                    Compatibility::AfterMigration(old) => {
+                        Answer::OtherLayout(Some(migrate::of_whole_lists(old, element)))
+                    }
+                    _ => Answer::Incompatible,
+                }
             },
         })
     }
@@ -262,27 +274,46 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         &mut self,
         meta: &StateMeta,
         answer: Answer,
-    ) -> Result<crate::engine::Column, StateError> {
-        if let Answer::AfterMigration(migration) = answer {
-            let column = self.create_column(meta)?;
-            if let Some(kept) = self.kept.get(&meta.name) {
-                let migrated =
-                    migrate::migrate(&self.store, kept, self.key_groups, &migration, &column);
-                if let Err(error) = migrated {
-                    column.drop_family();
-                    return Err(error);
-                }
+    ) -> Result<Column, StateError> {
+        match answer {
+            Answer::AfterMigration(migration) => self.write_anew(meta, |backend, kept, column| {
+                let key_groups = backend.key_groups;
+                migrate::migrate(&backend.store, kept, key_groups, &migration, column)
+            }),
+            Answer::OtherLayout(migration) => {
+                let format = self.format_of(meta)?;
+                self.write_anew(meta, |backend, kept, column| {
+                    let into = (&format, column);
+                    let (store, key_groups) = (&backend.store, backend.key_groups);
+                    migrate::lay_out(store, kept, key_groups, migration.as_ref(), into)
+                })
             }
-            if let Some(old) = self.kept.remove(&meta.name) {
-                // Frozen states still read it.
-                old.column.drop_family();
-            }
-            return Ok(column);
+            _ => match self.kept.remove(&meta.name) {
+                Some(kept) => Ok(kept.column),
+                None => Ok(self.create_column(meta)?),
+            },
         }
-        match self.kept.remove(&meta.name) {
-            Some(kept) => Ok(kept.column),
-            None => Ok(self.create_column(meta)?),
+    }
+
+    /// Writes the rows of a restored state into a column family of its own. When that fails, the
+    /// state is as it was.
+    fn write_anew(
+        &mut self,
+        meta: &StateMeta,
+        write: impl FnOnce(&Self, &Kept, &Column) -> Result<(), StateError>,
+    ) -> Result<Column, StateError> {
+        let column = self.create_column(meta)?;
+        if let Some(kept) = self.kept.get(&meta.name)
+            && let Err(error) = write(self, kept, &column)
+        {
+            column.drop_family();
+            return Err(error);
         }
+        if let Some(old) = self.kept.remove(&meta.name) {
+            // Frozen states still read it.
+            old.column.drop_family();
+        }
+        Ok(column)
     }
 
     pub(super) fn id_of(&self, index: usize, name: &str) -> Result<StateId, StateError> {

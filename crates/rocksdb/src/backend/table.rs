@@ -163,6 +163,10 @@ impl Table {
                 visit(parts)?;
                 last.clear();
                 last.extend_from_slice(parts.prefix);
+                if self.format.is_long_list() {
+                    rows.skip_prefix(&last);
+                    continue;
+                }
             }
             rows.advance();
         }

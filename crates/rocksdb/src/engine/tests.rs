@@ -68,6 +68,51 @@ fn a_snapshot_is_read_within_bounds_in_another_thread_while_rows_change() {
 }
 
 #[test]
+fn rows_are_read_backwards_from_the_end_of_a_range() {
+    let dir = TempDir::new().unwrap();
+    let engine = engine(dir.path());
+    let column = Column::create(&engine, "state", &column_options(1 << 20)).unwrap();
+    for key in 0..200_u8 {
+        put(&column, &[key], &[1]);
+        if key == 100 {
+            flush(&column);
+        }
+    }
+    (40..60).for_each(|key| delete(&column, &[key]));
+    let keys = |first: Vec<u8>, end: Option<Vec<u8>>, order| {
+        let range = RowRange { first, end };
+        let mut cursor = Cursor::open(&column, None, range, order).unwrap();
+        let mut keys = Vec::new();
+        while let Some((key, _)) = cursor.row().unwrap() {
+            keys.extend_from_slice(key);
+            cursor.advance();
+        }
+        cursor.advance();
+        assert_eq!(cursor.row().unwrap(), None);
+        keys
+    };
+    let ranges = [
+        (vec![], None),
+        (vec![30], Some(vec![70])),
+        (vec![45], Some(vec![55])),
+        (vec![59, 0], None),
+        (vec![99], Some(vec![100, 0])),
+    ];
+    for (first, end) in ranges {
+        let forwards = keys(first.clone(), end.clone(), ScanOrder::Ascending);
+        let in_range = |key: &u8| {
+            let is_before_end = end.as_ref().is_none_or(|end| [*key].as_slice() < end.as_slice());
+            [*key].as_slice() >= first.as_slice() && is_before_end
+        };
+        let expected: Vec<u8> = (0..40).chain(60..200).filter(in_range).collect();
+        assert_eq!(forwards, expected, "{first:?} {end:?}");
+        let mut backwards = keys(first, end, ScanOrder::Descending);
+        backwards.reverse();
+        assert_eq!(backwards, expected);
+    }
+}
+
+#[test]
 fn a_snapshot_does_not_read_a_column_of_another_engine() {
     let dir = TempDir::new().unwrap();
     let (one, other) = (engine(&dir.path().join("1")), engine(&dir.path().join("2")));

@@ -14,6 +14,7 @@ use alluvium_storage::CheckpointStream;
 use super::{FrozenBackend, FrozenColumn};
 use crate::engine::Snapshot;
 use crate::list_row::{check_empty_items, join_groups, put_varint};
+use crate::long_list::{Refusal, take_list};
 use crate::row_format::Content;
 use crate::row_key::RowRange;
 use crate::store::Rows;
@@ -123,6 +124,17 @@ impl<'f> FrozenEntries<'f> {
             Content::Timer => {
                 let key = &self.column.format.keys.key;
                 put_entry(key, pair, &mut self.block).map_err(refused)?;
+            }
+            Content::LongList(_) => {
+                self.pair.clear();
+                self.pair.extend_from_slice(row);
+                self.block.extend_from_slice(pair);
+                let taken = take_list(&mut self.rows, &self.pair, &mut self.block);
+                return match taken {
+                    Ok(()) => Ok(true),
+                    Err(Refusal::Codec(source)) => Err(refused(source)),
+                    Err(Refusal::Engine(failure)) => Err(failure.into()),
+                };
             }
             Content::Map(..) => {
                 let parts = self.column.format.keys.split(row).map_err(refused)?;

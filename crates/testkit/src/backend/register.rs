@@ -148,7 +148,7 @@ impl<K: StateKey, C: Codec<K>> ModelKeyedStateBackend<K, C> {
             self.restored.remove(name);
         }
         let state = || name.to_owned();
-        if found.meta.kind != meta.kind && !self.makes(Mistake::KindIgnored) {
+        if !found.meta.kind.can_become(meta.kind) && !self.makes(Mistake::KindIgnored) {
             let (stored, requested) = (found.meta.kind.to_string(), meta.kind.to_string());
             return Err(StateError::KindChanged { state: state(), stored, requested });
         }

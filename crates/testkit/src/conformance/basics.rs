@@ -135,7 +135,7 @@ pub fn an_aggregating_state_adds_every_input<B: StateBackend>(backend: &B) {
 }
 
 /// One change that makes an entry in each of the states.
-pub(super) fn one_of_each() -> [Change; 7] {
+pub(super) fn one_of_each() -> [Change; 8] {
     [
         Change::ValueSet(1),
         Change::ListAddAll(vec!["x".to_owned(), String::new()]),
@@ -144,6 +144,7 @@ pub(super) fn one_of_each() -> [Change; 7] {
         Change::AggregatingAdd(3),
         Change::TimerRegister(TimeDomain::EventTime, 0),
         Change::SortedMapPut(1, "z".to_owned()),
+        Change::OfLongList(Box::new(Change::ListAdd("w".to_owned()))),
     ]
 }
 

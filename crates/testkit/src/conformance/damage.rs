@@ -7,8 +7,8 @@ use alluvium_core::{
 };
 use alluvium_state::{
     AggregatingStateDescriptor, BackgroundLoad, KeyedStateBackend, ListStateDescriptor,
-    MapStateDescriptor, ReducingStateDescriptor, RestoreError, StateBackend, StateError,
-    TimerDescriptor, ValueStateDescriptor,
+    MapStateDescriptor, ReducingStateDescriptor, RestoreError, SortedMapStateDescriptor,
+    StateBackend, StateError, TimerDescriptor, ValueStateDescriptor,
 };
 use alluvium_storage::{StorageError, seal_of};
 
@@ -146,6 +146,9 @@ fn load(state: &mut impl KeyedStateBackend<Key = String>) -> Result<(), StateErr
     let aggregating = AggregatingStateDescriptor::new("aggregating", CountAndSum);
     state.aggregating_state(aggregating.namespaced::<u32>())?;
     state.timers(TimerDescriptor::new("timers").namespaced::<u32>())?;
+    let sorted = SortedMapStateDescriptor::<i32, String>::new("sorted");
+    state.sorted_map_state(sorted.namespaced::<u32>())?;
+    state.list_state(ListStateDescriptor::<String>::new("long").long().namespaced::<u32>())?;
     state.background_load().map_or(Ok(()), BackgroundLoad::run)
 }
 

@@ -7,7 +7,7 @@ use std::ops::Bound;
 use alluvium_core::KeyedStateHandle;
 use alluvium_format::CodecError;
 use alluvium_format::codec::{
-    Codec, CodecSnapshot, DefaultCodec, DefaultOrderedCodec, HasOrderedCodec, TotalF32, TotalF64,
+    Codec, CodecSnapshot, DefaultCodec, DefaultOrderedCodec, HasOrderedCodec, TotalF64,
 };
 use alluvium_format::keyed::{StateKind, StateMeta};
 use alluvium_state::{
@@ -131,7 +131,9 @@ fn check_key_type<B: StateBackend, UK: SortedKey + HasOrderedCodec + Debug>(
     // Neighbours in the same column family, before and after.
     for other in ["", "kex", "kez", "key\0", "ke"].map(str::to_owned) {
         let mut at = state.at(&other).unwrap();
-        keys.iter().for_each(|user_key| map.put(&mut at, user_key.clone(), 0).unwrap());
+        for user_key in keys {
+            map.put(&mut at, user_key.clone(), 0).unwrap();
+        }
     }
     let mut at = state.at(&own).unwrap();
     for number in 0..3 * keys.len() as u64 {
@@ -155,28 +157,20 @@ fn check_key_type<B: StateBackend, UK: SortedKey + HasOrderedCodec + Debug>(
     check_ranges(map, &at, &model, keys);
 }
 
-/// Entries come in the order of `Ord`, whatever the type of the user keys.
-pub fn user_keys_of_every_type_are_in_their_order<B: StateBackend>(backend: &B) {
+/// Entries come in the order of `Ord`, whatever sort of type the user keys are of.
+pub fn user_keys_of_all_sorts_are_in_their_order<B: StateBackend>(backend: &B) {
     check_key_type(backend, &[0_u8, 1, 127, 128, 255]);
-    check_key_type(backend, &[0_u16, 255, 256, u16::MAX]);
     check_key_type(backend, &[0_u64, 255, 256, 65_536, 1 << 63, u64::MAX]);
-    check_key_type(backend, &[0_u128, 1 << 64, u128::MAX]);
-    check_key_type(backend, &[i8::MIN, -1, 0, 1, i8::MAX]);
     check_key_type(backend, &[i32::MIN, -256, -1, 0, 1, 256, i32::MAX]);
-    check_key_type(backend, &[i64::MIN, -1, 0, 255, 256, i64::MAX]);
-    check_key_type(backend, &[i128::MIN, -1, 0, i128::MAX]);
-    check_key_type(backend, &[false, true]);
     check_key_type(backend, &[()]);
     let texts =
         ["", "\0", "\0\0", "\u{1}", "a", "a\0", "a\u{1}b", "ab", "b", "\u{e9}", "\u{1f600}"];
     let texts = texts.map(str::to_owned);
     check_key_type(backend, &texts);
     check_key_type(backend, &[vec![], vec![0], vec![0, 255], vec![1], vec![255], vec![255, 255]]);
-    check_key_type(backend, &[[0_u8, 255], [1, 0], [255, 255]]);
     check_key_type(backend, &[None, Some(-1_i16), Some(0), Some(1)]);
     let floats = [f64::NEG_INFINITY, -1.5, -0.0, 0.0, 1.5, f64::INFINITY, f64::NAN];
     check_key_type(backend, &floats.map(TotalF64));
-    check_key_type(backend, &[-1.0, 0.0, f32::MIN_POSITIVE, f32::NAN].map(TotalF32));
     let pairs: Vec<_> =
         texts.iter().flat_map(|text| [-1_i64, 0].map(|n| (text.clone(), n))).collect();
     check_key_type(backend, &pairs);
@@ -223,7 +217,9 @@ pub fn writes_between_ranges_are_seen_by_the_next_range<B: StateBackend>(backend
     let key = "key".to_owned();
     let mut at = state.at(&key).unwrap();
     let mut model: BTreeMap<u32, u32> = (0..1_000).map(|n| (n * 3, n)).collect();
-    model.iter().for_each(|(user_key, value)| map.put(&mut at, *user_key, *value).unwrap());
+    for (user_key, value) in &model {
+        map.put(&mut at, *user_key, *value).unwrap();
+    }
     for from in (0..3_000).step_by(211) {
         let some: Vec<_> =
             map.range(&at, from..).unwrap().take(3).map(|it| pair(it.unwrap())).collect();
@@ -361,7 +357,9 @@ pub fn sorted_maps_that_nobody_registers_are_kept<B: StateBackend>(backend: &B) 
         let mut state = job.open_one(&[]);
         let map = registered(&mut state);
         let mut at = state.at(&key).unwrap();
-        entries.iter().for_each(|(it, value)| map.put(&mut at, it.clone(), *value).unwrap());
+        for (it, value) in &entries {
+            map.put(&mut at, it.clone(), *value).unwrap();
+        }
         drop(at);
         let mut handles: Vec<KeyedStateHandle> = job.snapshot_one(&mut state);
         for _ in 0..2 {

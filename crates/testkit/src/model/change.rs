@@ -3,16 +3,18 @@
 //! Invariants: every change concerns one state, one key and one namespace; registering a state is
 //! part of each change, so a state that is not used is not registered.
 
+mod lists;
 mod sorted_map;
 
+pub use lists::{list_state, long_list_state};
 pub use sorted_map::sorted_map_state;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use alluvium_state::{
-    AggregateFunction, AggregatingState, AggregatingStateDescriptor, KeyedStateBackend, ListState,
-    ListStateDescriptor, MapState, MapStateDescriptor, ReducingState, ReducingStateDescriptor,
-    TimeDomain, TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
+    AggregateFunction, AggregatingState, AggregatingStateDescriptor, KeyedStateBackend, MapState,
+    MapStateDescriptor, ReducingState, ReducingStateDescriptor, TimeDomain, TimerDescriptor,
+    Timers, ValueState, ValueStateDescriptor,
 };
 
 use super::{Content, Kind};
@@ -31,6 +33,14 @@ pub enum Change {
     ListAddAll(Vec<String>),
     /// Replaces the list, also by an empty one.
     ListSet(Vec<String>),
+    /// Removes the first element.
+    ListPopFront,
+    /// Removes elements from the front.
+    ListRemoveFront(u64),
+    /// Removes all but the first elements.
+    ListTruncate(u64),
+    /// Makes the change of a list in the long list.
+    OfLongList(Box<Change>),
     /// Sets a user key.
     MapPut(u32, String),
     /// Appends to the text of a user key, beginning with an empty one.
@@ -98,11 +108,6 @@ pub fn value_state(backend: &mut impl KeyedStateBackend) -> ValueState<u64, u32>
     backend.value_state(ValueStateDescriptor::<u64>::new("value").namespaced()).unwrap()
 }
 
-/// The list state `list`.
-pub fn list_state(backend: &mut impl KeyedStateBackend) -> ListState<String, u32> {
-    backend.list_state(ListStateDescriptor::<String>::new("list").namespaced()).unwrap()
-}
-
 /// The map state `map`.
 pub fn map_state(backend: &mut impl KeyedStateBackend) -> MapState<u32, String, u32> {
     backend.map_state(MapStateDescriptor::<u32, String>::new("map").namespaced()).unwrap()
@@ -137,6 +142,7 @@ pub fn register_all(backend: &mut impl KeyedStateBackend) {
     aggregating_state(backend);
     timers(backend);
     sorted_map_state(backend);
+    long_list_state(backend);
 }
 
 fn text(random: &mut Random) -> String {
@@ -154,7 +160,7 @@ impl Change {
     pub fn draw(random: &mut Random) -> Self {
         let user_key = u32::try_from(random.below(6)).unwrap();
         let (domain, time_ms) = (*random.pick(&TimeDomain::ALL), *random.pick(&TIMES_MS));
-        match random.below(31) {
+        match random.below(40) {
             0..2 => Self::ValueSet(random.next_u64()),
             2..4 => Self::ValueAdd(random.below(100)),
             4..6 => Self::ListAdd(text(random)),
@@ -168,15 +174,23 @@ impl Change {
             17..20 => Self::TimerRegister(domain, time_ms),
             20..22 => Self::TimerDelete(domain, time_ms),
             22..28 => Self::draw_of_sorted_map(random),
+            28..31 => Self::draw_of_list_ends(random),
+            31..37 => Self::OfLongList(Box::new(Self::draw_of_list(random))),
             _ => Self::Clear(*random.pick(&Kind::ALL)),
         }
     }
 
     /// The state that it changes.
-    pub const fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         match self {
             Self::ValueSet(_) | Self::ValueAdd(_) => Kind::Value,
-            Self::ListAdd(_) | Self::ListAddAll(_) | Self::ListSet(_) => Kind::List,
+            Self::ListAdd(_)
+            | Self::ListAddAll(_)
+            | Self::ListSet(_)
+            | Self::ListPopFront
+            | Self::ListRemoveFront(_)
+            | Self::ListTruncate(_) => Kind::List,
+            Self::OfLongList(_) => Kind::LongList,
             Self::MapPut(..) | Self::MapAppend(..) | Self::MapRemove(_) => Kind::Map,
             Self::ReducingAdd(_) => Kind::Reducing,
             Self::AggregatingAdd(_) => Kind::Aggregating,
@@ -195,6 +209,7 @@ impl Change {
     pub fn result(&self, before: Option<Content>) -> Option<Content> {
         match self.kind() {
             Kind::List => self.resulting_list(before),
+            Kind::LongList => self.resulting_long_list(before),
             Kind::Map => self.resulting_map(before),
             Kind::Timers => self.resulting_timers(before),
             Kind::SortedMap => self.resulting_sorted_map(before),
@@ -220,21 +235,6 @@ impl Change {
             }
             (_, before) => panic!("{kind:?} held {before:?}"),
         })
-    }
-
-    fn resulting_list(&self, before: Option<Content>) -> Option<Content> {
-        let mut list = match before {
-            None => Vec::new(),
-            Some(Content::List(list)) => list,
-            Some(other) => panic!("a list held {other:?}"),
-        };
-        match self {
-            Self::ListAdd(element) => list.push(element.clone()),
-            Self::ListAddAll(elements) => list.extend_from_slice(elements),
-            Self::ListSet(elements) => list.clone_from(elements),
-            _ => list.clear(),
-        }
-        (!list.is_empty()).then_some(Content::List(list))
     }
 
     fn resulting_map(&self, before: Option<Content>) -> Option<Content> {
@@ -283,7 +283,7 @@ impl Change {
     ) {
         match self.kind() {
             Kind::Value => self.apply_to_value(backend, key, namespace),
-            Kind::List => self.apply_to_list(backend, key, namespace),
+            Kind::List | Kind::LongList => self.apply_to_list(backend, key, namespace),
             Kind::Map => self.apply_to_map(backend, key, namespace),
             Kind::SortedMap => self.apply_to_sorted_map(backend, key, namespace),
             Kind::Reducing => {
@@ -331,22 +331,6 @@ impl Change {
             Self::ValueAdd(by) => {
                 state.update(&mut at, |value| *value = value.wrapping_add(*by)).unwrap();
             }
-            _ => state.clear(&mut at).unwrap(),
-        }
-    }
-
-    fn apply_to_list<S: KeyedStateBackend<Key = String>>(
-        &self,
-        backend: &mut S,
-        key: &String,
-        namespace: u32,
-    ) {
-        let state = list_state(backend);
-        let mut at = backend.at_namespace(key, &namespace).unwrap();
-        match self {
-            Self::ListAdd(element) => state.add(&mut at, element.clone()).unwrap(),
-            Self::ListAddAll(elements) => state.add_all(&mut at, elements.clone()).unwrap(),
-            Self::ListSet(elements) => state.set(&mut at, elements.clone()).unwrap(),
             _ => state.clear(&mut at).unwrap(),
         }
     }

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use alluvium_state::{
-    KeyContext, KeyedStateBackend, Ref, SortedMapState, StateBackend, StateError, TimeDomain,
+    KeyContext, KeyedStateBackend, ListState, Ref, SortedMapState, StateBackend, StateError,
+    TimeDomain,
 };
 
 use super::change::{
-    TIMES_MS, aggregating_state, list_state, map_state, reducing_state, sorted_map_state, timers,
-    value_state,
+    TIMES_MS, aggregating_state, list_state, long_list_state, map_state, reducing_state,
+    sorted_map_state, timers, value_state,
 };
 use super::{Address, Content, Contents, Kind, Model};
 use crate::job::{KeyedOf, TestJob};
@@ -33,11 +34,13 @@ pub fn content_at<S: KeyedStateBackend<Key = String>>(
         }
         Kind::List => {
             let state = list_state(backend);
-            let at = backend.at_namespace(key, namespace).unwrap();
-            let elements =
-                state.elements(&at).unwrap().map(|element| element.unwrap().into_owned());
-            let elements: Vec<_> = elements.collect();
+            let elements = list_at(state, &backend.at_namespace(key, namespace).unwrap());
             (!elements.is_empty()).then_some(Content::List(elements))
+        }
+        Kind::LongList => {
+            let state = long_list_state(backend);
+            let elements = list_at(state, &backend.at_namespace(key, namespace).unwrap());
+            (!elements.is_empty()).then_some(Content::LongList(elements))
         }
         Kind::Map => {
             let state = map_state(backend);
@@ -82,6 +85,18 @@ pub fn content_at<S: KeyedStateBackend<Key = String>>(
             (!found.is_empty()).then_some(Content::Timers(found))
         }
     }
+}
+
+/// What a list holds; what is behind a position is a part of that.
+fn list_at(state: ListState<String, u32>, at: &impl KeyContext<Namespace = u32>) -> Vec<String> {
+    let owned = |element: Result<Ref<'_, String>, StateError>| element.unwrap().into_owned();
+    let elements: Vec<_> = state.elements(at).unwrap().map(owned).collect();
+    assert_eq!(state.len(at).unwrap(), elements.len() as u64);
+    for position in [1, 3] {
+        let found = state.elements_from(at, position as u64).unwrap().map(owned);
+        assert!(found.eq(elements.iter().skip(position).cloned()), "from {position}");
+    }
+    elements
 }
 
 /// What a sorted map holds; its ranges and its ends are parts of that.
@@ -134,6 +149,10 @@ fn keys_of<S: KeyedStateBackend<Key = String>>(
         }
         Kind::Aggregating => {
             let state = aggregating_state(backend);
+            backend.keys(state, &namespace)
+        }
+        Kind::LongList => {
+            let state = long_list_state(backend);
             backend.keys(state, &namespace)
         }
         Kind::SortedMap => {

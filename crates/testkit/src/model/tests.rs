@@ -30,6 +30,9 @@ fn replay(
             Content::Value(value) => vec![Change::ValueSet(value)],
             Content::List(elements) => vec![Change::ListSet(elements)],
             Content::Map(map) => map.into_iter().map(|(k, v)| Change::MapPut(k, v)).collect(),
+            Content::LongList(elements) => {
+                vec![Change::OfLongList(Box::new(Change::ListSet(elements)))]
+            }
             Content::SortedMap(map) => {
                 map.into_iter().map(|(k, v)| Change::SortedMapPut(k, v)).collect()
             }

@@ -35,7 +35,11 @@ fn check<T: HasOrderedCodec + Debug>(a: &T, b: &T) {
 
 /// Every pair of some values that are likely to be in a wrong order.
 fn check_all<T: HasOrderedCodec + Debug>(values: &[T]) {
-    values.iter().for_each(|a| values.iter().for_each(|b| check(a, b)));
+    for a in values {
+        for b in values {
+            check(a, b);
+        }
+    }
     assert!(is_ordered(&T::Codec::default().snapshot()));
 }
 

@@ -33,17 +33,14 @@ fn take(input: &mut Input<'_>, what: &'static str) -> Result<Vec<u8>, CodecError
     let mut escaped = input.terminated(what)?.iter().enumerate();
     let mut bytes = Vec::with_capacity(escaped.len());
     while let Some((place, byte)) = escaped.next() {
-        let unescaped = match (*byte, place) {
-            (ESCAPE, place) => match escaped.next() {
-                Some((_, escaped @ 1..=2)) => escaped - 1,
-                _ => {
-                    let (offset, reason) = (start + place, "an escape before another byte");
-                    return Err(CodecError::Invalid { what, offset, reason });
-                }
-            },
-            (byte, _) => byte,
-        };
-        bytes.push(unescaped);
+        if *byte != ESCAPE {
+            bytes.push(*byte);
+        } else if let Some((_, written @ 1..=2)) = escaped.next() {
+            bytes.push(written - 1);
+        } else {
+            let (offset, reason) = (start + place, "an escape before another byte");
+            return Err(CodecError::Invalid { what, offset, reason });
+        }
     }
     Ok(bytes)
 }

@@ -126,6 +126,14 @@ impl<'c> Cursor<'c> {
         }
     }
 
+    /// Goes to the first row of the range from this one on, whatever the order.
+    pub(crate) fn seek(&mut self, row: &[u8]) {
+        // SAFETY: the iterator is alive, and the bytes are read during the call only.
+        unsafe {
+            ffi::rocksdb_iter_seek(self.iterator.as_ptr(), row.as_ptr().cast(), row.len());
+        }
+    }
+
     fn status(&self) -> Result<(), EngineError> {
         // SAFETY: the iterator is alive.
         unsafe { call!(OPERATION, rocksdb_iter_get_error(self.iterator.as_ptr())) }

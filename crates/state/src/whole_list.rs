@@ -1,0 +1,88 @@
+//! Lists that a backend keeps in one piece: every operation reads all of it, and writes what is left.
+//!
+//! These are the default methods of [`KeyContext`], for backends and layouts that have nothing
+//! better.
+//!
+//! Invariants: what changes nothing writes nothing.
+
+use crate::{Elements, KeyContext, ListState, Ref, StateError, StateValue};
+
+type OfContext<T, C> = ListState<T, <C as KeyContext>::Namespace>;
+
+/// See [`ListState::len`].
+///
+/// Errors: those of [`KeyContext::list_iter`] and its elements.
+pub fn len<T: StateValue, C: KeyContext>(
+    at: &C,
+    state: OfContext<T, C>,
+) -> Result<u64, StateError> {
+    at.list_iter(state)?.try_fold(0, |count, element| element.map(|_| count + 1))
+}
+
+/// See [`ListState::elements_from`].
+///
+/// Errors: as [`len`].
+pub fn iter_from<T: StateValue, C: KeyContext>(
+    at: &C,
+    state: OfContext<T, C>,
+    position: u64,
+) -> Result<Elements<'_, T>, StateError> {
+    let mut before = position;
+    let elements = at.list_iter(state)?;
+    Ok(Box::new(elements.filter(move |element| {
+        // An error is told wherever it comes.
+        let is_before = before > 0 && element.is_ok();
+        before -= u64::from(is_before);
+        !is_before
+    })))
+}
+
+/// See [`ListState::pop_front`].
+///
+/// Errors: as [`len`], and those of [`KeyContext::list_set`].
+pub fn pop_front<T: StateValue, C: KeyContext>(
+    at: &mut C,
+    state: OfContext<T, C>,
+) -> Result<Option<T>, StateError> {
+    let mut elements = at.list_iter(state)?.map(|element| element.map(Ref::into_owned));
+    let first = elements.next().transpose()?;
+    let rest = elements.collect::<Result<Vec<_>, _>>()?;
+    if first.is_some() {
+        at.list_set(state, rest)?;
+    }
+    Ok(first)
+}
+
+/// See [`ListState::remove_front`].
+///
+/// Errors: as [`pop_front`].
+pub fn remove_front<T: StateValue, C: KeyContext>(
+    at: &mut C,
+    state: OfContext<T, C>,
+    count: u64,
+) -> Result<(), StateError> {
+    let rest = iter_from(at, state, count)?.map(|element| element.map(Ref::into_owned));
+    let rest = rest.collect::<Result<Vec<_>, _>>()?;
+    if count == 0 { Ok(()) } else { at.list_set(state, rest) }
+}
+
+/// See [`ListState::truncate`].
+///
+/// Errors: as [`pop_front`].
+pub fn truncate<T: StateValue, C: KeyContext>(
+    at: &mut C,
+    state: OfContext<T, C>,
+    len: u64,
+) -> Result<(), StateError> {
+    let mut elements = at.list_iter(state)?.map(|element| element.map(Ref::into_owned));
+    let mut kept = Vec::new();
+    while (kept.len() as u64) < len {
+        match elements.next().transpose()? {
+            Some(element) => kept.push(element),
+            None => return Ok(()),
+        }
+    }
+    let is_longer = elements.next().transpose()?.is_some();
+    drop(elements);
+    if is_longer { at.list_set(state, kept) } else { Ok(()) }
+}
