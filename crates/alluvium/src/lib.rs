@@ -85,7 +85,7 @@ pub mod prelude {
         AttemptId, CheckpointId, JobId, KeyGroup, KeyGroupAssigner, KeyGroupRange, MaxParallelism,
         OperatorUid, Parallelism, SubtaskIndex,
     };
-    pub use alluvium_format::codec::{DefaultCodec, PostcardCodec};
+    pub use alluvium_format::codec::{DefaultCodec, PostcardCodec, TotalF32, TotalF64};
     pub use alluvium_fs::FsStateBackend;
     pub use alluvium_heap::{HeapStateBackend, StateMapKind};
     pub use alluvium_state::{
@@ -93,8 +93,8 @@ pub mod prelude {
         BroadcastStateDescriptor, FrozenState, KeyContext, KeyedBackendSpec, KeyedStateBackend,
         ListState, ListStateDescriptor, MapState, MapStateDescriptor, OperatorListState,
         OperatorStateBackend, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError,
-        SnapshotMode, SnapshotTarget, StateBackend, StateError, TimeDomain, Timer, TimerDescriptor,
-        Timers, ValueState, ValueStateDescriptor,
+        SnapshotMode, SnapshotTarget, SortedMapState, SortedMapStateDescriptor, StateBackend,
+        StateError, TimeDomain, Timer, TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
     };
     pub use alluvium_storage::{CheckpointStreams, HandleReader, ReadAccess, StreamPolicy};
 

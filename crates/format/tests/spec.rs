@@ -171,6 +171,17 @@ fn encode_ordered<T: HasOrderedCodec + PartialEq + Debug>(value: &T) -> (String,
     encode_with(&T::Codec::default(), value)
 }
 
+#[test]
+fn rows_of_sorted_maps_and_long_lists_are_written_as_the_examples_are() {
+    let (_, key) = encode(&"a".to_owned());
+    let (_, user_key) = encode_ordered(&7_u16);
+    for rest in [user_key, 2_u64.to_be_bytes().to_vec()] {
+        let row = [&[0, 5], key.as_slice(), &rest].concat();
+        let hex: Vec<_> = row.iter().map(|byte| to_hex(&[*byte])).collect();
+        assert!(section("12.3").contains(&format!("`{}`", hex.join(" "))), "{hex:?}");
+    }
+}
+
 /// Bytes of a value, which must come back from them.
 fn encode_with<T: PartialEq + Debug>(codec: &impl Codec<T>, value: &T) -> (String, Vec<u8>) {
     let mut bytes = Vec::new();

@@ -7,7 +7,7 @@
 //!
 //! Ladder of names: backend > database > column family (one state) > key group > pair (key and
 //! namespace) > row. Values, lists, reducing and aggregating states have one row for each pair, maps
-//! one for each user key.
+//! one for each user key, long lists a header and one for each element.
 //!
 //! Invariants:
 //! - rows of one key group are contiguous, and key groups are in order;

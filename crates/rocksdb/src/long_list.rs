@@ -69,6 +69,27 @@ impl Span {
         Ok(Self(span))
     }
 
+    /// Takes the first position off, which must be that of a row; `position` is what its key has
+    /// behind the prefix of its pair.
+    ///
+    /// Errors: [`CodecError::Invalid`].
+    pub(crate) fn take(&mut self, position: &[u8]) -> Result<(), CodecError> {
+        let position: [u8; POSITION_LEN_BYTES] =
+            position.try_into().map_err(|_| invalid("a row without a position"))?;
+        if self.0.next() == Some(u64::from_be_bytes(position)) {
+            Ok(())
+        } else {
+            Err(invalid("a row at another position than the next one"))
+        }
+    }
+
+    /// All positions must have been taken off.
+    ///
+    /// Errors: [`CodecError::Invalid`].
+    pub(crate) fn finish(&self) -> Result<(), CodecError> {
+        if self.len() == 0 { Ok(()) } else { Err(invalid("fewer rows than the header says")) }
+    }
+
     /// The rows of these elements, behind the prefix of their pair.
     pub(crate) fn rows(&self, prefix: &[u8]) -> RowRange {
         let row = |position| {
@@ -118,6 +139,16 @@ impl From<CodecError> for Refusal {
     }
 }
 
+impl Refusal {
+    /// The error of a state; `codec` makes that of bytes.
+    pub(crate) fn into_error<E: From<Failure>>(self, codec: impl FnOnce(CodecError) -> E) -> E {
+        match self {
+            Self::Codec(source) => codec(source),
+            Self::Engine(failure) => failure.into(),
+        }
+    }
+}
+
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         Self::Engine(failure)
@@ -140,17 +171,11 @@ pub(crate) fn take_list(
     rows.advance();
     while let Some((row, value)) = rows.row()? {
         let Some(position) = row.strip_prefix(prefix) else { break };
-        let position: [u8; POSITION_LEN_BYTES] =
-            position.try_into().map_err(|_| invalid("a row without a position"))?;
-        if left.0.next() != Some(u64::from_be_bytes(position)) {
-            return Err(invalid("a row outside the positions of the header").into());
-        }
+        left.take(position)?;
         out.extend_from_slice(value);
         rows.advance();
     }
-    if left.len() > 0 {
-        return Err(invalid("fewer rows than the header says").into());
-    }
+    left.finish()?;
     Ok(check_empty_items(count, out.len() - start)?)
 }
 

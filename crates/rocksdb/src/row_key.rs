@@ -1,4 +1,5 @@
-//! The layout of a row key: key-group prefix, key, namespace, user key (map states only).
+//! The layout of a row key: key-group prefix, key, namespace, user key (maps) or position (long
+//! lists).
 //!
 //! Fields in order: key group, big-endian, 1 byte when max parallelism is at most 128, else 2; the
 //! encoded key; the encoded namespace; the encoded user key. There are no lengths: codecs are
@@ -130,7 +131,7 @@ pub(crate) struct RowKeyParts<'a> {
     pub(crate) prefix: &'a [u8],
     pub(crate) key: &'a [u8],
     pub(crate) namespace: &'a [u8],
-    /// The user key of a map; empty for other states.
+    /// The user key of a map, or the position in a long list; empty for other states.
     pub(crate) user_key: &'a [u8],
 }
 

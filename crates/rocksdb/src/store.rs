@@ -205,16 +205,24 @@ impl<'c> Rows<'c> {
     }
 }
 
-/// Writes rows of a column, a bounded number of bytes at a time.
+/// Writes rows of a column, a bounded number of bytes at a time or all at once.
 pub(crate) struct Batch<'s> {
     store: &'s Store,
     column: &'s Column,
     pending: WriteBatch,
+    /// Bytes from which it is written.
+    limit_len_bytes: usize,
 }
 
 impl<'s> Batch<'s> {
     pub(crate) fn new(store: &'s Store, column: &'s Column) -> Self {
-        Self { store, column, pending: WriteBatch::default() }
+        let (pending, limit_len_bytes) = (WriteBatch::default(), BATCH_LEN_BYTES);
+        Self { store, column, pending, limit_len_bytes }
+    }
+
+    /// One that writes nothing before it is finished: when it is dropped, nothing has happened.
+    pub(crate) fn all_at_once(store: &'s Store, column: &'s Column) -> Self {
+        Self { limit_len_bytes: usize::MAX, ..Self::new(store, column) }
     }
 
     pub(crate) fn put(&mut self, row: &[u8], value: &[u8]) -> Result<(), Failure> {
@@ -228,7 +236,7 @@ impl<'s> Batch<'s> {
     }
 
     fn write_if_large(&mut self) -> Result<(), Failure> {
-        if self.pending.size_in_bytes() < BATCH_LEN_BYTES { Ok(()) } else { self.write() }
+        if self.pending.size_in_bytes() < self.limit_len_bytes { Ok(()) } else { self.write() }
     }
 
     fn write(&mut self) -> Result<(), Failure> {

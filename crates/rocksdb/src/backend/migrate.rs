@@ -149,29 +149,25 @@ pub(super) fn lay_out(
     let mut batch = Batch::new(store, into);
     let (mut pair, mut list, mut migrated) = (Vec::new(), Vec::new(), Vec::new());
     while let Some((row, value)) = rows.row()? {
+        let parts = kept.format.keys.split(row).map_err(refused)?;
         pair.clear();
-        pair.extend_from_slice(row);
+        pair.extend_from_slice(parts.prefix);
         list.clear();
         if let Content::List(element) = &kept.format.content {
             join_groups(element, value, &mut list).map_err(refused)?;
             rows.advance();
         } else {
-            take_list(&mut rows, &pair, &mut list).map_err(|refusal| match refusal {
-                Refusal::Codec(source) => refused(source),
-                Refusal::Engine(failure) => failure.into(),
-            })?;
+            let taken = take_list(&mut rows, &pair, &mut list);
+            taken.map_err(|refusal| refusal.into_error(refused))?;
         }
         if let Some(migration) = migration {
             migrated.clear();
             migration(&list, &mut migrated).map_err(refused)?;
             std::mem::swap(&mut list, &mut migrated);
         }
-        format
-            .put_rows(&mut pair, &list, |row, value| batch.put(row, value).map_err(Refusal::Engine))
-            .map_err(|refusal| match refusal {
-                Refusal::Codec(source) => refused(source),
-                Refusal::Engine(failure) => failure.into(),
-            })?;
+        let put = |row: &[u8], value: &[u8]| batch.put(row, value).map_err(Refusal::Engine);
+        let written = format.put_rows(&mut pair, &list, put);
+        written.map_err(|refusal| refusal.into_error(refused))?;
     }
     Ok(batch.finish()?)
 }

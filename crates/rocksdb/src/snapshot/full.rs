@@ -14,7 +14,7 @@ use alluvium_storage::CheckpointStream;
 use super::{FrozenBackend, FrozenColumn};
 use crate::engine::Snapshot;
 use crate::list_row::{check_empty_items, join_groups, put_varint};
-use crate::long_list::{Refusal, take_list};
+use crate::long_list::take_list;
 use crate::row_format::Content;
 use crate::row_key::RowRange;
 use crate::store::Rows;
@@ -126,14 +126,13 @@ impl<'f> FrozenEntries<'f> {
                 put_entry(key, pair, &mut self.block).map_err(refused)?;
             }
             Content::LongList(_) => {
+                let parts = self.column.format.keys.split(row).map_err(refused)?;
                 self.pair.clear();
-                self.pair.extend_from_slice(row);
-                self.block.extend_from_slice(pair);
-                let taken = take_list(&mut self.rows, &self.pair, &mut self.block);
-                return match taken {
+                self.pair.extend_from_slice(parts.prefix);
+                self.block.extend_from_slice(self.pair.get(group.len()..).unwrap_or_default());
+                return match take_list(&mut self.rows, &self.pair, &mut self.block) {
                     Ok(()) => Ok(true),
-                    Err(Refusal::Codec(source)) => Err(refused(source)),
-                    Err(Refusal::Engine(failure)) => Err(failure.into()),
+                    Err(refusal) => Err(refusal.into_error(refused)),
                 };
             }
             Content::Map(..) => {

@@ -1,6 +1,7 @@
 //! Long lists: a row for each element, and one that says where they are.
 //!
-//! Invariants: elements and header are written in one batch, the header last.
+//! Invariants: an element that cannot be encoded leaves the list as it was; the header is written
+//! with the elements, or after what was removed.
 
 use std::ops::Range;
 
@@ -18,12 +19,19 @@ struct LongElements<'a, T> {
     table: &'a Table,
     codec: &'a dyn Coded<T>,
     rows: Option<Rows<'a>>,
+    /// Positions that are still to come.
+    left: Span,
+    prefix_len: usize,
 }
 
 impl<T: StateValue> LongElements<'_, T> {
     fn take(&mut self) -> Result<Option<T>, StateError> {
         let Some(rows) = &mut self.rows else { return Ok(None) };
-        let Some((_, value)) = rows.row()? else { return Ok(None) };
+        let Some((row, value)) = rows.row()? else {
+            return self.left.finish().map(|()| None).map_err(self.table.decode_error());
+        };
+        let position = row.get(self.prefix_len..).unwrap_or_default();
+        self.left.take(position).map_err(self.table.decode_error())?;
         let element = self.table.decode(self.codec, value)?;
         rows.advance();
         Ok(Some(element))
@@ -71,13 +79,14 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> RocksDbAt<'_, K, C, N> {
         position: u64,
     ) -> Result<Elements<'s, T>, StateError> {
         let codec = &*table.content::<ElementCodec<T>>()?.0;
-        let range = self.with_row(table, |prefix| {
+        let (left, range, prefix_len) = self.with_row(table, |prefix| {
             let Span(Range { start, end }) = self.span(table, prefix)?;
             let wanted = Span(start.saturating_add(position).min(end)..end);
-            Ok((wanted.len() > 0).then(|| wanted.rows(prefix)))
+            let range = (wanted.len() > 0).then(|| wanted.rows(prefix));
+            Ok((wanted, range, prefix.len()))
         })?;
         let rows = range.map(|range| self.store().rows(&table.column, range)).transpose()?;
-        Ok(Box::new(LongElements { table, codec, rows }))
+        Ok(Box::new(LongElements { table, codec, rows, left, prefix_len }))
     }
 
     /// Appends elements to those that are there, or to none.
@@ -90,7 +99,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> RocksDbAt<'_, K, C, N> {
         let codec = &*table.content::<ElementCodec<T>>()?.0;
         self.with_row(table, |row| {
             let (before, prefix_len) = (self.span(table, row)?, row.len());
-            let mut batch = Batch::new(self.store(), &table.column);
+            let mut batch = Batch::all_at_once(self.store(), &table.column);
             let mut span = if is_kept { before.clone() } else { Span(0..0) };
             if !is_kept {
                 delete_rows(&mut batch, row, before.0)?;
