@@ -27,7 +27,18 @@ BENCH ?=
 # How often `make kills` kills for each backend and mode.
 KILLS ?= 50
 
-.PHONY: help setup demo test kills bench-heap bench-rocksdb fmt clippy doc clean
+# How many random programs `make programs` runs on BACKEND (heap, nested, fs or rocksdb), and the seed
+# of the first.
+PROGRAMS ?= 100000
+FIRST_SEED ?= 0
+PROGRAMS_RUN = ALLUVIUM_PROGRAMS=$(PROGRAMS) ALLUVIUM_FIRST_SEED=$(FIRST_SEED) cargo test --locked
+ifeq ($(BACKEND),rocksdb)
+PROGRAMS_CRATE := alluvium-rocksdb
+else
+PROGRAMS_CRATE := alluvium-heap
+endif
+
+.PHONY: help setup demo test kills programs bench-heap bench-rocksdb fmt clippy doc clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
@@ -46,6 +57,10 @@ test: ## run every check: format, lints, documentation, all tests
 kills: ## kill jobs at random moments, KILLS=50 for each backend and mode
 	@scripts/setup.sh build
 	$(ROCKSDB_ENV) ALLUVIUM_KILLS=$(KILLS) cargo test -p alluvium-tests --features rocksdb --test kills --test failures -- --nocapture
+
+programs: ## run PROGRAMS=100000 random programs on BACKEND (fs by default; heap, nested, rocksdb)
+	@scripts/setup.sh build
+	$(DEMO_ENV) $(PROGRAMS_RUN) -p $(PROGRAMS_CRATE) --test programs programs_on_$(BACKEND) -- --exact --nocapture
 
 bench-heap: ## measure the heap backend (BENCH=--quick for small sizes)
 	@scripts/setup.sh build

@@ -5,12 +5,11 @@
 
 use std::path::Path;
 
-use alluvium_core::{KeyGroupRange, KeyedStateHandle, MaxParallelism};
-use alluvium_format::codec::DefaultCodec;
+use alluvium_core::MaxParallelism;
 use alluvium_heap::{HeapStateBackend, StateMapKind};
 use alluvium_rocksdb::RocksDbStateBackend;
-use alluvium_state::{KeyedBackendSpec, SnapshotMode, StateBackend};
-use alluvium_storage::{HandleReader, StreamPolicy};
+use alluvium_state::{SnapshotMode, StateBackend};
+use alluvium_storage::StreamPolicy;
 use alluvium_testkit::job::{KeyedOf, TestJob};
 use alluvium_testkit::model::change::Change;
 use alluvium_testkit::model::{Model, check_contents};
@@ -35,25 +34,6 @@ fn job<B: StateBackend>(backend: &B, max: u32, mode: SnapshotMode) -> TestJob<'_
     job.max_parallelism = MaxParallelism::new(max).unwrap();
     (job.policy, job.mode) = (ALWAYS_FILES, mode);
     job
-}
-
-/// Opens all subtasks from what another job wrote.
-fn open_from<B: StateBackend>(
-    job: &TestJob<'_, B, String>,
-    backend: &B,
-    parallelism: u32,
-    (handles, reader): (&[KeyedStateHandle], &HandleReader),
-) -> Vec<KeyedOf<B, String>> {
-    let parallelism = job.parallelism(parallelism);
-    let open = |subtask| {
-        let range = KeyGroupRange::of_subtask(subtask, parallelism).unwrap();
-        let own = handles.iter().filter(|it| it.key_groups.intersection(range).is_some());
-        let own: Vec<_> = own.cloned().collect();
-        let (uid, key, assigner) = (job.uid.clone(), DefaultCodec, job.assigner);
-        let spec = KeyedBackendSpec { uid, subtask, parallelism, key, assigner, hash_seed: 9 };
-        backend.open(spec, &own, reader).unwrap()
-    };
-    parallelism.subtasks().map(open).collect()
 }
 
 fn change_at_random<B: StateBackend>(
@@ -92,7 +72,7 @@ fn there_and_back(heap: &HeapStateBackend, mode: SnapshotMode, seed: u64) {
     }
 
     let middle = job(&rocksdb, max, SnapshotMode::Full);
-    let mut subtasks = open_from(&middle, &rocksdb, second, (&handles, &source.reader()));
+    let mut subtasks = middle.open_from(second, &handles, &source.reader());
     if random.one_in(2) {
         // Once with nobody registering anything.
         let kept = middle.snapshot(&mut subtasks);
@@ -104,7 +84,7 @@ fn there_and_back(heap: &HeapStateBackend, mode: SnapshotMode, seed: u64) {
     change_at_random(&middle, &mut subtasks, (&mut Model::default(), &mut random), 50);
 
     let last = job(heap, max, mode);
-    let mut subtasks = open_from(&last, heap, third, (&handles, &middle.reader()));
+    let mut subtasks = last.open_from(third, &handles, &middle.reader());
     check_contents(&last, &mut subtasks, &NAMESPACES, &model);
     change_at_random(&last, &mut subtasks, (&mut model, &mut random), 100);
     check_contents(&last, &mut subtasks, &NAMESPACES, &model);

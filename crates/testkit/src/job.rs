@@ -101,6 +101,15 @@ impl<'b, B: StateBackend, K: StateKey + HasCodec> TestJob<'b, B, K> {
         parallelism: u32,
         handles: &[KeyedStateHandle],
     ) -> Result<KeyedOf<B, K>, RestoreError> {
+        self.try_open_from(subtask, parallelism, (handles, &self.reader()))
+    }
+
+    fn try_open_from(
+        &self,
+        subtask: SubtaskIndex,
+        parallelism: u32,
+        (handles, reader): (&[KeyedStateHandle], &HandleReader),
+    ) -> Result<KeyedOf<B, K>, RestoreError> {
         self.hash_seed.set(self.hash_seed.get() + 1);
         let spec = KeyedBackendSpec {
             uid: self.uid.clone(),
@@ -110,17 +119,27 @@ impl<'b, B: StateBackend, K: StateKey + HasCodec> TestJob<'b, B, K> {
             assigner: self.assigner,
             hash_seed: self.hash_seed.get(),
         };
-        self.backend.open(spec, handles, &self.reader())
+        self.backend.open(spec, handles, reader)
     }
 
     /// Opens all subtasks, each from the handles that intersect its key groups.
     pub fn open(&self, parallelism: u32, handles: &[KeyedStateHandle]) -> Vec<KeyedOf<B, K>> {
+        self.open_from(parallelism, handles, &self.reader())
+    }
+
+    /// The same from what another job wrote, which `reader` finds.
+    pub fn open_from(
+        &self,
+        parallelism: u32,
+        handles: &[KeyedStateHandle],
+        reader: &HandleReader,
+    ) -> Vec<KeyedOf<B, K>> {
         let checked = self.parallelism(parallelism);
         let open = |subtask| {
             let range = KeyGroupRange::of_subtask(subtask, checked).unwrap();
             let own = handles.iter().filter(|h| h.key_groups.intersection(range).is_some());
             let own: Vec<_> = own.cloned().collect();
-            let state = self.try_open(subtask, parallelism, &own).unwrap();
+            let state = self.try_open_from(subtask, parallelism, (&own, reader)).unwrap();
             assert_eq!(state.key_groups(), range, "key groups of subtask {subtask}");
             state
         };

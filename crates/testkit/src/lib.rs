@@ -28,6 +28,7 @@
 //! ```
 //!
 //! In a test file of the backend, [`conformance_tests!`] makes a named test of every case.
+//! `docs/plug-in-a-backend.md` says how another project's backend plugs in.
 
 #![expect(clippy::unwrap_used, reason = "this is test code: a call that fails fails the test")]
 
@@ -39,3 +40,8 @@ pub mod job;
 pub mod mistake;
 pub mod model;
 pub mod random;
+
+/// The blocks of the page are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/plug-in-a-backend.md")]
+struct PlugInABackend;

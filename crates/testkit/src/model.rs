@@ -1,7 +1,7 @@
 //! A `BTreeMap` that does what keyed state must do, and programs that compare the two.
 //!
 //! A [`Change`] is applied to a backend and to a [`Model`]; what the backend then
-//! holds, read entry by entry, must be what the model holds. [`run_program`] draws changes,
+//! holds, read entry by entry, must be what the model holds. A [`Program`] draws changes,
 //! freezes, restores and rescales from a seed.
 //!
 //! Ladder of names: program > step > change; [`Contents`] > [`Address`] (kind of state, key,
@@ -14,12 +14,14 @@
 pub mod change;
 mod contents;
 mod firing;
+mod many;
 mod merging;
 mod program;
 
 pub use contents::{check_contents, content_at, contents_of};
 pub use firing::check_timers;
-pub use program::run_program;
+pub use many::Programs;
+pub use program::{Program, run_program};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -133,6 +135,16 @@ impl Model {
     /// Forgets everything at addresses that are not wanted.
     pub fn retain(&mut self, mut wanted: impl FnMut(&Address) -> bool) {
         self.contents.retain(|address, _| wanted(address));
+    }
+
+    /// Compares everything that was found with the model.
+    ///
+    /// Panics: at the first difference.
+    #[track_caller]
+    pub fn check(&self, found: &Contents) {
+        if let Some(difference) = self.difference(found) {
+            panic!("{difference}");
+        }
     }
 
     /// The first address at which something else was found, in words; `None` when all is equal.

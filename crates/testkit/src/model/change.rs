@@ -135,14 +135,21 @@ pub fn timers(backend: &mut impl KeyedStateBackend) -> Timers<u32> {
 
 /// Registers all states.
 pub fn register_all(backend: &mut impl KeyedStateBackend) {
-    value_state(backend);
-    list_state(backend);
-    map_state(backend);
-    reducing_state(backend);
-    aggregating_state(backend);
-    timers(backend);
-    sorted_map_state(backend);
-    long_list_state(backend);
+    Kind::ALL.iter().for_each(|kind| register(backend, *kind));
+}
+
+/// Registers one state.
+pub fn register(backend: &mut impl KeyedStateBackend, kind: Kind) {
+    match kind {
+        Kind::Value => drop(value_state(backend)),
+        Kind::List => drop(list_state(backend)),
+        Kind::Map => drop(map_state(backend)),
+        Kind::Reducing => drop(reducing_state(backend)),
+        Kind::Aggregating => drop(aggregating_state(backend)),
+        Kind::Timers => drop(timers(backend)),
+        Kind::SortedMap => drop(sorted_map_state(backend)),
+        Kind::LongList => drop(long_list_state(backend)),
+    }
 }
 
 fn text(random: &mut Random) -> String {
@@ -177,6 +184,16 @@ impl Change {
             28..31 => Self::draw_of_list_ends(random),
             31..37 => Self::OfLongList(Box::new(Self::draw_of_list(random))),
             _ => Self::Clear(*random.pick(&Kind::ALL)),
+        }
+    }
+
+    /// A change of a state of one of some kinds, drawn at random.
+    pub fn draw_of(random: &mut Random, kinds: &[Kind]) -> Self {
+        loop {
+            let change = Self::draw(random);
+            if kinds.contains(&change.kind()) {
+                return change;
+            }
         }
     }
 

@@ -176,11 +176,21 @@ pub fn contents_of<B: StateBackend>(
     subtasks: &mut [KeyedOf<B, String>],
     namespaces: &[u32],
 ) -> Contents {
+    contents_of_kinds(job, subtasks, &Kind::ALL, namespaces)
+}
+
+/// The same for subtasks that hold no other kinds than these.
+pub(super) fn contents_of_kinds<B: StateBackend>(
+    job: &TestJob<'_, B, String>,
+    subtasks: &mut [KeyedOf<B, String>],
+    kinds: &[Kind],
+    namespaces: &[u32],
+) -> Contents {
     let mut contents = Contents::new();
     for (index, backend) in subtasks.iter_mut().enumerate() {
         let mut added = 0;
         for (kind, namespace) in
-            Kind::ALL.iter().flat_map(|kind| namespaces.iter().map(move |n| (*kind, *n)))
+            kinds.iter().flat_map(|kind| namespaces.iter().map(move |n| (*kind, *n)))
         {
             for key in keys_of(backend, kind, namespace) {
                 let group = job.key_group_of(&key);
@@ -209,8 +219,5 @@ pub fn check_contents<B: StateBackend>(
     namespaces: &[u32],
     model: &Model,
 ) {
-    let found = contents_of(job, subtasks, namespaces);
-    if let Some(difference) = model.difference(&found) {
-        panic!("{difference}");
-    }
+    model.check(&contents_of(job, subtasks, namespaces));
 }

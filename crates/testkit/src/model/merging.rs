@@ -4,11 +4,11 @@
 
 use alluvium_state::KeyedStateBackend;
 
-use super::change::{aggregating_state, list_state, reduce, reducing_state};
+use super::change::{aggregating_state, list_state, long_list_state, reduce, reducing_state};
 use super::{Address, Content, Kind, Model};
 
 /// The kinds of state that can be merged.
-pub(super) const KINDS: [Kind; 3] = [Kind::List, Kind::Reducing, Kind::Aggregating];
+pub(super) const KINDS: [Kind; 4] = [Kind::List, Kind::LongList, Kind::Reducing, Kind::Aggregating];
 
 /// Merges in a backend, which must own the key.
 pub(super) fn merge<S: KeyedStateBackend<Key = String>>(
@@ -21,6 +21,10 @@ pub(super) fn merge<S: KeyedStateBackend<Key = String>>(
     let merged = match kind {
         Kind::List => {
             let state = list_state(backend);
+            backend.merge_namespaces(state, key, &target, sources)
+        }
+        Kind::LongList => {
+            let state = long_list_state(backend);
             backend.merge_namespaces(state, key, &target, sources)
         }
         Kind::Reducing => {

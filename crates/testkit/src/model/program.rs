@@ -14,9 +14,10 @@ use alluvium_core::{
 use alluvium_state::{BackgroundLoad, KeyedStateBackend, SnapshotMode, StateBackend, TimeDomain};
 use alluvium_storage::StreamPolicy;
 
-use super::change::{Change, TIMES_MS, register_all};
+use super::change::{Change, TIMES_MS, register};
+use super::contents::contents_of_kinds;
 use super::firing::{check_timers, fire};
-use super::{Address, Contents, Model, check_contents, content_at, contents_of, merging};
+use super::{Address, Contents, Kind, Model, content_at, merging};
 use crate::job::{FrozenCheckpoint, KeyedOf, TestJob, abort_all, complete_all};
 use crate::random::Random;
 
@@ -27,21 +28,67 @@ const MAX_HELD: usize = 3;
 /// A freeze is written after fewer steps than this.
 const MAX_HELD_STEPS: u64 = 60;
 
-/// Runs a random program and compares the backend with the model throughout; gives the contents
-/// at its end.
+/// A random program: a seed, a number of operations, and how closely it is looked at.
 ///
-/// Keys, number of key groups, assigner, parallelism and the size from which snapshots become
-/// files are drawn from the seed as well.
+/// ```
+/// use alluvium_testkit::backend::ModelStateBackend;
+/// use alluvium_testkit::model::Program;
+///
+/// let backend = ModelStateBackend::new();
+/// let contents = Program::new(42, 100).run(&backend);
+/// assert_eq!(contents, Program::new(42, 100).restored_one_in(5).run(&backend));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Program {
+    seed: u64,
+    operations: usize,
+    restored_one_in: u64,
+}
+
+impl Program {
+    /// A program of a seed and a number of operations.
+    ///
+    /// Keys, number of key groups, assigner, parallelism and the size from which snapshots become
+    /// files are drawn from the seed as well.
+    pub const fn new(seed: u64, operations: usize) -> Self {
+        Self { seed, operations, restored_one_in: 1 }
+    }
+
+    /// Restores one in so many snapshots aside, to compare it with the model of its freeze, besides
+    /// those that the program goes on from. What the program does is the same with any number. For
+    /// backends that are slow to open; default 1, all of them.
+    #[must_use]
+    pub const fn restored_one_in(mut self, snapshots: u64) -> Self {
+        self.restored_one_in = if snapshots == 0 { 1 } else { snapshots };
+        self
+    }
+
+    /// The seed.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Compares the backend with the model throughout; gives the contents at the end.
+    ///
+    /// Panics: at the first difference; the seed is printed.
+    pub fn run<B: StateBackend>(self, backend: &B) -> Contents {
+        let Self { seed, operations, .. } = self;
+        let mut printed = PrintedOnPanic { seed, operations, step: 0 };
+        let mut running = Running::new(backend, self);
+        for step in 0..operations {
+            printed.step = step;
+            running.step(step as u64);
+        }
+        printed.step = operations;
+        running.finish()
+    }
+}
+
+/// Runs a [`Program`] and compares everything; gives the contents at its end.
+///
 /// Panics: at the first difference; the seed is printed.
 pub fn run_program<B: StateBackend>(backend: &B, seed: u64, operations: usize) -> Contents {
-    let mut running = PrintedOnPanic { seed, operations, step: 0 };
-    let mut program = Program::new(backend, seed);
-    for step in 0..operations {
-        running.step = step;
-        program.step(step as u64);
-    }
-    running.step = operations;
-    program.finish()
+    Program::new(seed, operations).run(backend)
 }
 
 /// Says how to repeat a program that fails.
@@ -75,8 +122,11 @@ struct Written {
     model: Model,
 }
 
-struct Program<'b, B: StateBackend> {
+struct Running<'b, B: StateBackend> {
     random: Random,
+    /// Draws what is looked at beside the program, so that the program is the same without it.
+    aside: Random,
+    restored_one_in: u64,
     job: TestJob<'b, B, String>,
     subtasks: Vec<KeyedOf<B, String>>,
     model: Model,
@@ -87,12 +137,15 @@ struct Program<'b, B: StateBackend> {
     /// The newest checkpoint that completed after the last restore.
     completed: Option<CheckpointId>,
     key_count: u64,
+    /// The kinds of state that the program uses; others are not registered.
+    kinds: Vec<Kind>,
     /// The longer this is, the rarer snapshots and restores are.
     steps_per_event: u64,
 }
 
-impl<'b, B: StateBackend> Program<'b, B> {
-    fn new(backend: &'b B, seed: u64) -> Self {
+impl<'b, B: StateBackend> Running<'b, B> {
+    fn new(backend: &'b B, program: Program) -> Self {
+        let Program { seed, restored_one_in, .. } = program;
         let mut random = Random::new(seed);
         let mut job = TestJob::new(backend);
         job.max_parallelism = MaxParallelism::new(*random.pick(&[1, 2, 5, 16, 128])).unwrap();
@@ -105,9 +158,12 @@ impl<'b, B: StateBackend> Program<'b, B> {
         }
         let subtasks = job.open(draw_parallelism(&mut random, job.max_parallelism), &[]);
         Self {
+            kinds: draw_kinds(&mut random),
             key_count: *random.pick(&[1, 8, 40, 300]),
-            steps_per_event: *random.pick(&[5, 25, 100]),
+            steps_per_event: *random.pick(&[10, 25, 50, 100]),
             completed: None,
+            aside: Random::new(!seed),
+            restored_one_in,
             random,
             job,
             subtasks,
@@ -130,7 +186,7 @@ impl<'b, B: StateBackend> Program<'b, B> {
             }
         }
         self.write_due(step);
-        if self.random.one_in(40) {
+        if self.random.one_in(40) && self.has_timers() {
             self.fire();
         }
         if self.random.one_in(20) {
@@ -146,7 +202,7 @@ impl<'b, B: StateBackend> Program<'b, B> {
     fn change(&mut self) {
         let key = self.draw_key();
         let namespace = *self.random.pick(&NAMESPACES);
-        let change = Change::draw(&mut self.random);
+        let change = Change::draw_of(&mut self.random, &self.kinds);
         self.model.apply(&key, namespace, &change);
         change.apply(self.owner_of(&key), &key, namespace);
 
@@ -174,7 +230,12 @@ impl<'b, B: StateBackend> Program<'b, B> {
 
     /// Merges namespaces of a key, some of them several times, and perhaps into one of them.
     fn merge(&mut self) {
-        let (key, kind) = (self.draw_key(), *self.random.pick(&merging::KINDS));
+        let kinds: Vec<Kind> =
+            merging::KINDS.into_iter().filter(|kind| self.kinds.contains(kind)).collect();
+        if kinds.is_empty() {
+            return;
+        }
+        let (key, kind) = (self.draw_key(), *self.random.pick(&kinds));
         let target = *self.random.pick(&NAMESPACES);
         let count = self.random.below(4);
         let sources: Vec<u32> = (0..count).map(|_| *self.random.pick(&NAMESPACES)).collect();
@@ -194,8 +255,25 @@ impl<'b, B: StateBackend> Program<'b, B> {
         self.subtasks.get_mut(owner).unwrap()
     }
 
+    fn has_timers(&self) -> bool {
+        self.kinds.contains(&Kind::Timers)
+    }
+
     fn compare(&mut self) {
-        check_contents(&self.job, &mut self.subtasks, &NAMESPACES, &self.model);
+        let contents = self.contents();
+        self.model.check(&contents);
+    }
+
+    fn contents(&mut self) -> Contents {
+        contents_of_kinds(&self.job, &mut self.subtasks, &self.kinds, &NAMESPACES)
+    }
+
+    /// Compares subtasks with a model, and fires all their timers.
+    fn check(&self, subtasks: &mut [KeyedOf<B, String>], model: &Model) {
+        model.check(&contents_of_kinds(&self.job, subtasks, &self.kinds, &NAMESPACES));
+        if self.has_timers() {
+            check_timers(&self.job, subtasks, model);
+        }
     }
 
     fn freeze(&mut self, step: u64) {
@@ -263,9 +341,12 @@ impl<'b, B: StateBackend> Program<'b, B> {
     fn write(&mut self, frozen: FrozenCheckpoint, model: Model) -> Written {
         let handles = frozen.write();
         let written = Written { handles, model };
-        let mut restored = self.open(&written);
-        check_contents(&self.job, &mut restored, &NAMESPACES, &written.model);
-        check_timers(&self.job, &mut restored, &written.model);
+        if !self.aside.one_in(self.restored_one_in) {
+            return written;
+        }
+        let parallelism = draw_parallelism(&mut self.aside, self.job.max_parallelism);
+        let mut restored = self.job.open(parallelism, &written.handles);
+        self.check(&mut restored, &written.model);
         written
     }
 
@@ -314,7 +395,7 @@ impl<'b, B: StateBackend> Program<'b, B> {
         self.loads.clear();
         for subtask in &mut self.subtasks {
             if self.random.one_in(2) {
-                register_all(subtask);
+                self.kinds.iter().for_each(|kind| register(subtask, *kind));
                 self.loads.extend(subtask.background_load());
             }
         }
@@ -330,9 +411,11 @@ impl<'b, B: StateBackend> Program<'b, B> {
     fn finish(mut self) -> Contents {
         self.write_due(u64::MAX);
         self.rescale();
-        self.compare();
-        let contents = contents_of(&self.job, &mut self.subtasks, &NAMESPACES);
-        check_timers(&self.job, &mut self.subtasks, &self.model);
+        let contents = self.contents();
+        self.model.check(&contents);
+        if self.has_timers() {
+            check_timers(&self.job, &mut self.subtasks, &self.model);
+        }
         contents
     }
 }
@@ -341,7 +424,17 @@ fn files_of(handles: &[KeyedStateHandle]) -> BTreeSet<StoragePath> {
     handles.iter().flat_map(KeyedStateHandle::files).cloned().collect()
 }
 
+/// All kinds in every fourth program, and a few of them in the others: each of these is changed more
+/// often, and there is less to open.
+fn draw_kinds(random: &mut Random) -> Vec<Kind> {
+    if random.one_in(4) {
+        return Kind::ALL.to_vec();
+    }
+    let first = *random.pick(&Kind::ALL);
+    let is_drawn = |kind: &Kind| *kind == first || random.one_in(4);
+    Kind::ALL.into_iter().filter(is_drawn).collect()
+}
+
 fn draw_parallelism(random: &mut Random, max: MaxParallelism) -> u32 {
-    let most = u64::from(max.get()).min(5);
-    u32::try_from(1 + random.below(most)).unwrap()
+    (*random.pick(&[1, 1, 2, 2, 3, 5])).min(u32::from(max.get()))
 }
