@@ -20,6 +20,8 @@ fn main() -> ExitCode {
         }
     }
     println!("{passed} cases passed, {} failed", failed.len());
-    failed.iter().for_each(|name| println!("FAILED {name}"));
+    for name in &failed {
+        println!("FAILED {name}");
+    }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

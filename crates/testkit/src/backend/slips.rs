@@ -159,7 +159,7 @@ pub(super) fn written_rows(state: &Stored, mistake: Option<Mistake>) -> Cow<'_, 
         }
         (Some(Mistake::LastElementNotWritten), StateKind::List) => {
             with_elements(&state.meta, rows, |elements| {
-                elements.truncate(elements.len().saturating_sub(1))
+                elements.truncate(elements.len().saturating_sub(1));
             })
         }
         _ => rows,
@@ -176,11 +176,14 @@ fn with_elements<'r>(
     for value in rows.to_mut().values_mut() {
         let mut input = Input::new(value);
         let count = read_count(&mut input).unwrap_or(0);
-        let mut elements = (0..count).map_while(|_| element.take(&mut input).ok()).collect();
+        let mut elements: Vec<&[u8]> =
+            (0..count).map_while(|_| element.take(&mut input).ok()).collect();
         change(&mut elements);
         // Lists of tests are short: their count has one byte.
         let mut changed = vec![u8::try_from(elements.len()).unwrap_or(u8::MAX)];
-        elements.iter().for_each(|element| changed.extend_from_slice(element));
+        for element in elements {
+            changed.extend_from_slice(element);
+        }
         *value = changed;
     }
     rows

@@ -135,7 +135,9 @@ pub fn timers(backend: &mut impl KeyedStateBackend) -> Timers<u32> {
 
 /// Registers all states.
 pub fn register_all(backend: &mut impl KeyedStateBackend) {
-    Kind::ALL.iter().for_each(|kind| register(backend, *kind));
+    for kind in Kind::ALL {
+        register(backend, kind);
+    }
 }
 
 /// Registers one state.

@@ -395,7 +395,9 @@ impl<'b, B: StateBackend> Running<'b, B> {
         self.loads.clear();
         for subtask in &mut self.subtasks {
             if self.random.one_in(2) {
-                self.kinds.iter().for_each(|kind| register(subtask, *kind));
+                for kind in &self.kinds {
+                    register(subtask, *kind);
+                }
                 self.loads.extend(subtask.background_load());
             }
         }
