@@ -59,6 +59,7 @@ kills: ## kill jobs at random moments, KILLS=50 for each backend and mode
 	$(ROCKSDB_ENV) ALLUVIUM_KILLS=$(KILLS) cargo test -p alluvium-tests --features rocksdb --test kills --test failures -- --nocapture
 
 programs: ## run PROGRAMS=100000 random programs on BACKEND (fs by default; heap, nested, rocksdb)
+	$(if $(filter heap nested fs rocksdb,$(BACKEND)),,$(error no programs on BACKEND=$(BACKEND)))
 	@scripts/setup.sh build
 	$(DEMO_ENV) $(PROGRAMS_RUN) -p $(PROGRAMS_CRATE) --test programs programs_on_$(BACKEND) -- --exact --nocapture
 
