@@ -64,6 +64,10 @@ fn joined(first: Option<Content>, second: Option<Content>) -> Option<Content> {
             list.extend(more);
             Content::List(list)
         }
+        (Some(Content::LongList(mut list)), Some(Content::LongList(more))) => {
+            list.extend(more);
+            Content::LongList(list)
+        }
         (Some(Content::Reducing(value)), Some(Content::Reducing(other))) => {
             Content::Reducing(reduce(value, other))
         }
