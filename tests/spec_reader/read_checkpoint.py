@@ -244,7 +244,7 @@ ORDERED_FLOATS = {f"ordered_{name}": width for name, (width, _) in FLOATS.items(
 ORDERED_INTEGERS = {f"ordered_{name}": size for name, size in INTEGERS.items() if name != "u8"}
 ORDERED_TEXTS = ("ordered_string", "ordered_bytes")
 ALWAYS_ORDERED = {"u8", "bool", "unit", "fixed_bytes", *ORDERED_INTEGERS, *ORDERED_FLOATS, *ORDERED_TEXTS}
-PART_COUNTS = {"option": (1,), "vec": (1,), "map": (2,), "tuple": range(2, 7)}
+PART_COUNTS = {"option": (1,), "vec": (1,), "map": (2,), "ttl": (1,), "tuple": range(2, 7)}
 
 
 # `count` equal items without bytes. A few bytes can claim many, so they are only made for print.
@@ -310,6 +310,9 @@ def decoder(codec: Codec) -> Decode:
         parts = [decoder(part) for part in codec.parts]
         empty = all(map(has_no_bytes, codec.parts))
         return (lambda c: decode_vec(c, parts[0], empty)) if name == "vec" else (lambda c: decode_map(c, *parts))
+    if name == "ttl":
+        stamped = decoder(codec.parts[0])
+        return lambda c: {"stamp_ms": int.from_bytes(c.take(8), "little", signed=True), "value": stamped(c)}
     if name == "tuple":
         fields = [decoder(part) for part in codec.parts]
         return lambda c: [field(c) for field in fields]

@@ -384,6 +384,7 @@ class Codecs(unittest.TestCase):
             (codec("ordered_string"), "5ac3bc7269636800", "Zürich"),
             (codec("ordered_bytes"), "01010102ff00", "0001ff"),
             (codec("tuple", codec("ordered_bytes"), u8), "020007", ["02", 7]),
+            (codec("ttl", u8), "e80300000000000007", {"stamp_ms": 1_000, "value": 7}),
             (codec("u128"), "ff" * 16, 2**128 - 1),
             (codec("i128"), "ff" * 16, -1),
             (codec("f32"), "0000c07f", "NaN"),
@@ -420,7 +421,7 @@ class Codecs(unittest.TestCase):
     def test_refused_codecs(self):
         u8 = codec("u8")
         bad = [codec("ordered_u8"), codec("ordered_unit"), codec("ordered_u16", u8), codec("u65"), codec("u8", version=2), codec("u8", u8), codec("u8", parameters=b"x")]
-        bad += [codec("option"), codec("map", u8), codec("tuple", u8), codec("tuple", *[u8] * 7)]
+        bad += [codec("option"), codec("ttl"), codec("ttl", u8, u8), codec("map", u8), codec("tuple", u8), codec("tuple", *[u8] * 7)]
         for parameters in (b"", text("t") + bytes(3), text("t") + bytes(5), b"\1\0\xff" + bytes(4)):
             bad.append(codec("user", parameters=parameters))
         for parameters in (b"", b"\3\0\0", b"\3\0\0\0\0", bytes(4), b"\0\0\1\0"):

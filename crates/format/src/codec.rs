@@ -26,6 +26,7 @@ mod ordered;
 mod postcard;
 mod snapshot;
 mod text;
+mod ttl;
 mod user;
 mod versioned;
 
@@ -44,6 +45,7 @@ pub use ordered::{
 pub use postcard::PostcardCodec;
 pub use snapshot::{CodecSnapshot, MAX_SNAPSHOT_DEPTH};
 pub use text::{BytesCodec, StringCodec};
+pub use ttl::{Stamped, TtlCodec, stamped_part, take_stamp};
 pub use user::{Framed, UserCodec};
 pub use versioned::{NoVersion, PreviousVersion, Versioned, VersionedCodec};
 
@@ -73,8 +75,26 @@ pub trait Codec<T>: sealed::Sealed + Clone + Debug + Send + Sync + 'static {
     /// Errors: [`CodecError::Truncated`], [`CodecError::Invalid`] and those of user types.
     fn decode(&self, input: &mut Input<'_>) -> Result<T, CodecError>;
 
-    /// Whether values written with a stored codec can be read.
-    fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<T> {
+    /// Whether values written with a stored codec can be read. Every codec reads what it can read
+    /// also where it was stored with stamps ([`TtlCodec`]), which it drops.
+    fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<T>
+    where
+        T: 'static,
+    {
+        match stamped_part(stored) {
+            Some(part) if stamped_part(&self.snapshot()).is_none() => {
+                ttl::without_stamp(self, part, stored)
+            }
+            _ => self.resolve_same(stored),
+        }
+    }
+
+    /// [`Codec::resolve`], but for stamps that it drops.
+    #[doc(hidden)]
+    fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<T>
+    where
+        T: 'static,
+    {
         Compatibility::of_equal(self.snapshot(), stored)
     }
 }
@@ -179,8 +199,8 @@ impl<T: HasCodec> Codec<T> for DefaultCodec {
         T::Codec::default().decode(input)
     }
 
-    fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<T> {
-        T::Codec::default().resolve(stored)
+    fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<T> {
+        T::Codec::default().resolve_same(stored)
     }
 }
 

@@ -11,7 +11,7 @@ use alluvium_core::{
 };
 use alluvium_format::codec::{
     BytesCodec, Codec, CodecSnapshot, FixedBytesCodec, HasCodec, HasOrderedCodec, Input,
-    NumberCodec, StringCodec, TotalF64, UnitCodec,
+    NumberCodec, Stamped, StringCodec, TotalF64, TtlCodec, UnitCodec,
 };
 use alluvium_format::envelope::{self, StreamIdentity, StreamKind};
 use alluvium_format::keyed::{
@@ -195,7 +195,7 @@ fn encode_with<T: PartialEq + Debug>(codec: &impl Codec<T>, value: &T) -> (Strin
 #[test]
 fn the_codec_vectors() {
     let rows = table("5.3", ["codec", "value", "bytes (hex)"]);
-    assert_eq!(rows.len(), 19, "rows of the table");
+    assert_eq!(rows.len(), 20, "rows of the table");
     for [codec, value, hex] in rows {
         let pair = || value.split_once(", ").unwrap();
         let (name, bytes) = match codec {
@@ -218,6 +218,13 @@ fn the_codec_vectors() {
             "ordered_string" => encode_ordered(&value.to_owned()),
             "ordered_bytes" if value == "the bytes 00, 01 and ff" => {
                 encode_ordered(&vec![0_u8, 1, 255])
+            }
+            "ttl<u8>" if value == "7 at 1,000 ms" => {
+                let codec = TtlCodec { value: NumberCodec::<u8>::default(), first_stamp_ms: 0 };
+                let (stamped, mut bytes) = (Stamped { stamp_ms: 1_000, value: 7 }, Vec::new());
+                codec.encode(&stamped, &mut bytes).unwrap();
+                assert_eq!(codec.decode(&mut Input::new(&bytes)).unwrap(), stamped);
+                (codec.snapshot().to_string(), bytes)
             }
             _ => panic!("no code for {codec} {value}"),
         };

@@ -69,7 +69,7 @@ impl<T: 'static, C: Codec<T>> Codec<Option<T>> for OptionCodec<C> {
         decode_option(input, |input| self.0.decode(input))
     }
 
-    fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<Option<T>> {
+    fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<Option<T>> {
         match part_answers(&self.snapshot(), stored) {
             Some([part]) => match self.0.resolve(part) {
                 Compatibility::AsIs => Compatibility::AsIs,
@@ -168,7 +168,7 @@ impl<T: 'static, C: Codec<T>> Codec<Vec<T>> for VecCodec<C> {
         decode_vec(input, |input| self.0.decode(input))
     }
 
-    fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<Vec<T>> {
+    fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<Vec<T>> {
         match part_answers(&self.snapshot(), stored) {
             Some([part]) => match self.0.resolve(part) {
                 Compatibility::AsIs => Compatibility::AsIs,
@@ -317,7 +317,7 @@ macro_rules! map {
                 Ok(map)
             }
 
-            fn resolve(
+            fn resolve_same(
                 &self,
                 stored: &CodecSnapshot,
             ) -> Compatibility<$map<K, V $(, $hasher)?>> {
@@ -382,7 +382,7 @@ macro_rules! tuple {
                 Ok(($(self.0.$index.decode(input)?,)*))
             }
 
-            fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<($($field,)*)> {
+            fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<($($field,)*)> {
                 let current = Codec::<($($field,)*)>::snapshot(self);
                 if current == *stored {
                     return Compatibility::AsIs;

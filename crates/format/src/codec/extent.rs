@@ -14,6 +14,9 @@ use crate::CodecError;
 /// Most items of a list or map whose items have no bytes (SPEC 5.2).
 pub const MAX_EMPTY_ITEMS: u64 = 65_536;
 
+/// Bytes of the stamp in front of a value of state with a time to live.
+const STAMP_LEN_BYTES: u64 = 8;
+
 const WHAT: &str = "encoded value";
 
 /// How far an encoded value reaches.
@@ -72,6 +75,7 @@ impl Extent {
             ("option", [value]) => Self::Option(Box::new(value.clone())),
             ("vec", [item]) => Self::Vec(Box::new(item.clone())),
             ("map", [key, value]) => Self::Map(Box::new(key.clone()), Box::new(value.clone())),
+            ("ttl", [value]) => Self::tuple(vec![Self::Fixed(STAMP_LEN_BYTES), value.clone()]),
             ("tuple", [_, _, ..]) if parts.len() <= 6 => Self::tuple(parts),
             _ => return None,
         };

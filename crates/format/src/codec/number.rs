@@ -44,7 +44,7 @@ macro_rules! number {
                 Ok($type::from_le_bytes(input.array(stringify!($type))?))
             }
 
-            fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<$type> {
+            fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<$type> {
                 $(if *stored == CodecSnapshot::plain(stringify!($narrower)) {
                     return Compatibility::AfterMigration(Box::new(|input: &mut Input<'_>| {
                         let narrow = $narrower::from_le_bytes(input.array(stringify!($narrower))?);

@@ -125,7 +125,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Codec<T> for PostcardCodec<T> {
         decode_framed(&self.type_name, input, |bytes| postcard::from_bytes(bytes))
     }
 
-    fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<T> {
+    fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<T> {
         if self.snapshot() == *stored {
             return Compatibility::AsIs;
         }

@@ -95,7 +95,7 @@ impl<T: 'static, C: UserCodec<T>> Codec<T> for Framed<T, C> {
         Self::read(&self.codec, self.codec.version(), input)
     }
 
-    fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<T> {
+    fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<T> {
         if self.snapshot() == *stored {
             return Compatibility::AsIs;
         }

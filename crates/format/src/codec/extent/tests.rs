@@ -3,7 +3,10 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::{Codec, HasCodec, PostcardCodec};
+use crate::codec::{
+    Codec, HasCodec, HasOrderedCodec, PostcardCodec, Stamped, StringCodec, TotalF32, TotalF64,
+    TtlCodec,
+};
 
 fn check<T: HasCodec>(value: &T) {
     check_with(&T::Codec::default(), value);
@@ -39,6 +42,8 @@ proptest! {
         units in 0..300_usize,
     ) {
         check(&deep);
+        let stamped = Stamped { stamp_ms: -1, value: deep.0.clone() };
+        check_with(&TtlCodec { value: StringCodec, first_stamp_ms: 0 }, &stamped);
         check(&map);
         check(&flat);
         check(&list);
