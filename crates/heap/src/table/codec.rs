@@ -25,7 +25,7 @@ pub(crate) trait SlotCodec<S>: Send + Sync + 'static {
 #[derive(Debug, Clone)]
 pub(crate) struct Plain<C>(pub(crate) C);
 
-impl<S, C: Codec<S>> SlotCodec<S> for Plain<C> {
+impl<S: 'static, C: Codec<S>> SlotCodec<S> for Plain<C> {
     fn snapshot(&self) -> CodecSnapshot {
         self.0.snapshot()
     }
