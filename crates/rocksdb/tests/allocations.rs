@@ -3,8 +3,6 @@
 //! Counted is what this thread asks of Rust's allocator; RocksDB's own memory is not. Values own no
 //! memory, as decoding one that does allocates it.
 
-#![expect(clippy::unwrap_used, reason = "a call that fails fails the test")]
-
 use std::path::Path;
 
 use allocation_counter::measure;
