@@ -62,12 +62,14 @@ mod row_format;
 mod row_key;
 mod snapshot;
 mod sst_meta;
+mod state_backend;
 mod store;
 mod timer_heads;
 mod timer_row;
 
-pub use backend::{RocksDbAt, RocksDbKeyedStateBackend, RocksDbStateBackend};
+pub use backend::{RocksDbAt, RocksDbKeyedStateBackend};
 pub use engine::EngineError;
 pub use memory::{MemoryTooSmall, RocksDbMemory};
 pub use options::PredefinedOptions;
 pub use restore::RestoreStatistics;
+pub use state_backend::RocksDbStateBackend;

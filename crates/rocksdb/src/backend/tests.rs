@@ -5,7 +5,7 @@ use alluvium_core::{
 };
 use alluvium_format::CodecError;
 use alluvium_format::codec::{DefaultCodec, Framed, UserCodec};
-use alluvium_state::{SnapshotMode, SnapshotTarget, StateRef};
+use alluvium_state::{SnapshotMode, SnapshotTarget, StateBackend, StateRef};
 use alluvium_storage::{CheckpointStreams, ReadAccess, StreamPolicy};
 use tempfile::TempDir;
 
