@@ -58,8 +58,8 @@ impl<T: HasOrderedCodec> Codec<T> for DefaultOrderedCodec {
         T::Codec::default().decode(input)
     }
 
-    fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<T> {
-        T::Codec::default().resolve(stored)
+    fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<T> {
+        T::Codec::default().resolve_same(stored)
     }
 }
 

@@ -104,7 +104,10 @@ pub(super) fn without_stamp<T: 'static>(
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::{MapCodec, NumberCodec, OptionCodec, StringCodec, VecCodec};
+    use super::super::{
+        DefaultOrderedCodec, MapCodec, NumberCodec, OptionCodec, OrderedNumberCodec, StringCodec,
+        VecCodec,
+    };
     use super::*;
 
     fn ttl<C>(value: C) -> TtlCodec<C> {
@@ -174,6 +177,11 @@ mod tests {
         assert_eq!(migrated(&ttl(StringCodec), &stamped(text.clone()), &StringCodec), text);
         let some = stamped(Some(3_u16));
         assert_eq!(migrated(&ttl(OptionCodec(u16s())), &some, &OptionCodec(u64s())), Some(3_u64));
+        let narrow = OrderedNumberCodec::<u16>::default();
+        let wide = OrderedNumberCodec::<u64>::default();
+        assert_eq!(migrated(&ttl(narrow), &stamped(9_u16), &wide), 9_u64);
+        let found: u64 = migrated(&ttl(wide), &stamped(9), &DefaultOrderedCodec);
+        assert_eq!(found, 9);
         let stored = vec![stamped(1_u16), stamped(2)];
         assert_eq!(migrated(&VecCodec(ttl(u16s())), &stored, &VecCodec(u64s())), [1_u64, 2]);
         let (stored, map) = (

@@ -158,7 +158,7 @@ impl<T: Versioned> Codec<T> for VersionedCodec<T> {
         decode_framed(T::NAME, input, |bytes| postcard::from_bytes(bytes))
     }
 
-    fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<T> {
+    fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<T> {
         if self.snapshot() == *stored {
             return Compatibility::AsIs;
         }

@@ -52,7 +52,7 @@ macro_rules! ordered_number {
                 Ok($type::from_be_bytes(input.array($name)?) ^ $type::MIN)
             }
 
-            fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<$type> {
+            fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<$type> {
                 $(
                     let narrower = OrderedNumberCodec::<$narrower>::default();
                     if *stored == narrower.snapshot() {

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use super::*;
-use crate::codec::{PostcardCodec, decoder_for};
+use crate::codec::{PostcardCodec, Stamped, TtlCodec, decoder_for};
 
 macro_rules! version {
     ($name:ident, $number:literal, $previous:ty, $migrate:expr) => {
@@ -78,6 +78,16 @@ fn newer_versions_other_names_and_gaps_are_incompatible() {
     for (stored, answer) in [(stored::<Four>(), "as is"), (stored::<One>(), "after migration")] {
         assert_eq!(codec.resolve(&stored).answer(), answer);
     }
+}
+
+#[test]
+fn older_versions_with_a_stamp_lose_it() {
+    let value = VersionedCodec::<One>::default();
+    let codec = TtlCodec { value, first_stamp_ms: 0 };
+    let mut bytes = Vec::new();
+    codec.encode(&Stamped { stamp_ms: 5, value: One(vec![1]) }, &mut bytes).unwrap();
+    assert_eq!(read::<Four>(&codec.snapshot(), &bytes), Four(vec![1, 2, 4]));
+    assert_eq!(read::<One>(&codec.snapshot(), &bytes), One(vec![1]));
 }
 
 #[test]
