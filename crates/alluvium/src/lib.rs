@@ -94,7 +94,8 @@ pub mod prelude {
         ListState, ListStateDescriptor, MapState, MapStateDescriptor, OperatorListState,
         OperatorStateBackend, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError,
         SnapshotMode, SnapshotTarget, SortedMapState, SortedMapStateDescriptor, StateBackend,
-        StateError, TimeDomain, Timer, TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
+        StateError, StateTtl, TimeDomain, Timer, TimerDescriptor, Timers, UpdateType, ValueState,
+        ValueStateDescriptor, Visibility,
     };
     pub use alluvium_storage::{CheckpointStreams, HandleReader, ReadAccess, StreamPolicy};
 

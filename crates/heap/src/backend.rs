@@ -7,6 +7,7 @@ mod frozen;
 mod register;
 mod restore;
 mod timers;
+mod ttl;
 
 pub use at::HeapAt;
 
@@ -21,15 +22,17 @@ use alluvium_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, BackgroundLoad, FrozenState,
     KeyedBackendSpec, KeyedStateBackend, ListState, ListStateDescriptor, MapState,
     MapStateDescriptor, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError,
-    SortedKey, SortedMapState, SortedMapStateDescriptor, StateBackend, StateError, StateKey,
-    StateRef, StateValue, TimeDomain, Timer, TimerDescriptor, Timers, ValueState,
+    SortedKey, SortedMapState, SortedMapStateDescriptor, Stamping, StateBackend, StateError,
+    StateKey, StateRef, StateValue, TimeDomain, Timer, TimerDescriptor, Timers, ValueState,
     ValueStateDescriptor, check_key_len,
 };
 use alluvium_storage::HandleReader;
 
 use self::frozen::Written;
 use self::restore::RestoredState;
+use self::ttl::TtlWork;
 use crate::base::{Base, IncrementalOptions};
+use crate::expiry::{ListExpiry, MapExpiry, ValueExpiry};
 use crate::map::StateMapKind;
 use crate::moment::{Epoch, Moment};
 use crate::table::{AnyTable, LoadJob, NamespacedTable, not_loaded};
@@ -129,6 +132,7 @@ pub struct HeapKeyedStateBackend<K, C> {
     alive: Arc<()>,
     /// Encoded key of the record at hand.
     scratch: Vec<u8>,
+    ttl: TtlWork<Self>,
 }
 
 /// A checkpoint on its way.
@@ -181,6 +185,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
             dropped: Vec::new(),
             alive: Arc::new(()),
             scratch: Vec::new(),
+            ttl: TtlWork::default(),
             spec,
         })
     }
@@ -206,6 +211,11 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         for registered in &mut self.tables {
             registered.table.set_moment(moment);
         }
+    }
+
+    /// The hasher of the maps inside keys.
+    const fn user_hasher(&self) -> TableHasher {
+        TableHasher::new(self.spec.hash_seed)
     }
 
     #[inline]
@@ -265,6 +275,9 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         key: &'a K,
         namespace: &'a N,
     ) -> Result<HeapAt<'a, K, C, N>, StateError> {
+        if self.ttl.is_on {
+            self.settle_and_sweep()?;
+        }
         let range = self.key_groups;
         match range.index_of(key_group) {
             Some(group) => Ok(HeapAt::new(self, group, key, namespace)),
@@ -276,14 +289,24 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         &mut self,
         descriptor: ValueStateDescriptor<T, VC, N, NC>,
     ) -> Result<ValueState<T, N>, StateError> {
-        self.register_value(descriptor).map(ValueState::new)
+        Ok(ValueState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_value(plain, None)?,
+            Stamping::On(stamped, ttl) => {
+                self.register_value(stamped, Some(Arc::new(ValueExpiry(ttl))))?.with_ttl()
+            }
+        }))
     }
 
     fn list_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
         &mut self,
         descriptor: ListStateDescriptor<T, VC, N, NC>,
     ) -> Result<ListState<T, N>, StateError> {
-        self.register_list(descriptor).map(ListState::new)
+        Ok(ListState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_list(plain, None)?,
+            Stamping::On(stamped, ttl) => {
+                self.register_list(stamped, Some(Arc::new(ListExpiry(ttl))))?.with_ttl()
+            }
+        }))
     }
 
     fn map_state<UK, UV, KC, VC, N, NC>(
@@ -298,7 +321,13 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         N: StateKey,
         NC: Codec<N>,
     {
-        self.register_map(descriptor).map(MapState::new)
+        Ok(MapState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_map(plain, None)?,
+            Stamping::On(stamped, ttl) => {
+                let expiry = MapExpiry { ttl, hasher: self.user_hasher() };
+                self.register_map(stamped, Some(Arc::new(expiry)))?.with_ttl()
+            }
+        }))
     }
 
     fn sorted_map_state<UK, UV, KC, VC, N, NC>(
@@ -313,14 +342,19 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         N: StateKey,
         NC: Codec<N>,
     {
-        self.register_sorted_map(descriptor).map(SortedMapState::new)
+        self.register_sorted_map(descriptor.without_stamps()?).map(SortedMapState::new)
     }
 
     fn reducing_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
         &mut self,
         descriptor: ReducingStateDescriptor<T, VC, N, NC>,
     ) -> Result<ReducingState<T, N>, StateError> {
-        self.register_reducing(descriptor).map(ReducingState::new)
+        Ok(ReducingState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_reducing(plain, None)?,
+            Stamping::On(stamped, ttl) => {
+                self.register_reducing(stamped, Some(Arc::new(ValueExpiry(ttl))))?.with_ttl()
+            }
+        }))
     }
 
     fn aggregating_state<A, VC, N, NC>(
@@ -333,7 +367,12 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         N: StateKey,
         NC: Codec<N>,
     {
-        self.register_aggregating(descriptor).map(AggregatingState::new)
+        Ok(AggregatingState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_aggregating(plain, None)?,
+            Stamping::On(stamped, ttl) => {
+                self.register_aggregating(stamped, Some(Arc::new(ValueExpiry(ttl))))?.with_ttl()
+            }
+        }))
     }
 
     fn timers<N: StateKey, NC: Codec<N>>(
@@ -361,20 +400,22 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
     }
 
     fn keys_in_group<S: StateRef>(
-        &self,
+        &mut self,
         state: S,
         namespace: &S::Namespace,
         key_group: KeyGroup,
     ) -> Result<Vec<K>, StateError> {
+        self.settle()?;
         let (table, group) = self.table_in_group(state, key_group)?;
         table.keys_of(group, namespace).map_err(not_loaded)
     }
 
     fn keys_and_namespaces_in_group<S: StateRef>(
-        &self,
+        &mut self,
         state: S,
         key_group: KeyGroup,
     ) -> Result<Vec<(K, S::Namespace)>, StateError> {
+        self.settle()?;
         let (table, group) = self.table_in_group(state, key_group)?;
         table.pairs_of(group).map_err(not_loaded)
     }
@@ -392,6 +433,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
     }
 
     fn freeze(&mut self, checkpoint: CheckpointId) -> Result<Box<dyn FrozenState>, SnapshotError> {
+        self.settle().map_err(|error| SnapshotError::State(Arc::new(error)))?;
         let written = Written::default();
         let frozen = self.freeze_tables(Arc::clone(&written))?;
         let epoch = self.moment.now;

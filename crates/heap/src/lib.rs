@@ -99,6 +99,51 @@
 //! run(&alluvium_heap::HeapStateBackend::default())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A state with a time to live is used in the same way:
+//!
+//! ```
+//! # use alluvium_core::{
+//! #     KeyGroupAssigner, MaxParallelism, OperatorUid, Parallelism, SubtaskIndex,
+//! # };
+//! # use alluvium_format::codec::DefaultCodec;
+//! # use alluvium_heap::HeapStateBackend;
+//! # use alluvium_storage::{HandleReader, ReadAccess};
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+//! use std::time::Duration;
+//!
+//! use alluvium_state::{
+//!     Clock, KeyedBackendSpec, KeyedStateBackend, StateBackend, StateTtl, ValueStateDescriptor,
+//! };
+//!
+//! # let reader = HandleReader::new(alluvium_storage::open("memory:doc")?, ReadAccess::Copy);
+//! # let spec = KeyedBackendSpec {
+//! #     uid: OperatorUid::new("sessions")?,
+//! #     subtask: SubtaskIndex::new(0),
+//! #     parallelism: Parallelism::new(1, MaxParallelism::new(128)?)?,
+//! #     key: DefaultCodec,
+//! #     assigner: KeyGroupAssigner::<String>::Stable,
+//! #     hash_seed: 42,
+//! # };
+//! # let mut backend = HeapStateBackend::default().open(spec, &[], &reader)?;
+//! // Event time, which the engine moves on with its watermarks.
+//! let watermark_ms = Arc::new(AtomicI64::new(0));
+//! let clock = Clock::new({
+//!     let watermark_ms = Arc::clone(&watermark_ms);
+//!     move || watermark_ms.load(Relaxed)
+//! });
+//! let ttl = StateTtl::new(Duration::from_mins(30), clock);
+//! let page = backend.value_state(ValueStateDescriptor::<String>::new("page").ttl(ttl))?;
+//!
+//! let user = "u-17".to_owned();
+//! page.set(&mut backend.at(&user)?, "/home".to_owned())?;
+//! watermark_ms.store(29 * 60 * 1_000, Relaxed);
+//! assert!(page.get(&backend.at(&user)?)?.is_some());
+//! watermark_ms.store(30 * 60 * 1_000, Relaxed);
+//! assert!(page.get(&backend.at(&user)?)?.is_none());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![expect(
     clippy::inline_always,
@@ -108,6 +153,7 @@
 
 mod backend;
 mod base;
+mod expiry;
 mod groups;
 mod hasher;
 mod map;

@@ -123,6 +123,11 @@ impl<E: Entry> Segment<E> {
         }
     }
 
+    /// The entries, if they are loaded.
+    pub(crate) fn loaded(&self) -> Option<&HashTable<E>> {
+        self.lazy.as_ref().map_or(Some(&self.table), |lazy| lazy.loaded())
+    }
+
     /// What still has to be loaded.
     pub(crate) fn lazy(&self) -> Option<&Arc<LazySegment<E>>> {
         self.lazy.as_ref()

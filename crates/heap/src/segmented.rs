@@ -141,6 +141,11 @@ impl<E: Entry> SegmentedTable<E> {
         self.chunks.iter().flat_map(|chunk| chunk.iter().flatten()).map(|segment| &**segment)
     }
 
+    /// The segment at a position.
+    pub(crate) fn segment(&self, index: usize) -> Option<&Segment<E>> {
+        self.chunks.get(index / CHUNK_LEN)?.get(index % CHUNK_LEN)?.as_deref()
+    }
+
     /// The segments that nobody else shares, to be taken apart.
     pub(crate) fn unshared_slots(&mut self) -> impl Iterator<Item = &mut Arc<Segment<E>>> {
         self.chunks.iter_mut().filter_map(Arc::get_mut).flatten().flatten()

@@ -9,6 +9,7 @@ mod codec;
 mod frozen;
 mod load;
 mod raw;
+mod sweep;
 mod timers;
 
 pub(crate) use codec::{
@@ -17,6 +18,7 @@ pub(crate) use codec::{
 pub(crate) use frozen::{BlockWriter, FrozenTable};
 pub(crate) use load::{LoadRules, Refusal, StreamedMap};
 pub(crate) use raw::RawTable;
+pub(crate) use sweep::{Spot, spot_of};
 pub(crate) use timers::{TimerKey, TimerPlace, TimerTable};
 
 use std::any::Any;
@@ -25,11 +27,13 @@ use std::sync::{Arc, Weak};
 use alluvium_format::CodecError;
 use alluvium_format::keyed::StateMeta;
 use alluvium_state::{
-    AggregateFunction, ReduceFunction, SnapshotError, StateError, StateKey, StateValue,
+    AggregateFunction, ReduceFunction, SnapshotError, StateError, StateKey, StateTtl, StateValue,
 };
 
-use self::frozen::{EncodedTable, SharedTable};
+use self::frozen::{EncodedTable, FrozenExpiry, SharedTable};
+use self::sweep::Place;
 use crate::TableHasher;
+use crate::expiry::Expiry;
 use crate::groups::Groups;
 use crate::map::{CopyOnWriteStateMap, NestedStateMap, Probe, StateMap, take};
 use crate::moment::Moment;
@@ -57,6 +61,15 @@ pub(crate) trait AnyTable<K>: Any + Send {
     fn set_moment(&mut self, moment: Moment);
     /// A job that loads what is not loaded; `None` when everything is.
     fn load_job(&self) -> Option<LoadJob>;
+    /// The time to live of the state, if it has one.
+    fn ttl(&self) -> Option<&StateTtl> {
+        None
+    }
+    /// Cleans up among the next entries.
+    fn sweep(&mut self, hashers: &[TableHasher]) -> Result<(), LoadError> {
+        let _ = hashers;
+        Ok(())
+    }
 }
 
 /// How large a table is to become.
@@ -121,6 +134,9 @@ pub(crate) struct StateTable<K: StateKey, N: StateKey, S: StateValue> {
     meta: StateMeta,
     pub(crate) maps: Maps<K, N, S>,
     function: Option<Box<dyn Any + Send + Sync>>,
+    expiry: Option<Arc<dyn Expiry<S>>>,
+    /// Where the clean-up goes on.
+    place: Place,
 }
 
 impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
@@ -128,8 +144,9 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
         meta: StateMeta,
         maps: Maps<K, N, S>,
         function: Option<Box<dyn Any + Send + Sync>>,
+        expiry: Option<Arc<dyn Expiry<S>>>,
     ) -> Self {
-        Self { meta, maps, function }
+        Self { meta, maps, function, expiry, place: Place::default() }
     }
 
     #[inline(always)]
@@ -255,6 +272,12 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
         })
     }
 
+    /// Whether keys are listed for what they hold: not for what has expired.
+    fn is_listed(&self) -> impl Fn(&S) -> bool + '_ {
+        let expiry = self.expiry.as_deref().map(|expiry| (expiry, expiry.ttl().now()));
+        move |state| expiry.as_ref().is_none_or(|(expiry, moment)| expiry.is_visible(state, moment))
+    }
+
     /// Visits all entries of a key group.
     pub(crate) fn try_for_each_of(
         &self,
@@ -308,9 +331,9 @@ impl<K: StateKey, N: StateKey, S: StateValue> NamespacedTable<K, N> for StateTab
     }
 
     fn keys_of(&self, group: usize, namespace: &N) -> Result<Vec<K>, LoadError> {
-        let mut keys = Vec::new();
-        self.try_for_each_of(group, |key, n, _| {
-            if n == namespace {
+        let (mut keys, is_listed) = (Vec::new(), self.is_listed());
+        self.try_for_each_of(group, |key, n, state| {
+            if n == namespace && is_listed(state) {
                 keys.push(key.clone());
             }
         })?;
@@ -318,8 +341,12 @@ impl<K: StateKey, N: StateKey, S: StateValue> NamespacedTable<K, N> for StateTab
     }
 
     fn pairs_of(&self, group: usize) -> Result<Vec<(K, N)>, LoadError> {
-        let mut pairs = Vec::new();
-        self.try_for_each_of(group, |key, n, _| pairs.push((key.clone(), n.clone())))?;
+        let (mut pairs, is_listed) = (Vec::new(), self.is_listed());
+        self.try_for_each_of(group, |key, n, state| {
+            if is_listed(state) {
+                pairs.push((key.clone(), n.clone()));
+            }
+        })?;
         Ok(pairs)
     }
 }
@@ -342,11 +369,13 @@ impl<K: StateKey, N: StateKey, S: StateValue> AnyTable<K> for StateTable<K, N, S
     }
 
     fn freeze(&self, hashers: &Arc<[TableHasher]>) -> Result<Box<dyn FrozenTable>, SnapshotError> {
-        let name = &self.meta.name;
+        let (name, expiry) = (&self.meta.name, FrozenExpiry::now(self.expiry.as_ref()));
         Ok(match &self.maps {
-            Maps::Inline(table) => Box::new(SharedTable::of(name, table, hashers)),
-            Maps::Shared(table) => Box::new(SharedTable::of(name, table, hashers)),
-            Maps::Nested(maps, codec) => Box::new(EncodedTable::encode(name, &**codec, maps)?),
+            Maps::Inline(table) => Box::new(SharedTable::of(name, table, hashers, expiry)),
+            Maps::Shared(table) => Box::new(SharedTable::of(name, table, hashers, expiry)),
+            Maps::Nested(maps, codec) => {
+                Box::new(EncodedTable::encode(name, &**codec, maps, expiry.as_ref())?)
+            }
         })
     }
 
@@ -364,6 +393,14 @@ impl<K: StateKey, N: StateKey, S: StateValue> AnyTable<K> for StateTable<K, N, S
             Maps::Shared(table) => table.load_job(),
             Maps::Nested(..) => None,
         }
+    }
+
+    fn ttl(&self) -> Option<&StateTtl> {
+        self.expiry.as_deref().map(Expiry::ttl)
+    }
+
+    fn sweep(&mut self, hashers: &[TableHasher]) -> Result<(), LoadError> {
+        self.sweep_next(hashers)
     }
 }
 
@@ -409,13 +446,19 @@ impl<K: StateKey, N: StateKey, S: StateValue> Maps<K, N, S> {
 }
 
 impl<E: Slot> SharedTable<E> {
-    fn of(name: &str, table: &CopyOnWriteTable<E>, hashers: &Arc<[TableHasher]>) -> Self {
+    fn of(
+        name: &str,
+        table: &CopyOnWriteTable<E>,
+        hashers: &Arc<[TableHasher]>,
+        expiry: Option<FrozenExpiry<E::State>>,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             codec: Arc::clone(&table.codec),
             groups: table.groups.clone(),
             hashers: Arc::clone(hashers),
             spares: table.spares.sender(),
+            expiry,
         }
     }
 }

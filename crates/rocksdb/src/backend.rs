@@ -3,12 +3,14 @@
 mod at;
 mod batched;
 mod kept;
+mod key;
 mod keys;
 mod migrate;
 mod register;
 mod restore;
 mod table;
 mod timers;
+mod ttl;
 
 pub use at::RocksDbAt;
 
@@ -19,12 +21,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use alluvium_core::{CheckpointId, KeyGroup, KeyGroupRange, KeyedStateHandle};
 use alluvium_format::codec::{Codec, OrderedCodec};
 use alluvium_format::keyed::StateMeta;
+use alluvium_state::ttl::LeftBehind;
 use alluvium_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, FrozenState, KeyedBackendSpec,
     KeyedStateBackend, KeyedStreams, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
     ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError, SortedKey, SortedMapState,
-    SortedMapStateDescriptor, StateError, StateId, StateKey, StateRef, StateValue, TimeDomain,
-    Timer, TimerDescriptor, Timers, ValueState, ValueStateDescriptor, check_key_len,
+    SortedMapStateDescriptor, Stamping, StateBackend, StateError, StateId, StateKey, StateRef,
+    StateValue, TimeDomain, Timer, TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
 };
 use alluvium_storage::HandleReader;
 
@@ -35,6 +38,7 @@ use crate::folder::{FolderOwner, LocalFolder};
 use crate::history::History;
 use crate::options::EngineOptions;
 use crate::restore::RestoreStatistics;
+use crate::row_filter::filter;
 use crate::row_format::RowFormat;
 use crate::row_key::RowKeyLayout;
 use crate::snapshot::{Freezing, FrozenBackend, FrozenColumn};
@@ -67,6 +71,8 @@ pub struct RocksDbKeyedStateBackend<K, C> {
     /// Key group and key of the record at hand.
     key: Vec<u8>,
     scratch: Scratch,
+    /// What reads of states with a time to live left to be done.
+    left: LeftBehind<Self>,
 }
 
 /// Buffers that keep their memory from call to call.
@@ -124,6 +130,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
             store: Store::new(engine),
             key: Vec::new(),
             scratch: Scratch::default(),
+            left: LeftBehind::default(),
             spec,
         };
         opened.restore(&restored, reader)?;
@@ -131,11 +138,12 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
     }
 
     /// A new column family for a state.
-    fn create_column(&mut self, meta: &StateMeta) -> Result<Column, Failure> {
+    fn create_column(&mut self, meta: &StateMeta, format: &RowFormat) -> Result<Column, Failure> {
         // Names of states may hold bytes that those of column families may not.
         let name = format!("state-{}", self.next_column);
         self.next_column += 1;
-        let options = self.options.column(meta);
+        let mut options = self.options.column(meta);
+        filter(None, format.expiry.as_ref(), &mut options);
         let column = Column::create(self.store.engine(), &name, &options);
         column.map_err(|error| Failure::new("make a column family", error))
     }
@@ -151,36 +159,6 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
             Some(table) if id.backend == self.number => Ok(table),
             _ => Err(StateError::ForeignHandle),
         }
-    }
-
-    /// Encodes a key behind the place of its key group.
-    fn encode_key(&mut self, key: &K) -> Result<(), StateError> {
-        self.key.clear();
-        self.key.resize(self.layout.group_len_bytes(), 0);
-        self.spec.key.encode(key, &mut self.key).map_err(|source| StateError::Key { source })?;
-        check_key_len("key", self.key.len() - self.layout.group_len_bytes())
-    }
-
-    /// Encodes a key and finds its key group.
-    fn assign_key(&mut self, key: &K) -> Result<KeyGroup, StateError> {
-        self.encode_key(key)?;
-        let encoded = self.key.get(self.layout.group_len_bytes()..).unwrap_or_default();
-        Ok(self.spec.assigner.assign(key, encoded, self.spec.parallelism.max()))
-    }
-
-    /// Puts the key group of the key at hand in its place.
-    fn open_key_group(&mut self, key_group: KeyGroup) -> Result<(), StateError> {
-        let range = self.key_groups;
-        if !range.contains(key_group) {
-            return Err(StateError::ForeignKeyGroup { key_group, range });
-        }
-        let [high, low] = key_group.get().to_be_bytes();
-        match (self.layout.group_len_bytes(), self.key.as_mut_slice()) {
-            (2, [first, second, ..]) => (*first, *second) = (high, low),
-            (_, [first, ..]) => *first = low,
-            (_, []) => {}
-        }
-        Ok(())
     }
 }
 
@@ -203,6 +181,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
         key: &'a K,
         namespace: &'a N,
     ) -> Result<RocksDbAt<'a, K, C, N>, StateError> {
+        self.settle()?;
         self.encode_key(key)?;
         self.open_key_group(key_group)?;
         Ok(RocksDbAt::new(self, namespace))
@@ -213,6 +192,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
         key: &'a K,
         namespace: &'a N,
     ) -> Result<RocksDbAt<'a, K, C, N>, StateError> {
+        self.settle()?;
         let key_group = self.assign_key(key)?;
         self.open_key_group(key_group)?;
         Ok(RocksDbAt::new(self, namespace))
@@ -222,14 +202,26 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
         &mut self,
         descriptor: ValueStateDescriptor<T, VC, N, NC>,
     ) -> Result<ValueState<T, N>, StateError> {
-        self.register_value(descriptor).map(ValueState::new)
+        Ok(ValueState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_value(plain)?,
+            Stamping::On(stamped, ttl) => {
+                let id = self.register_value(stamped)?;
+                self.set_ttl(id, ttl)?
+            }
+        }))
     }
 
     fn list_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
         &mut self,
         descriptor: ListStateDescriptor<T, VC, N, NC>,
     ) -> Result<ListState<T, N>, StateError> {
-        self.register_list(descriptor).map(ListState::new)
+        Ok(ListState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_list(plain)?,
+            Stamping::On(stamped, ttl) => {
+                let id = self.register_list(stamped)?;
+                self.set_ttl(id, ttl)?
+            }
+        }))
     }
 
     fn map_state<UK, UV, KC, VC, N, NC>(
@@ -244,7 +236,13 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
         N: StateKey,
         NC: Codec<N>,
     {
-        self.register_map(descriptor).map(MapState::new)
+        Ok(MapState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_map(plain)?,
+            Stamping::On(stamped, ttl) => {
+                let id = self.register_map(stamped)?;
+                self.set_ttl(id, ttl)?
+            }
+        }))
     }
 
     fn sorted_map_state<UK, UV, KC, VC, N, NC>(
@@ -259,14 +257,20 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
         N: StateKey,
         NC: Codec<N>,
     {
-        self.register_sorted_map(descriptor).map(SortedMapState::new)
+        self.register_sorted_map(descriptor.without_stamps()?).map(SortedMapState::new)
     }
 
     fn reducing_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
         &mut self,
         descriptor: ReducingStateDescriptor<T, VC, N, NC>,
     ) -> Result<ReducingState<T, N>, StateError> {
-        self.register_reducing(descriptor).map(ReducingState::new)
+        Ok(ReducingState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_reducing(plain)?,
+            Stamping::On(stamped, ttl) => {
+                let id = self.register_reducing(stamped)?;
+                self.set_ttl(id, ttl)?
+            }
+        }))
     }
 
     fn aggregating_state<A, VC, N, NC>(
@@ -279,7 +283,13 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
         N: StateKey,
         NC: Codec<N>,
     {
-        self.register_aggregating(descriptor).map(AggregatingState::new)
+        Ok(AggregatingState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_aggregating(plain)?,
+            Stamping::On(stamped, ttl) => {
+                let id = self.register_aggregating(stamped)?;
+                self.set_ttl(id, ttl)?
+            }
+        }))
     }
 
     fn timers<N: StateKey, NC: Codec<N>>(
@@ -307,19 +317,21 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
     }
 
     fn keys_in_group<S: StateRef>(
-        &self,
+        &mut self,
         state: S,
         namespace: &S::Namespace,
         key_group: KeyGroup,
     ) -> Result<Vec<K>, StateError> {
+        self.settle()?;
         self.keys_of(state, namespace, key_group)
     }
 
     fn keys_and_namespaces_in_group<S: StateRef>(
-        &self,
+        &mut self,
         state: S,
         key_group: KeyGroup,
     ) -> Result<Vec<(K, S::Namespace)>, StateError> {
+        self.settle()?;
         self.pairs_of(state, key_group)
     }
 
@@ -367,16 +379,15 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
     }
 
     fn freeze(&mut self, checkpoint: CheckpointId) -> Result<Box<dyn FrozenState>, SnapshotError> {
-        let registered = self.tables.iter().map(|table| FrozenColumn {
-            meta: table.meta.clone(),
-            format: table.format.clone(),
-            column: table.column.clone(),
-        });
-        let kept = self.kept.values().map(|kept| FrozenColumn {
-            meta: kept.meta.clone(),
-            format: kept.format.clone(),
-            column: kept.column.clone(),
-        });
+        self.settle().map_err(|error| SnapshotError::State(Arc::new(error)))?;
+        let registered = self
+            .tables
+            .iter()
+            .map(|table| FrozenColumn::new(&table.meta, &table.format, &table.column));
+        let kept = self
+            .kept
+            .values()
+            .map(|kept| FrozenColumn::new(&kept.meta, &kept.format, &kept.column));
         let columns = registered.chain(kept).collect();
         let freezing = Freezing {
             store: &self.store,

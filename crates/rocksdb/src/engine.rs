@@ -15,6 +15,7 @@
 
 mod column;
 mod error;
+mod filter;
 mod freeze;
 mod import;
 mod listener;
@@ -27,9 +28,10 @@ mod threads;
 
 pub(crate) use column::{Column, ColumnOptions};
 pub use error::EngineError;
+pub(crate) use filter::{RowDecision, RowFilter, RowFilters};
 pub(crate) use freeze::{Collected, CollectedFile, FreezePoint};
 pub(crate) use import::ImportFile;
-pub(crate) use raw::{Cursor, LiveFile, Row, Snapshot};
+pub(crate) use raw::{Cursor, LiveFile, Row, Snapshot, set_row_filters};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

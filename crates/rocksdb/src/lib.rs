@@ -57,6 +57,7 @@ mod memory;
 mod options;
 mod parallel;
 mod restore;
+mod row_expiry;
 mod row_filter;
 mod row_format;
 mod row_key;

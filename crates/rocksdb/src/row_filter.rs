@@ -1,52 +1,68 @@
-//! Lets compactions drop rows of other key groups.
-//!
-//! By a factory, which RocksDB owns: a filter alone would have to outlive the database, whose
-//! options name it.
+//! Lets compactions drop rows of other key groups, and what has expired.
 //!
 //! Shape: entries that are being merged in a compaction are not shown to filters; what becomes of
 //! them is, in the next one.
+//!
+//! Invariants: rows of other key groups go, whatever they say; of the others, what cannot be parsed
+//! stays.
 
-use std::ffi::CStr;
+use std::sync::Arc;
 
-use rocksdb::CompactionDecision;
-use rocksdb::compaction_filter::CompactionFilter;
-use rocksdb::compaction_filter_factory::{CompactionFilterContext, CompactionFilterFactory};
+use alluvium_state::ttl::TtlMoment;
 
-use crate::engine::ColumnOptions;
+use crate::engine::{ColumnOptions, RowDecision, RowFilter, RowFilters, set_row_filters};
+use crate::row_expiry::{Remains, RowExpiry};
 use crate::row_key::RowRange;
-
-const NAME: &CStr = c"alluvium.key-groups";
 
 /// Lets compactions drop all rows outside a range.
 pub(crate) fn keep_only(rows: &RowRange, options: &mut ColumnOptions) {
-    options.set_compaction_filter_factory(KeepOnly(rows.clone()));
+    filter(Some(rows), None, options);
 }
 
-/// Both the filter and what makes one for each compaction.
-struct KeepOnly(RowRange);
-
-impl CompactionFilterFactory for KeepOnly {
-    type Filter = Self;
-
-    fn create(&mut self, _: CompactionFilterContext) -> Self {
-        Self(self.0.clone())
-    }
-
-    fn name(&self) -> &CStr {
-        NAME
+/// Lets compactions drop all rows outside a range, if there is one, and what has expired, if
+/// something can.
+pub(crate) fn filter(
+    rows: Option<&RowRange>,
+    expiry: Option<&Arc<RowExpiry>>,
+    options: &mut ColumnOptions,
+) {
+    if rows.is_some() || expiry.is_some() {
+        set_row_filters(options, Filters { rows: rows.cloned(), expiry: expiry.cloned() });
     }
 }
 
-impl CompactionFilter for KeepOnly {
-    fn filter(&mut self, _: u32, row: &[u8], _: &[u8]) -> CompactionDecision {
-        if self.0.holds_all(row, row) {
-            CompactionDecision::Keep
-        } else {
-            CompactionDecision::Remove
+/// What makes a filter for each compaction.
+struct Filters {
+    rows: Option<RowRange>,
+    expiry: Option<Arc<RowExpiry>>,
+}
+
+/// The filter of a compaction. It has one time from beginning to end.
+struct Filter {
+    rows: Option<RowRange>,
+    expiry: Option<(Arc<RowExpiry>, TtlMoment)>,
+}
+
+impl RowFilters for Filters {
+    type Filter = Filter;
+
+    fn begin(&self) -> Filter {
+        let expiry = self.expiry.as_ref();
+        let expiry = expiry.and_then(|it| Some((Arc::clone(it), it.for_compaction()?)));
+        Filter { rows: self.rows.clone(), expiry }
+    }
+}
+
+impl RowFilter for Filter {
+    fn decide(&mut self, row: &[u8], value: &[u8], changed: &mut Vec<u8>) -> RowDecision {
+        if self.rows.as_ref().is_some_and(|rows| !rows.holds_all(row, row)) {
+            return RowDecision::Remove;
         }
-    }
-
-    fn name(&self) -> &CStr {
-        NAME
+        let Some((expiry, moment)) = &self.expiry else { return RowDecision::Keep };
+        match expiry.remains(value, moment, changed) {
+            Ok(Remains::All) | Err(_) => RowDecision::Keep,
+            Ok(Remains::Some) => RowDecision::Change,
+            Ok(Remains::Nothing) => RowDecision::Remove,
+        }
     }
 }

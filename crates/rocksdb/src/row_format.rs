@@ -12,12 +12,14 @@
 //! have no row.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use alluvium_format::CodecError;
 use alluvium_format::codec::{Ascending, CodecSnapshot, Input, is_ordered};
 use alluvium_format::keyed::{StateKind, StateMeta, timer_namespace};
 
 use crate::long_list;
+use crate::row_expiry::RowExpiry;
 use crate::row_key::{RowKeyLayout, RowKeys};
 use crate::timer_row::{self, LEAD_LEN_BYTES};
 use alluvium_format::codec::{Extent, read_count};
@@ -27,6 +29,8 @@ use alluvium_format::codec::{Extent, read_count};
 pub(crate) struct RowFormat {
     pub(crate) keys: RowKeys,
     pub(crate) content: Content,
+    /// What expires, if values have stamps; clones share it.
+    pub(crate) expiry: Option<Arc<RowExpiry>>,
 }
 
 /// In which order the entries of a map come in a stream. Those of rows always come in the order of
@@ -88,7 +92,7 @@ impl RowFormat {
         let lead_len_bytes = if own.is_some() { LEAD_LEN_BYTES } else { 0 };
         let namespace = own.unwrap_or(namespace);
         let keys = RowKeys { layout, lead_len_bytes, key, namespace };
-        Ok(Self { keys, content })
+        Ok(Self { keys, content, expiry: RowExpiry::of(meta)? })
     }
 
     /// Whether each row is a timer.

@@ -20,6 +20,7 @@ use alluvium_state::{FrozenState, KeyedBackendSpec, SnapshotError, SnapshotTarge
 use self::sst::SstSnapshot;
 use crate::engine::{Column, FreezePoint};
 use crate::history::{Base, History, Written};
+use crate::row_expiry::{Held, RowExpiry};
 use crate::row_format::RowFormat;
 use crate::store::{Failure, Store};
 
@@ -28,6 +29,23 @@ pub(crate) struct FrozenColumn {
     pub(crate) meta: StateMeta,
     pub(crate) format: RowFormat,
     pub(crate) column: Column,
+    /// What a full snapshot leaves out. Compactions drop nothing else while it is here.
+    pub(crate) held: Option<Held>,
+}
+
+impl FrozenColumn {
+    /// A state at its time now.
+    pub(crate) fn new(meta: &StateMeta, format: &RowFormat, column: &Column) -> Self {
+        let at_its_time = |expiry: &Arc<RowExpiry>| Some(expiry.hold(expiry.ttl()?.now()));
+        let held = format.expiry.as_ref().and_then(at_its_time);
+        Self { meta: meta.clone(), format: format.clone(), column: column.clone(), held }
+    }
+
+    /// What a full snapshot leaves out, if it does.
+    fn expired(&self) -> Option<&Held> {
+        let ttl = self.format.expiry.as_ref()?.ttl()?;
+        self.held.as_ref().filter(|_| ttl.cleans_full_snapshots())
+    }
 }
 
 /// All frozen states, in the order of the header.

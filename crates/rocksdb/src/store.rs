@@ -148,6 +148,18 @@ impl Store {
         Rows::open_at(column, None, range, order)
     }
 
+    /// Changes an option of an open column.
+    pub(crate) fn set_column_option(
+        &self,
+        column: &Column,
+        name: &str,
+        value: &str,
+    ) -> Result<(), Failure> {
+        const OPERATION: &str = "set an option";
+        let set = self.engine.db().set_options_cf(&column, &[(name, value)]);
+        set.map_err(|error| Failure::new(OPERATION, EngineError::new(OPERATION, error)))
+    }
+
     fn written(
         &self,
         operation: &'static str,

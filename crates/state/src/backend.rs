@@ -135,7 +135,7 @@ pub trait KeyedStateBackend {
     /// states before their first checkpoint: one name has one codec in all streams of a checkpoint
     /// (SPEC 8.3), and restored state that is migrated has another one once it is registered.
     ///
-    /// Errors: [`StateError::NameReused`], [`StateError::InvalidName`],
+    /// Errors: [`StateError::NameReused`], [`StateError::InvalidName`], [`StateError::InvalidTtl`],
     /// [`StateError::IncompatibleSchema`], [`StateError::KindChanged`], [`StateError::Decode`],
     /// [`StateError::MisplacedKey`], [`StateError::Restore`], [`StateError::TooManyStates`], as
     /// for all registrations.
@@ -228,12 +228,13 @@ pub trait KeyedStateBackend {
 
     /// The keys of one key group that have something in a state under a namespace, in no order and
     /// each once. They are copied, so state may be changed while going through them; whoever goes
-    /// through all key groups holds the keys of one at a time.
+    /// through all key groups holds the keys of one at a time. Where a state has a time to live, keys
+    /// are listed of which something is visible; what reads have left behind is done first.
     ///
     /// Errors: [`StateError::ForeignHandle`], [`StateError::ForeignKeyGroup`];
     /// [`StateError::NotLoaded`] when restored state has to be loaded for it and cannot be.
     fn keys_in_group<S: StateRef>(
-        &self,
+        &mut self,
         state: S,
         namespace: &S::Namespace,
         key_group: KeyGroup,
@@ -244,7 +245,7 @@ pub trait KeyedStateBackend {
     ///
     /// Errors: as [`KeyedStateBackend::keys_in_group`].
     fn keys_and_namespaces_in_group<S: StateRef>(
-        &self,
+        &mut self,
         state: S,
         key_group: KeyGroup,
     ) -> Result<Pairs<Self::Key, S::Namespace>, StateError>;
@@ -254,7 +255,7 @@ pub trait KeyedStateBackend {
     /// Errors: as [`KeyedStateBackend::keys_in_group`].
     /// Source: Flink `KeyedStateBackend.getKeys`.
     fn keys<S: StateRef>(
-        &self,
+        &mut self,
         state: S,
         namespace: &S::Namespace,
     ) -> Result<Vec<Self::Key>, StateError> {
@@ -270,7 +271,7 @@ pub trait KeyedStateBackend {
     /// Errors: as [`KeyedStateBackend::keys_in_group`].
     /// Source: Flink `KeyedStateBackend.getKeysAndNamespaces`.
     fn keys_and_namespaces<S: StateRef>(
-        &self,
+        &mut self,
         state: S,
     ) -> Result<Pairs<Self::Key, S::Namespace>, StateError> {
         let mut pairs = Vec::new();
@@ -375,7 +376,7 @@ pub trait KeyedStateBackend {
     fn drop_restored_state(&mut self, name: &str) -> Result<bool, StateError>;
 
     /// How many (key, namespace) entries all registered states hold together; each timer counts as
-    /// one. It may go through
+    /// one. What has expired counts as long as it is not cleaned up. It may go through
     /// everything that is stored, so it is for tests and tools, not for each record.
     ///
     /// Errors: [`StateError::Engine`], from backends that have to look.

@@ -7,10 +7,12 @@
 
 use std::ops::{Bound, Deref};
 
+use crate::ttl::access::stays;
+use crate::ttl::{Touch, TtlMoment, Verdict};
 use crate::{
     AggregateFunction, AggregatingState, ListState, MapState, ReduceFunction, ReducingState,
-    ScanOrder, SortedKey, SortedMapState, StateError, StateKey, StateRef, StateValue, TimeDomain,
-    Timers, ValueState, whole_list,
+    ScanOrder, SortedKey, SortedMapState, StateError, StateId, StateKey, StateRef, StateValue,
+    TimeDomain, Timers, ValueState, whole_list,
 };
 
 /// A value of the state: borrowed where it lives in memory, owned where it had to be decoded.
@@ -311,4 +313,96 @@ pub trait KeyContext {
         &mut self,
         state: S,
     ) -> Result<(), StateError>;
+
+    /// For states with a time to live: its rules at the time of the state, which stands still while
+    /// something is [left](KeyContext::leave) to be done to it, and is that of its clock otherwise.
+    ///
+    /// Errors: [`StateError::ForeignHandle`] for a state that has none.
+    fn ttl(&self, state: StateId) -> Result<TtlMoment, StateError>;
+
+    /// Leaves something to be done to a state at this key and namespace. It is done by
+    /// [`KeyContext::settle`], before another key is opened, keys are listed or the state is frozen.
+    ///
+    /// Errors: those of the codecs of key and namespace.
+    fn leave<T: Touch<Self::Namespace>>(
+        &self,
+        state: StateId,
+        moment: TtlMoment,
+        touch: T,
+    ) -> Result<(), StateError>;
+
+    /// Does what was left.
+    ///
+    /// Errors: the first one; what comes after it is not done.
+    fn settle(&mut self) -> Result<(), StateError>;
+
+    /// Lets `keep` change or remove the value, if there is one. Reducing and aggregating states have
+    /// one value too, and take the handle of a value state here.
+    fn value_retain<T: StateValue>(
+        &mut self,
+        state: ValueState<T, Self::Namespace>,
+        keep: impl FnOnce(&mut T) -> Verdict,
+    ) -> Result<(), StateError> {
+        let Some(value) = self.value_get(state)? else { return Ok(()) };
+        let mut value = value.into_owned();
+        match keep(&mut value) {
+            Verdict::Unchanged => Ok(()),
+            Verdict::Changed => self.value_set(state, value),
+            Verdict::Removed => self.clear(state),
+        }
+    }
+
+    /// Lets `keep` change or remove elements of a list, in order.
+    fn list_retain<T: StateValue>(
+        &mut self,
+        state: ListState<T, Self::Namespace>,
+        mut keep: impl FnMut(&mut T) -> Verdict,
+    ) -> Result<(), StateError> {
+        let (mut kept, mut is_changed) = (Vec::new(), false);
+        for element in self.list_iter(state)? {
+            let mut element = element?.into_owned();
+            if stays(keep(&mut element), &mut is_changed) {
+                kept.push(element);
+            }
+        }
+        if is_changed { self.list_set(state, kept) } else { Ok(()) }
+    }
+
+    /// Lets `keep` change or remove the value of a user key, if there is one.
+    fn map_retain_entry<UK: StateKey, UV: StateValue>(
+        &mut self,
+        state: MapState<UK, UV, Self::Namespace>,
+        user_key: &UK,
+        keep: impl FnOnce(&mut UV) -> Verdict,
+    ) -> Result<(), StateError> {
+        let Some(value) = self.map_get(state, user_key)? else { return Ok(()) };
+        let mut value = value.into_owned();
+        match keep(&mut value) {
+            Verdict::Unchanged => Ok(()),
+            Verdict::Changed => self.map_put(state, user_key.clone(), value),
+            Verdict::Removed => self.map_remove(state, user_key),
+        }
+    }
+
+    /// Lets `keep` change or remove entries of a map, in no order.
+    fn map_retain<UK: StateKey, UV: StateValue>(
+        &mut self,
+        state: MapState<UK, UV, Self::Namespace>,
+        mut keep: impl FnMut(&UK, &mut UV) -> Verdict,
+    ) -> Result<(), StateError> {
+        let mut changes = Vec::new();
+        for entry in self.map_entries(state)? {
+            let (user_key, value) = entry?;
+            let mut value = value.into_owned();
+            match keep(&user_key, &mut value) {
+                Verdict::Unchanged => {}
+                Verdict::Changed => changes.push((user_key.into_owned(), Some(value))),
+                Verdict::Removed => changes.push((user_key.into_owned(), None)),
+            }
+        }
+        changes.into_iter().try_for_each(|(user_key, value)| match value {
+            Some(value) => self.map_put(state, user_key, value),
+            None => self.map_remove(state, &user_key),
+        })
+    }
 }

@@ -11,7 +11,11 @@ use alluvium_format::codec::{
     Codec, DefaultCodec, DefaultOrderedCodec, HasCodec, HasOrderedCodec, OrderedCodec,
 };
 
-use crate::{ListLayout, SortedKey, StateKey, StateValue};
+use crate::{ListLayout, SortedKey, StateKey, StateTtl, StateValue};
+
+mod stamped;
+
+pub use stamped::Stamping;
 
 /// Reduces a value into another.
 pub type ReduceFunction<T> = Arc<dyn Fn(&mut T, T) + Send + Sync>;
@@ -61,6 +65,8 @@ macro_rules! descriptor {
             )+
             /// Codec of the namespaces.
             pub namespace: NC,
+            /// How long values live, if not for ever.
+            pub ttl: Option<StateTtl>,
             $(
                 $(#[$function_doc])*
                 pub $function: $of,
@@ -87,9 +93,20 @@ macro_rules! descriptor {
                     name: self.name,
                     $($field: self.$field,)+
                     namespace,
+                    ttl: self.ttl,
                     $($function: self.$function,)?
                     types: PhantomData,
                 }
+            }
+        }
+
+        impl<$($type,)+ $($codec,)+ N, NC> $name<$($type,)+ $($codec,)+ N, NC> {
+            /// Lets values expire; handles and functions stay as they are. A restored state may
+            /// get a time to live, or lose it.
+            #[must_use]
+            pub fn ttl(mut self, ttl: StateTtl) -> Self {
+                self.ttl = Some(ttl);
+                self
             }
         }
 
@@ -145,7 +162,13 @@ impl<T: StateValue + HasCodec> ValueStateDescriptor<T> {
 impl<T: StateValue, C: Codec<T>> ValueStateDescriptor<T, C> {
     /// A value state written by a codec.
     pub fn with_codec(name: &str, value: C) -> Self {
-        Self { name: name.to_owned(), value, namespace: DefaultCodec, types: PhantomData }
+        Self {
+            name: name.to_owned(),
+            value,
+            namespace: DefaultCodec,
+            ttl: None,
+            types: PhantomData,
+        }
     }
 }
 
@@ -160,7 +183,23 @@ impl<T: StateValue, C: Codec<T>> ListStateDescriptor<T, C> {
     /// A list state whose elements are written by a codec.
     pub fn with_codec(name: &str, element: C) -> Self {
         let (name, layout) = (name.to_owned(), ListLayout::Whole);
-        Self { name, element, namespace: DefaultCodec, layout, types: PhantomData }
+        Self { name, element, namespace: DefaultCodec, ttl: None, layout, types: PhantomData }
+    }
+}
+
+impl<UK, UV, KC, VC, N, NC> SortedMapStateDescriptor<UK, UV, KC, VC, N, NC> {
+    /// For backends: the descriptor, of a state that lives for ever. Entries of sorted maps do not
+    /// expire: a function that has times as user keys removes the oldest itself.
+    ///
+    /// Errors: [`StateError::NoTtl`](crate::StateError::NoTtl).
+    pub fn without_stamps(self) -> Result<Self, crate::StateError> {
+        match self.ttl {
+            None => Ok(self),
+            Some(_) => Err(crate::StateError::NoTtl {
+                state: self.name,
+                reason: "entries of a sorted map do not expire",
+            }),
+        }
     }
 }
 
@@ -189,7 +228,7 @@ impl<UK: StateKey, UV: StateValue, KC: Codec<UK>, VC: Codec<UV>>
     /// A map state whose user keys and values are written by codecs.
     pub fn with_codecs(name: &str, user_key: KC, user_value: VC) -> Self {
         let (name, namespace) = (name.to_owned(), DefaultCodec);
-        Self { name, user_key, user_value, namespace, types: PhantomData }
+        Self { name, user_key, user_value, namespace, ttl: None, types: PhantomData }
     }
 }
 
@@ -206,7 +245,7 @@ impl<UK: SortedKey, UV: StateValue, KC: OrderedCodec<UK>, VC: Codec<UV>>
     /// A sorted map state whose user keys and values are written by codecs.
     pub fn with_codecs(name: &str, user_key: KC, user_value: VC) -> Self {
         let (name, namespace) = (name.to_owned(), DefaultCodec);
-        Self { name, user_key, user_value, namespace, types: PhantomData }
+        Self { name, user_key, user_value, namespace, ttl: None, types: PhantomData }
     }
 }
 
@@ -225,7 +264,7 @@ impl<T: StateValue, C: Codec<T>> ReducingStateDescriptor<T, C> {
         reduce: impl Fn(&mut T, T) + Send + Sync + 'static,
     ) -> Self {
         let (name, reduce) = (name.to_owned(), Arc::new(reduce));
-        Self { name, value, namespace: DefaultCodec, reduce, types: PhantomData }
+        Self { name, value, namespace: DefaultCodec, ttl: None, reduce, types: PhantomData }
     }
 }
 
@@ -243,6 +282,13 @@ impl<A: AggregateFunction, C: Codec<A::Accumulator>> AggregatingStateDescriptor<
     /// An aggregating state whose accumulator is written by a codec.
     pub fn with_codec(name: &str, accumulator: C, aggregate: A) -> Self {
         let name = name.to_owned();
-        Self { name, accumulator, namespace: DefaultCodec, aggregate, types: PhantomData }
+        Self {
+            name,
+            accumulator,
+            namespace: DefaultCodec,
+            ttl: None,
+            aggregate,
+            types: PhantomData,
+        }
     }
 }

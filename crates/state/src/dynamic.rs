@@ -256,7 +256,7 @@ pub trait DynKeyedState: Send {
 
     /// The keys and namespaces of one key group that have something in a state.
     fn keys_and_namespaces_in_group(
-        &self,
+        &mut self,
         state: DynState,
         key_group: KeyGroup,
     ) -> Result<Pairs<Vec<u8>, Vec<u8>>, StateError>;

@@ -52,6 +52,22 @@ pub enum StateError {
         /// Length of the name in bytes.
         len_bytes: usize,
     },
+    /// A time to live for a state that cannot have one.
+    #[error("state {state:?} cannot have a time to live: {reason}")]
+    NoTtl {
+        /// The state.
+        state: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A time to live that no value would survive.
+    #[error("state {state:?} cannot have a time to live of {time_to_live:?}: the least is 1 ms")]
+    InvalidTtl {
+        /// The state.
+        state: String,
+        /// The time to live.
+        time_to_live: std::time::Duration,
+    },
     /// More states than a backend can hold.
     #[error("state {name:?} is one too many: a backend holds at most 65,535 states")]
     TooManyStates {

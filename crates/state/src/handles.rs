@@ -12,6 +12,7 @@ pub use sorted_map::{ScanOrder, is_empty_range};
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::ttl::access;
 use crate::{
     AggregateFunction, Elements, Entries, KeyContext, Ref, StateError, StateKey, StateValue,
 };
@@ -23,6 +24,16 @@ pub struct StateId {
     pub backend: u32,
     /// Position of the state in the backend.
     pub index: u16,
+    /// Whether its values have stamps, because it has a time to live.
+    pub has_ttl: bool,
+}
+
+impl StateId {
+    /// The same state, with stamps.
+    #[must_use]
+    pub const fn with_ttl(self) -> Self {
+        Self { has_ttl: true, ..self }
+    }
 }
 
 /// A handle of any kind of keyed state.
@@ -118,11 +129,17 @@ impl<T: StateValue, N: StateKey> ValueState<T, N> {
         self,
         at: &C,
     ) -> Result<Option<Ref<'_, T>>, StateError> {
+        if self.id.has_ttl {
+            return access::value_get(self, at);
+        }
         at.value_get(self)
     }
 
     /// Replaces the value.
     pub fn set<C: KeyContext<Namespace = N>>(self, at: &mut C, value: T) -> Result<(), StateError> {
+        if self.id.has_ttl {
+            return access::value_set(self, at, value);
+        }
         at.value_set(self, value)
     }
 
@@ -135,7 +152,7 @@ impl<T: StateValue, N: StateKey> ValueState<T, N> {
     where
         T: Default,
     {
-        at.value_update(self, T::default, change)
+        self.update_or_insert_with(at, T::default, change)
     }
 
     /// Changes the value in place, beginning with `initial` when there is none.
@@ -145,12 +162,15 @@ impl<T: StateValue, N: StateKey> ValueState<T, N> {
         initial: impl FnOnce() -> T,
         change: impl FnOnce(&mut T) -> R,
     ) -> Result<R, StateError> {
+        if self.id.has_ttl {
+            return access::value_update(self, at, initial, change);
+        }
         at.value_update(self, initial, change)
     }
 
     /// Removes the value.
     pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
-        at.clear(self)
+        access::clear(self, at)
     }
 }
 
@@ -162,6 +182,9 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         self,
         at: &C,
     ) -> Result<Elements<'_, T>, StateError> {
+        if self.id.has_ttl {
+            return access::list_elements(self, at);
+        }
         at.list_iter(self)
     }
 
@@ -171,7 +194,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         at: &mut C,
         element: T,
     ) -> Result<(), StateError> {
-        at.list_add_all(self, std::iter::once(element))
+        self.add_all(at, std::iter::once(element))
     }
 
     /// Appends elements.
@@ -180,6 +203,9 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         at: &mut C,
         elements: impl IntoIterator<Item = T>,
     ) -> Result<(), StateError> {
+        if self.id.has_ttl {
+            return access::list_add_all(self, at, elements.into_iter());
+        }
         at.list_add_all(self, elements.into_iter())
     }
 
@@ -189,12 +215,15 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         at: &mut C,
         elements: Vec<T>,
     ) -> Result<(), StateError> {
+        if self.id.has_ttl {
+            return access::list_set(self, at, elements);
+        }
         at.list_set(self, elements)
     }
 
     /// Removes the list.
     pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
-        at.clear(self)
+        access::clear(self, at)
     }
 }
 
@@ -207,6 +236,9 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         at: &'c C,
         user_key: &UK,
     ) -> Result<Option<Ref<'c, UV>>, StateError> {
+        if self.id.has_ttl {
+            return access::map_get(self, at, user_key);
+        }
         at.map_get(self, user_key)
     }
 
@@ -217,6 +249,9 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         user_key: UK,
         value: UV,
     ) -> Result<(), StateError> {
+        if self.id.has_ttl {
+            return access::map_put(self, at, user_key, value);
+        }
         at.map_put(self, user_key, value)
     }
 
@@ -230,6 +265,9 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     where
         UV: Default,
     {
+        if self.id.has_ttl {
+            return access::map_update(self, at, user_key, UV::default, change);
+        }
         at.map_update(self, user_key, UV::default, change)
     }
 
@@ -239,6 +277,9 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         at: &mut C,
         user_key: &UK,
     ) -> Result<(), StateError> {
+        if self.id.has_ttl {
+            return access::map_remove(self, at, user_key);
+        }
         at.map_remove(self, user_key)
     }
 
@@ -248,11 +289,14 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         at: &C,
         user_key: &UK,
     ) -> Result<bool, StateError> {
-        Ok(at.map_get(self, user_key)?.is_some())
+        Ok(self.get(at, user_key)?.is_some())
     }
 
     /// Whether there is no entry.
     pub fn is_empty<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<bool, StateError> {
+        if self.id.has_ttl {
+            return access::map_is_empty(self, at);
+        }
         Ok(at.map_entries(self)?.next().transpose()?.is_none())
     }
 
@@ -261,6 +305,9 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         self,
         at: &C,
     ) -> Result<Entries<'_, UK, UV>, StateError> {
+        if self.id.has_ttl {
+            return access::map_entries(self, at);
+        }
         at.map_entries(self)
     }
 
@@ -269,7 +316,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         self,
         at: &C,
     ) -> Result<Elements<'_, UK>, StateError> {
-        let entries = at.map_entries(self)?;
+        let entries = self.entries(at)?;
         Ok(Box::new(entries.map(|entry| entry.map(|(key, _)| key))))
     }
 
@@ -278,13 +325,13 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         self,
         at: &C,
     ) -> Result<Elements<'_, UV>, StateError> {
-        let entries = at.map_entries(self)?;
+        let entries = self.entries(at)?;
         Ok(Box::new(entries.map(|entry| entry.map(|(_, value)| value))))
     }
 
     /// Removes all entries.
     pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
-        at.clear(self)
+        access::clear(self, at)
     }
 }
 
@@ -296,17 +343,23 @@ impl<T: StateValue, N: StateKey> ReducingState<T, N> {
         self,
         at: &C,
     ) -> Result<Option<Ref<'_, T>>, StateError> {
+        if self.id.has_ttl {
+            return access::reducing_get(self, at);
+        }
         at.reducing_get(self)
     }
 
     /// Reduces a value into the state.
     pub fn add<C: KeyContext<Namespace = N>>(self, at: &mut C, value: T) -> Result<(), StateError> {
+        if self.id.has_ttl {
+            return access::reducing_add(self, at, value);
+        }
         at.reducing_add(self, value)
     }
 
     /// Removes the value.
     pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
-        at.clear(self)
+        access::clear(self, at)
     }
 }
 
@@ -318,6 +371,9 @@ impl<A: AggregateFunction, N: StateKey> AggregatingState<A, N> {
         self,
         at: &C,
     ) -> Result<Option<A::Output>, StateError> {
+        if self.id.has_ttl {
+            return access::aggregating_get(self, at);
+        }
         at.aggregating_get(self)
     }
 
@@ -327,11 +383,14 @@ impl<A: AggregateFunction, N: StateKey> AggregatingState<A, N> {
         at: &mut C,
         input: A::Input,
     ) -> Result<(), StateError> {
+        if self.id.has_ttl {
+            return access::aggregating_add(self, at, input);
+        }
         at.aggregating_add(self, input)
     }
 
     /// Removes the accumulator.
     pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
-        at.clear(self)
+        access::clear(self, at)
     }
 }

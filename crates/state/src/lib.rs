@@ -10,6 +10,9 @@
 //! [`MapState`], [`SortedMapState`], [`ReducingState`], [`AggregatingState`] (one state), [`Timers`]
 //! (a timer service).
 //!
+//! State may expire some time after it was written or read: a descriptor says so with a [`StateTtl`];
+//! handles and functions stay as they are. See [`ttl`].
+//!
 //! An engine needs four calls for a checkpoint: [`KeyedStateBackend::freeze`] when the barrier is
 //! there, [`FrozenState::write`] on any thread, then [`KeyedStateBackend::complete`] or
 //! [`KeyedStateBackend::abort`]. After a restore it also takes over what a backend wants to load
@@ -54,6 +57,7 @@ mod registration;
 mod restored;
 mod snapshot;
 mod timers;
+pub mod ttl;
 pub mod whole_list;
 
 pub use backend::{
@@ -62,7 +66,8 @@ pub use backend::{
 pub use context::{Elements, Entries, KeyContext, Ref};
 pub use descriptor::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
-    ReduceFunction, ReducingStateDescriptor, SortedMapStateDescriptor, ValueStateDescriptor,
+    ReduceFunction, ReducingStateDescriptor, SortedMapStateDescriptor, Stamping,
+    ValueStateDescriptor,
 };
 pub use error::{EngineFailure, RestoreError, SnapshotError, StateError};
 pub use handles::{
@@ -83,3 +88,4 @@ pub use registration::{
 pub use restored::{EncodedEntry, KeyedStreams, RestoredEntries, RestoredStream, StreamContent};
 pub use snapshot::{FrozenState, KeyedPlacement, SnapshotMode, SnapshotTarget, SstFileStream};
 pub use timers::{TimeDomain, Timer, TimerDescriptor, Timers};
+pub use ttl::{Clock, StateTtl, UpdateType, Visibility};

@@ -8,6 +8,7 @@
 //!
 //! Source: Flink `InternalMergingState`, `AbstractHeapMergingState`.
 
+use crate::ttl::{Stamped, access};
 use crate::{
     AggregateFunction, AggregatingState, KeyContext, ListState, ReducingState, Ref, StateError,
     StateKey, StateRef, StateValue,
@@ -48,21 +49,34 @@ impl<T: StateValue, N: StateKey> sealed::Sealed for ListState<T, N> {}
 impl<T: StateValue, N: StateKey> sealed::Sealed for ReducingState<T, N> {}
 impl<A: AggregateFunction, N: StateKey> sealed::Sealed for AggregatingState<A, N> {}
 
-/// Lists are appended, in the order of the sources.
+/// Lists are appended, in the order of the sources; elements keep the stamps that they have.
 impl<T: StateValue, N: StateKey> MergingState for ListState<T, N> {
-    type Content = Vec<T>;
+    /// Stamps are 0 where there is no time to live.
+    type Content = Vec<Stamped<T>>;
 
     fn take_merged<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
-        merged: Option<Vec<T>>,
-    ) -> Result<Option<Vec<T>>, StateError> {
+        merged: Option<Vec<Stamped<T>>>,
+    ) -> Result<Option<Vec<Stamped<T>>>, StateError> {
         let mut all = merged.unwrap_or_default();
-        let before = all.len();
-        for element in at.list_iter(self)? {
-            all.push(element?.into_owned());
+        let mut is_empty = true;
+        if self.id().has_ttl {
+            let moment = access::for_change(at, self)?;
+            for element in at.list_iter(access::stamped_list(self))? {
+                let stamped = element?;
+                is_empty = false;
+                if moment.is_visible(stamped.stamp_ms) {
+                    all.push(stamped.into_owned());
+                }
+            }
+        } else {
+            for element in at.list_iter(self)? {
+                all.push(Stamped { stamp_ms: 0, value: element?.into_owned() });
+                is_empty = false;
+            }
         }
-        if all.len() > before {
+        if !is_empty {
             at.clear(self)?;
         }
         Ok((!all.is_empty()).then_some(all))
@@ -71,60 +85,104 @@ impl<T: StateValue, N: StateKey> MergingState for ListState<T, N> {
     fn put_merged<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
-        merged: Option<Vec<T>>,
+        merged: Option<Vec<Stamped<T>>>,
     ) -> Result<(), StateError> {
-        at.list_add_all(self, merged.into_iter().flatten())
+        let merged = merged.into_iter().flatten();
+        if self.id().has_ttl {
+            at.settle()?;
+            return at.list_add_all(access::stamped_list(self), merged);
+        }
+        at.list_add_all(self, merged.map(|stamped| stamped.value))
     }
 }
 
-/// `reduce(merged, source)` for each source in order, then `reduce(target, merged)`.
+/// `reduce(merged, source)` for each source in order, then `reduce(target, merged)`. With a time to
+/// live, merging counts as a write.
 impl<T: StateValue, N: StateKey> MergingState for ReducingState<T, N> {
-    type Content = T;
+    /// The stamp is 0 where there is no time to live.
+    type Content = Stamped<T>;
 
     fn take_merged<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
-        merged: Option<T>,
-    ) -> Result<Option<T>, StateError> {
+        merged: Option<Stamped<T>>,
+    ) -> Result<Option<Stamped<T>>, StateError> {
+        if self.id().has_ttl {
+            let moment = access::for_change(at, self)?;
+            let stamped = access::stamped_reducing(self);
+            let is_visible = |found: &Stamped<T>| moment.is_visible(found.stamp_ms);
+            let found = at.reducing_get(stamped)?.map(Ref::into_owned);
+            let Some(found) = found.filter(is_visible) else { return Ok(merged) };
+            let found = Stamped { stamp_ms: moment.now_ms(), ..found };
+            let reduce = at.reducing_function(stamped)?;
+            at.clear(self)?;
+            return Ok(Some(reduced(merged, found, |one, other| reduce(one, other))));
+        }
         let Some(value) = at.reducing_get(self)?.map(Ref::into_owned) else { return Ok(merged) };
         let reduce = at.reducing_function(self)?;
         at.clear(self)?;
-        Ok(Some(match merged {
-            None => value,
-            Some(mut merged) => {
-                reduce(&mut merged, value);
-                merged
-            }
-        }))
+        let found = Stamped { stamp_ms: 0, value };
+        Ok(Some(reduced(merged, found, |one, other| reduce(&mut one.value, other.value))))
     }
 
     fn put_merged<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
-        merged: Option<T>,
+        merged: Option<Stamped<T>>,
     ) -> Result<(), StateError> {
+        if self.id().has_ttl {
+            at.settle()?;
+            let stamped = access::stamped_reducing(self);
+            return match merged {
+                Some(merged) => at.reducing_add(stamped, merged),
+                None => at.reducing_function(stamped).map(drop),
+            };
+        }
         match merged {
-            Some(merged) => at.reducing_add(self, merged),
+            Some(merged) => at.reducing_add(self, merged.value),
             None => at.reducing_function(self).map(drop),
         }
     }
 }
 
-/// `merge(merged, source)` for each source in order, then `merge(target, merged)`.
+/// What was merged with what was found; the latter alone, when nothing was merged before.
+fn reduced<T>(merged: Option<T>, found: T, reduce: impl FnOnce(&mut T, T)) -> T {
+    let Some(mut merged) = merged else { return found };
+    reduce(&mut merged, found);
+    merged
+}
+
+/// `merge(merged, source)` for each source in order, then `merge(target, merged)`. With a time to
+/// live, merging counts as a write.
 impl<A: AggregateFunction, N: StateKey> MergingState for AggregatingState<A, N> {
-    type Content = A::Accumulator;
+    /// The stamp is 0 where there is no time to live.
+    type Content = Stamped<A::Accumulator>;
 
     fn take_merged<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
-        merged: Option<A::Accumulator>,
-    ) -> Result<Option<A::Accumulator>, StateError> {
-        let found = at.aggregating_accumulator(self)?.map(Ref::into_owned);
-        let Some(accumulator) = found else { return Ok(merged) };
+        merged: Option<Self::Content>,
+    ) -> Result<Option<Self::Content>, StateError> {
+        let found = if self.id().has_ttl {
+            let moment = access::for_change(at, self)?;
+            let found = at.aggregating_accumulator(access::stamped_aggregating(self))?;
+            let found = found.map(Ref::into_owned);
+            let found = found.filter(|found| moment.is_visible(found.stamp_ms));
+            found.map(|found| Stamped { stamp_ms: moment.now_ms(), ..found })
+        } else {
+            let found = at.aggregating_accumulator(self)?.map(Ref::into_owned);
+            found.map(|value| Stamped { stamp_ms: 0, value })
+        };
+        let Some(found) = found else { return Ok(merged) };
         let merged = match merged {
-            None => accumulator,
+            None => found,
             Some(mut merged) => {
-                at.aggregating_function(self)?.merge(&mut merged, &accumulator);
+                if self.id().has_ttl {
+                    let function = at.aggregating_function(access::stamped_aggregating(self))?;
+                    function.merge(&mut merged, &found);
+                } else {
+                    at.aggregating_function(self)?.merge(&mut merged.value, &found.value);
+                }
                 merged
             }
         };
@@ -135,10 +193,22 @@ impl<A: AggregateFunction, N: StateKey> MergingState for AggregatingState<A, N> 
     fn put_merged<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
-        merged: Option<A::Accumulator>,
+        merged: Option<Self::Content>,
     ) -> Result<(), StateError> {
+        if self.id().has_ttl {
+            let moment = access::for_change(at, self)?;
+            let stamped = access::stamped_aggregating(self);
+            let Some(merged) = merged else {
+                return at.aggregating_function(stamped).map(drop);
+            };
+            let target = at.aggregating_accumulator(stamped)?;
+            if target.is_some_and(|target| !moment.is_visible(target.stamp_ms)) {
+                at.clear(self)?;
+            }
+            return at.aggregating_merge(stamped, merged);
+        }
         match merged {
-            Some(merged) => at.aggregating_merge(self, merged),
+            Some(merged) => at.aggregating_merge(self, merged.value),
             None => at.aggregating_function(self).map(drop),
         }
     }

@@ -16,6 +16,8 @@
 //! - every snapshot is full, so `complete` and `abort` have nothing to do.
 
 mod at;
+mod expiry;
+mod kinds;
 mod register;
 mod row;
 mod slips;
@@ -26,18 +28,20 @@ mod timers;
 pub use at::ModelAt;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use alluvium_core::{CheckpointId, KeyGroup, KeyGroupAssigner, KeyGroupRange, KeyedStateHandle};
-use alluvium_format::codec::{Codec, Input, MapCodec, OrderedCodec, UnitCodec, VecCodec};
+use alluvium_format::codec::{Codec, Input, MapCodec, OrderedCodec, UnitCodec};
 use alluvium_format::keyed::{StateKind, StateMeta};
+use alluvium_state::ttl::LeftBehind;
 use alluvium_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, FrozenState, KeyedBackendSpec,
-    KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
-    ReduceFunction, ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError, SortedKey,
-    SortedMapState, SortedMapStateDescriptor, StateBackend, StateError, StateId, StateKey,
-    StateRef, StateValue, TimeDomain, Timer, TimerDescriptor, Timers, ValueState,
-    ValueStateDescriptor, check_key_len,
+    KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor, ReducingState,
+    ReducingStateDescriptor, RestoreError, SnapshotError, SortedKey, SortedMapState,
+    SortedMapStateDescriptor, Stamping, StateBackend, StateError, StateId, StateKey, StateRef,
+    StateValue, TimeDomain, Timer, TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
+    check_key_len,
 };
 use alluvium_storage::HandleReader;
 
@@ -45,7 +49,7 @@ use self::register::Request;
 use self::row::Row;
 use self::slips::Slips;
 use self::stream::{FrozenModel, restore};
-use self::table::{SortedUserMap, Stored, Table, UserMap};
+use self::table::{SortedUserMap, Stored, Table};
 use crate::mistake::Mistake;
 
 /// Opens keyed state in `BTreeMap`s.
@@ -86,7 +90,8 @@ impl StateBackend for ModelStateBackend {
         let (key_groups, restored) = restore(&spec, restored, reader, &slips)?;
         let number = NEXT_BACKEND.fetch_add(1, Ordering::Relaxed);
         let tables = Vec::new();
-        Ok(ModelKeyedStateBackend { number, spec, key_groups, tables, restored, slips })
+        let left = LeftBehind::default();
+        Ok(ModelKeyedStateBackend { number, spec, key_groups, tables, restored, left, slips })
     }
 }
 
@@ -99,6 +104,8 @@ pub struct ModelKeyedStateBackend<K, C> {
     tables: Vec<Table>,
     /// Restored states that nobody registered yet, by name.
     restored: BTreeMap<String, Stored>,
+    /// What reads of expiring state left to be done.
+    left: LeftBehind<Self>,
     slips: Slips,
 }
 
@@ -127,20 +134,31 @@ impl<K, C> ModelKeyedStateBackend<K, C> {
         table: &'t Table,
         key_group: KeyGroup,
     ) -> Result<impl Iterator<Item = &'t Row> + use<'t, K, C>, StateError> {
+        let visible = table.visible_rows()?;
         let (range, in_all) = (self.key_groups, self.makes(Mistake::KeysOfAllGroups));
         if !range.contains(key_group) {
             return Err(StateError::ForeignKeyGroup { key_group, range });
         }
-        let rows = table.stored.rows.keys();
+        let rows = visible.into_iter();
         Ok(rows.filter(move |row| row.key_group == key_group || in_all))
     }
 
-    /// Every state, registered or not, as it is now.
-    fn stored(&self) -> Vec<Stored> {
-        let registered = self.tables.iter().map(|table| &table.stored);
-        let restored = self.restored.values();
-        let is_written = !self.makes(Mistake::UnregisteredDropped);
-        registered.chain(restored.filter(|_| is_written)).cloned().collect()
+    /// Every state, registered or not, as it is now; without what has expired.
+    fn stored(&self) -> Result<Vec<Stored>, StateError> {
+        let keeps_expired = self.makes(Mistake::ExpiredWritten);
+        let mut states = Vec::new();
+        for table in &self.tables {
+            states.push(if keeps_expired { table.stored.clone() } else { table.unexpired()? });
+        }
+        if !self.makes(Mistake::UnregisteredDropped) {
+            states.extend(self.restored.values().cloned());
+        }
+        Ok(states)
+    }
+
+    /// Does what reads of expiring state have left behind.
+    fn settle(&mut self) -> Result<(), StateError> {
+        LeftBehind::settle(self, |backend| &mut backend.left)
     }
 }
 
@@ -199,20 +217,24 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
         &mut self,
         descriptor: ValueStateDescriptor<T, VC, N, NC>,
     ) -> Result<ValueState<T, N>, StateError> {
-        let ValueStateDescriptor { name, value, namespace, .. } = descriptor;
-        let kind = StateKind::Value;
-        self.register::<N, T, _, _>(Request { name, kind, namespace, value, function: None })
-            .map(ValueState::new)
+        Ok(ValueState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_value(plain, None)?,
+            Stamping::On(stamped, ttl) => {
+                self.register_value(stamped, Some((ttl, expiry::value)))?.with_ttl()
+            }
+        }))
     }
 
     fn list_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
         &mut self,
         descriptor: ListStateDescriptor<T, VC, N, NC>,
     ) -> Result<ListState<T, N>, StateError> {
-        let ListStateDescriptor { name, element, namespace, layout, .. } = descriptor;
-        let (kind, value) = (layout.kind(), VecCodec(element));
-        self.register::<N, Vec<T>, _, _>(Request { name, kind, namespace, value, function: None })
-            .map(ListState::new)
+        Ok(ListState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_list(plain, None)?,
+            Stamping::On(stamped, ttl) => {
+                self.register_list(stamped, Some((ttl, expiry::list)))?.with_ttl()
+            }
+        }))
     }
 
     fn map_state<UK, UV, KC, VC, N, NC>(
@@ -227,10 +249,12 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
         N: StateKey,
         NC: Codec<N>,
     {
-        let MapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
-        let (kind, value) = (StateKind::Map, MapCodec { keys: user_key, values: user_value });
-        let request = Request { name, kind, namespace, value, function: None };
-        self.register::<N, UserMap<UK, UV>, _, _>(request).map(MapState::new)
+        Ok(MapState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_map(plain, None)?,
+            Stamping::On(stamped, ttl) => {
+                self.register_map(stamped, Some((ttl, expiry::map)))?.with_ttl()
+            }
+        }))
     }
 
     fn sorted_map_state<UK, UV, KC, VC, N, NC>(
@@ -245,9 +269,10 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
         N: StateKey,
         NC: Codec<N>,
     {
+        let descriptor = descriptor.without_stamps()?;
         let SortedMapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
         let (kind, value) = (StateKind::SortedMap, MapCodec { keys: user_key, values: user_value });
-        let request = Request { name, kind, namespace, value, function: None };
+        let request = Request { name, kind, namespace, value, function: None, expiry: None };
         self.register::<N, SortedUserMap<UK, UV>, _, _>(request).map(SortedMapState::new)
     }
 
@@ -255,12 +280,12 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
         &mut self,
         descriptor: ReducingStateDescriptor<T, VC, N, NC>,
     ) -> Result<ReducingState<T, N>, StateError> {
-        let ReducingStateDescriptor { name, value, namespace, reduce, .. } = descriptor;
-        let kind = StateKind::Reducing;
-        let function: Option<Box<dyn std::any::Any + Send + Sync>> =
-            Some(Box::<ReduceFunction<T>>::new(reduce));
-        self.register::<N, T, _, _>(Request { name, kind, namespace, value, function })
-            .map(ReducingState::new)
+        Ok(ReducingState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_reducing(plain, None)?,
+            Stamping::On(stamped, ttl) => {
+                self.register_reducing(stamped, Some((ttl, expiry::value)))?.with_ttl()
+            }
+        }))
     }
 
     fn aggregating_state<A, VC, N, NC>(
@@ -273,11 +298,12 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
         N: StateKey,
         NC: Codec<N>,
     {
-        let AggregatingStateDescriptor { name, accumulator: value, namespace, aggregate, .. } =
-            descriptor;
-        let (kind, function) = (StateKind::Aggregating, Some(Box::new(aggregate) as _));
-        self.register::<N, A::Accumulator, _, _>(Request { name, kind, namespace, value, function })
-            .map(AggregatingState::new)
+        Ok(AggregatingState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_aggregating(plain, None)?,
+            Stamping::On(stamped, ttl) => {
+                self.register_aggregating(stamped, Some((ttl, expiry::value)))?.with_ttl()
+            }
+        }))
     }
 
     fn timers<N: StateKey, NC: Codec<N>>(
@@ -286,8 +312,8 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
     ) -> Result<Timers<N>, StateError> {
         let TimerDescriptor { name, namespace, .. } = descriptor;
         let (kind, value) = (StateKind::Timers, UnitCodec);
-        self.register::<N, (), _, _>(Request { name, kind, namespace, value, function: None })
-            .map(Timers::new)
+        let request = Request { name, kind, namespace, value, function: None, expiry: None };
+        self.register::<N, (), _, _>(request).map(Timers::new)
     }
 
     fn next_timer_ms<N: StateKey>(
@@ -309,11 +335,12 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
     }
 
     fn keys_in_group<S: StateRef>(
-        &self,
+        &mut self,
         state: S,
         namespace: &S::Namespace,
         key_group: KeyGroup,
     ) -> Result<Vec<K>, StateError> {
+        self.settle()?;
         let table = self.table(state.id())?;
         let namespace = table.encode_namespace(namespace)?;
         let is_wanted =
@@ -327,10 +354,11 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
     }
 
     fn keys_and_namespaces_in_group<S: StateRef>(
-        &self,
+        &mut self,
         state: S,
         key_group: KeyGroup,
     ) -> Result<Vec<(K, S::Namespace)>, StateError> {
+        self.settle()?;
         let table = self.table(state.id())?;
         let rows = self.rows_in_group(table, key_group)?;
         let pairs: BTreeSet<_> = rows.map(|row| (&row.key, &row.namespace)).collect();
@@ -367,7 +395,10 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
     }
 
     fn freeze(&mut self, checkpoint: CheckpointId) -> Result<Box<dyn FrozenState>, SnapshotError> {
-        let states = self.slips.frozen(checkpoint, self.stored());
+        let state_error = |error| SnapshotError::State(Arc::new(error));
+        self.settle().map_err(state_error)?;
+        let stored = self.stored().map_err(state_error)?;
+        let states = self.slips.frozen(checkpoint, stored);
         Ok(Box::new(FrozenModel::new(&self.spec, self.key_groups, states, self.slips.mistake())))
     }
 

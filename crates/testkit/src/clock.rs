@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use alluvium_state::Clock;
+
 /// A clock under the control of a test. Clones are the same clock.
 ///
 /// Units: milliseconds, since whatever the test takes for the beginning.
@@ -22,6 +24,12 @@ impl ManualClock {
     /// The time it shows.
     pub fn now_ms(&self) -> u64 {
         self.now_ms.load(Ordering::SeqCst)
+    }
+
+    /// The same clock for states with a time to live; times above `i64::MAX` are that.
+    pub fn state_clock(&self) -> Clock {
+        let clock = self.clone();
+        Clock::new(move || i64::try_from(clock.now_ms()).unwrap_or(i64::MAX))
     }
 
     /// Sets the time, forwards or backwards.

@@ -18,6 +18,7 @@
 //! - [`versions`]: types in versions, each with a step from the one before;
 //! - [`limits`]: the longest keys, and values that are easily lost;
 //! - [`dynamic`]: engines that know types at run time only;
+//! - [`ttl`] and [`ttl_restore`]: state that expires, and its snapshots;
 //! - [`damage`]: streams that are not what they should be.
 //!
 //! Invariants: no case depends on another; the list in `conformance_tests!` names every case.
@@ -37,6 +38,8 @@ pub mod schema;
 pub mod snapshots;
 pub mod sorted_maps;
 pub mod timers;
+pub mod ttl;
+pub mod ttl_restore;
 pub mod versions;
 
 use std::collections::BTreeMap;
@@ -135,33 +138,7 @@ macro_rules! conformance_tests {
             schema::numbers_are_widened,
             schema::widened_state_is_written_with_its_wide_codec,
             schema::serde_types_come_back_and_are_migrated,
-            keys::keys_are_listed_by_key_group,
-            keys::keys_of_foreign_key_groups_are_refused,
-            keys::a_function_is_applied_to_all_keys,
-            keys::keys_that_come_and_go_during_a_visit,
-            merging::merged_lists_stand_in_the_order_of_their_sources,
-            merging::empty_and_repeated_sources_merge_once,
-            merging::a_target_may_be_a_source,
-            merging::reducing_and_aggregating_states_merge_in_order,
-            merging::merging_refuses_foreign_handles_and_keys,
-            dropping::unregistered_states_are_listed,
-            dropping::a_dropped_state_is_in_no_later_snapshot,
-            dropping::files_of_dropped_states_are_not_referred_to,
-            dropping::a_name_is_free_after_dropping,
-            dropping::a_registered_state_is_not_dropped,
-            versions::values_go_through_every_version,
-            versions::a_newer_version_is_refused_by_name,
-            versions::versions_of_keys_and_namespaces_never_change,
-            limits::keys_of_64_kib_come_back,
-            limits::longer_keys_are_refused,
-            limits::longer_namespaces_are_refused,
-            limits::longer_user_keys_are_refused,
-            limits::empty_values_are_entries,
-            limits::a_unit_key_is_a_key,
-            limits::timers_at_the_ends_of_time,
-            dynamic::dynamic_and_typed_state_are_the_same,
-            dynamic::bytes_that_are_not_whole_are_refused,
-            dynamic::dynamic_handles_are_of_one_kind_and_backend,
+    dropping::a_dropped_state_is_in_no_later_snapshot, dropping::a_name_is_free_after_dropping, dropping::a_registered_state_is_not_dropped, dropping::files_of_dropped_states_are_not_referred_to, dropping::unregistered_states_are_listed, dynamic::bytes_that_are_not_whole_are_refused, dynamic::dynamic_and_typed_state_are_the_same, dynamic::dynamic_handles_are_of_one_kind_and_backend, keys::a_function_is_applied_to_all_keys, keys::keys_are_listed_by_key_group, keys::keys_of_foreign_key_groups_are_refused, keys::keys_that_come_and_go_during_a_visit, limits::a_unit_key_is_a_key, limits::empty_values_are_entries, limits::keys_of_64_kib_come_back, limits::longer_keys_are_refused, limits::longer_namespaces_are_refused, limits::longer_user_keys_are_refused, limits::timers_at_the_ends_of_time, merging::a_target_may_be_a_source, merging::empty_and_repeated_sources_merge_once, merging::merged_lists_stand_in_the_order_of_their_sources, merging::merging_refuses_foreign_handles_and_keys, merging::reducing_and_aggregating_states_merge_in_order, ttl::a_clock_may_go_backwards_and_to_the_ends_of_time, ttl::a_time_to_live_is_part_of_what_a_name_stands_for, ttl::a_time_to_live_of_zero_is_refused_by_name, ttl::a_write_after_the_end_begins_anew, ttl::elements_and_entries_expire_one_by_one, ttl::entries_are_refreshed_one_by_one, ttl::everything_expires_when_its_time_is_over, ttl::reading_refreshes_where_it_counts, ttl::what_expires_takes_nothing_along, ttl::what_has_expired_may_be_returned_until_it_is_cleaned_up, ttl_restore::a_frozen_state_has_the_stamps_of_its_moment, ttl_restore::a_full_snapshot_may_be_left_with_nothing, ttl_restore::full_snapshots_leave_out_what_has_expired, ttl_restore::restored_state_gets_a_time_to_live, ttl_restore::restored_state_loses_its_time_to_live, ttl_restore::stamps_are_rescaled, ttl_restore::stamps_come_back, ttl_restore::values_migrate_with_their_stamps, ttl_restore::what_was_cleaned_up_does_not_come_back, versions::a_newer_version_is_refused_by_name, versions::values_go_through_every_version, versions::versions_of_keys_and_namespaces_never_change,
             damage::another_max_parallelism_is_refused_by_name,
             damage::another_assigner_is_refused_by_name,
             damage::another_operator_is_refused_by_name,
@@ -285,7 +262,7 @@ fn map_of<K: Clone + Ord, V: Clone>(
 
 /// All elements in the order of their values; each is there once.
 #[track_caller]
-fn sorted<T: Ord>(elements: impl IntoIterator<Item = T>) -> Vec<T> {
+pub(crate) fn sorted<T: Ord>(elements: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut sorted: Vec<_> = elements.into_iter().collect();
     sorted.sort();
     sorted
@@ -321,6 +298,8 @@ mod tests {
             ("versions", include_str!("conformance/versions.rs")),
             ("limits", include_str!("conformance/limits.rs")),
             ("dynamic", include_str!("conformance/dynamic.rs")),
+            ("ttl", include_str!("conformance/ttl.rs")),
+            ("ttl_restore", include_str!("conformance/ttl_restore.rs")),
             ("damage", include_str!("conformance/damage.rs")),
         ];
         let mut written = Vec::new();

@@ -147,6 +147,12 @@ mistakes! {
     AnyOrderAccepted => sorted_maps::entries_in_another_order_are_refused,
     /// Keys may have any length.
     LongKeysAccepted => limits::longer_keys_are_refused,
+    /// A time to live has no effect.
+    NothingExpires => ttl::everything_expires_when_its_time_is_over,
+    /// Reading neither refreshes nor removes anything.
+    ReadsLeaveNothing => ttl::reading_refreshes_where_it_counts,
+    /// Full snapshots hold what has expired.
+    ExpiredWritten => ttl_restore::full_snapshots_leave_out_what_has_expired,
     /// A file that is gone is an empty state.
     MissingFileIsEmpty => damage::a_missing_file_is_refused,
     /// Entries that cannot be read are passed over.

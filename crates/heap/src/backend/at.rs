@@ -4,6 +4,7 @@ use std::any::Any;
 use std::ops::Bound;
 
 use alluvium_format::codec::Codec;
+use alluvium_state::ttl::{Touch, TtlMoment, Verdict};
 use alluvium_state::{
     AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
     ReduceFunction, ReducingState, Ref, ScanOrder, SortedKey, SortedMapState, StateError, StateId,
@@ -49,7 +50,7 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
 
     /// The hasher of the maps inside keys.
     const fn user_hasher(&self) -> TableHasher {
-        TableHasher::new(self.backend.spec.hash_seed)
+        self.backend.user_hasher()
     }
 
     #[inline(always)]
@@ -450,5 +451,40 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         let registered =
             backend.tables.get_mut(usize::from(id.index)).ok_or(StateError::ForeignHandle)?;
         registered.remove::<N>(self.group, probe).ok_or(StateError::ForeignHandle)?
+    }
+
+    fn ttl(&self, state: StateId) -> Result<TtlMoment, StateError> {
+        self.backend.ttl_of(state)
+    }
+
+    fn leave<T: Touch<N>>(
+        &self,
+        state: StateId,
+        moment: TtlMoment,
+        touch: T,
+    ) -> Result<(), StateError> {
+        let Self { group, key, namespace, .. } = *self;
+        self.backend.ttl.left.leave::<N, T, _>(state, moment.now_ms(), touch, || {
+            let (key, namespace) = (key.clone(), namespace.clone());
+            Ok(move |backend: &mut HeapKeyedStateBackend<K, C>, touch: T| {
+                touch.run(&mut HeapAt::new(backend, group, &key, &namespace))
+            })
+        })
+    }
+
+    fn settle(&mut self) -> Result<(), StateError> {
+        self.backend.settle()
+    }
+
+    fn value_retain<T: StateValue>(
+        &mut self,
+        state: ValueState<T, N>,
+        keep: impl FnOnce(&mut T) -> Verdict,
+    ) -> Result<(), StateError> {
+        let group = self.group;
+        self.with_table::<T, _>(state.id(), |table, probe| {
+            let Some(value) = table.get_mut(group, probe)? else { return Ok(()) };
+            if keep(value) == Verdict::Removed { table.remove(group, probe) } else { Ok(()) }
+        })
     }
 }

@@ -15,7 +15,7 @@ use alluvium_state::{
 use super::fill::Filling;
 use super::restore::RestoredState;
 use super::{HeapKeyedStateBackend, Registered, Views};
-use crate::TableHasher;
+use crate::expiry::Expiry;
 use crate::map::StateMapKind;
 use crate::shared_list::{SharedList, SharedListCodec};
 use crate::slot::is_shared;
@@ -38,24 +38,30 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     pub(super) fn register_value<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
         &mut self,
         descriptor: ValueStateDescriptor<T, VC, N, NC>,
+        expiry: Option<Arc<dyn Expiry<T>>>,
     ) -> Result<StateId, StateError> {
         let ValueStateDescriptor { name, value, namespace, .. } = descriptor;
         let (kind, slot, function) = (StateKind::Value, Plain(value), None);
-        self.register::<N, T, _, _>(Request { name, kind, namespace, slot, function })
+        self.register::<N, T, _, _>(Request { name, kind, namespace, slot, function }, expiry)
     }
 
     pub(super) fn register_list<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
         &mut self,
         descriptor: ListStateDescriptor<T, VC, N, NC>,
+        expiry: Option<Arc<dyn Expiry<SharedList<T>>>>,
     ) -> Result<StateId, StateError> {
         let ListStateDescriptor { name, element, namespace, layout, .. } = descriptor;
         let (kind, slot, function) = (layout.kind(), SharedListCodec(VecCodec(element)), None);
-        self.register::<N, SharedList<T>, _, _>(Request { name, kind, namespace, slot, function })
+        self.register::<N, SharedList<T>, _, _>(
+            Request { name, kind, namespace, slot, function },
+            expiry,
+        )
     }
 
     pub(super) fn register_map<UK, UV, KC, VC, N, NC>(
         &mut self,
         descriptor: MapStateDescriptor<UK, UV, KC, VC, N, NC>,
+        expiry: Option<Arc<dyn Expiry<UserMap<UK, UV>>>>,
     ) -> Result<StateId, StateError>
     where
         UK: StateKey,
@@ -67,9 +73,12 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     {
         let MapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
         let entries = MapCodec { keys: user_key, values: user_value };
-        let slot = UserMapCodec { entries, hasher: TableHasher::new(self.spec.hash_seed) };
+        let slot = UserMapCodec { entries, hasher: self.user_hasher() };
         let (kind, function) = (StateKind::Map, None);
-        self.register::<N, UserMap<UK, UV>, _, _>(Request { name, kind, namespace, slot, function })
+        self.register::<N, UserMap<UK, UV>, _, _>(
+            Request { name, kind, namespace, slot, function },
+            expiry,
+        )
     }
 
     pub(super) fn register_sorted_map<UK, UV, KC, VC, N, NC>(
@@ -87,22 +96,24 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         let SortedMapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
         let slot = SortedMapCodec(MapCodec { keys: user_key, values: user_value });
         let request = Request { name, kind: StateKind::SortedMap, namespace, slot, function: None };
-        self.register::<N, SortedUserMap<UK, UV>, _, _>(request)
+        self.register::<N, SortedUserMap<UK, UV>, _, _>(request, None)
     }
 
     pub(super) fn register_reducing<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(
         &mut self,
         descriptor: ReducingStateDescriptor<T, VC, N, NC>,
+        expiry: Option<Arc<dyn Expiry<T>>>,
     ) -> Result<StateId, StateError> {
         let ReducingStateDescriptor { name, value, namespace, reduce, .. } = descriptor;
         let function: Box<dyn Any + Send + Sync> = Box::<ReduceFunction<T>>::new(reduce);
         let (kind, slot, function) = (StateKind::Reducing, Plain(value), Some(function));
-        self.register::<N, T, _, _>(Request { name, kind, namespace, slot, function })
+        self.register::<N, T, _, _>(Request { name, kind, namespace, slot, function }, expiry)
     }
 
     pub(super) fn register_aggregating<A, VC, N, NC>(
         &mut self,
         descriptor: AggregatingStateDescriptor<A, VC, N, NC>,
+        expiry: Option<Arc<dyn Expiry<A::Accumulator>>>,
     ) -> Result<StateId, StateError>
     where
         A: AggregateFunction,
@@ -113,10 +124,17 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         let AggregatingStateDescriptor { name, accumulator, namespace, aggregate, .. } = descriptor;
         let function: Box<dyn Any + Send + Sync> = Box::new(aggregate);
         let (kind, slot, function) = (StateKind::Aggregating, Plain(accumulator), Some(function));
-        self.register::<N, A::Accumulator, _, _>(Request { name, kind, namespace, slot, function })
+        self.register::<N, A::Accumulator, _, _>(
+            Request { name, kind, namespace, slot, function },
+            expiry,
+        )
     }
 
-    fn register<N, S, NC, SC>(&mut self, request: Request<NC, SC>) -> Result<StateId, StateError>
+    fn register<N, S, NC, SC>(
+        &mut self,
+        request: Request<NC, SC>,
+        expiry: Option<Arc<dyn Expiry<S>>>,
+    ) -> Result<StateId, StateError>
     where
         N: StateKey,
         S: StateValue,
@@ -139,13 +157,14 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         let codec = TypedEntryCodec { key, namespace, namespace_lead_len_bytes, slot };
         let maps = self.maps_of::<N, S, NC, SC>(&meta, codec)?;
         self.restored.remove(&meta.name);
-        let mut table = StateTable::<K, N, S>::new(meta, maps, function);
+        let mut table = StateTable::<K, N, S>::new(meta, maps, function, expiry);
         table.set_moment(self.moment);
         let views = Views::<K, N> {
             exclusive: |table| Some((table as &mut dyn Any).downcast_mut::<StateTable<K, N, S>>()?),
             shared: |table| Some((table as &dyn Any).downcast_ref::<StateTable<K, N, S>>()?),
         };
         self.tables.push(Registered { table: Box::new(table), namespaced: Box::new(views) });
+        self.note_ttl();
         Ok(id)
     }
 

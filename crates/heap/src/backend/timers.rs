@@ -38,7 +38,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
             slot: Plain(UnitCodec),
         };
         let maps = self.maps_of::<TimerKey<N>, (), _, _>(&meta, codec)?;
-        let mut table = TimerTable::new(StateTable::new(meta, maps, None), key, namespace)?;
+        let mut table = TimerTable::new(StateTable::new(meta, maps, None, None), key, namespace)?;
         table.set_moment(self.moment);
         self.restored.remove(&table.meta().name);
         let views = Views::<K, N> {

@@ -72,6 +72,11 @@ impl<E: Slot> CopyOnWriteStateMap<E> {
         self.0.segments()
     }
 
+    /// The segment at a position.
+    pub(crate) fn segment(&self, index: usize) -> Option<&Segment<E>> {
+        self.0.segment(index)
+    }
+
     pub(crate) const fn table_mut(&mut self) -> &mut SegmentedTable<E> {
         &mut self.0
     }

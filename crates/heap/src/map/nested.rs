@@ -13,6 +13,7 @@ use hashbrown::hash_table::Entry;
 
 use super::{Probe, StateMap};
 use crate::TableHasher;
+use crate::table::{Spot, spot_of};
 
 /// Nested hash tables: one inner table per namespace.
 #[derive(Clone)]
@@ -37,6 +38,17 @@ impl<K: Eq + Hash + Clone, N: Eq + Hash + Clone, S> NestedStateMap<K, N, S> {
     fn inner(&self, namespace: &N, hasher: TableHasher) -> Option<&HashTable<(K, S)>> {
         let hash = hasher.hash(namespace);
         self.namespaces.find(hash, |(n, _)| n == namespace).map(|(_, inner)| inner)
+    }
+
+    /// Its parts are the buckets of its namespaces.
+    pub(crate) fn spot(&self, part: usize, bucket: usize) -> Spot<'_, K, N, S> {
+        if part >= self.namespaces.num_buckets() {
+            return Spot::EndOfMap;
+        }
+        let Some((namespace, inner)) = self.namespaces.get_bucket(part) else {
+            return Spot::EndOfPart;
+        };
+        spot_of(Some(inner), bucket, |(key, state)| Spot::Entry(key, namespace, state))
     }
 
     fn inner_mut(&mut self, namespace: &N, hasher: TableHasher) -> Option<&mut HashTable<(K, S)>> {

@@ -59,6 +59,11 @@ impl<E: Entry> LazySegment<E> {
         loaded.as_ref().map_err(StdArc::clone)
     }
 
+    /// The entries, if they are loaded already.
+    pub(crate) fn loaded(&self) -> Option<&HashTable<E>> {
+        self.loaded.get()?.as_ref().ok()
+    }
+
     #[cold]
     fn load(&self) -> &Result<HashTable<E>, LoadError> {
         self.loaded.get_or_init(|| self.source.load(self.number).map_err(StdArc::new))

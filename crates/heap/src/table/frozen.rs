@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use alluvium_format::CodecError;
 use alluvium_format::keyed::{BlockRef, Chain, KeyedWriter, MapLayout};
+use alluvium_state::ttl::TtlMoment;
 use alluvium_state::{SnapshotError, StateKey, StateValue};
 use alluvium_storage::CheckpointStream;
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use hashbrown::HashTable;
 use super::{EntryCodec, count_of};
 use crate::TableHasher;
 use crate::base::{FileUsage, IncrementalOptions};
+use crate::expiry::{Expiry, Remains};
 use crate::groups::Groups;
 use crate::map::{NestedStateMap, StateMap};
 use crate::segment::{Changes, Segment, SpareSender};
@@ -124,6 +126,39 @@ pub(super) struct SharedTable<E: Slot> {
     /// Hashers by the position of the key group.
     pub(super) hashers: Arc<[TableHasher]>,
     pub(super) spares: SpareSender<E>,
+    /// For self-contained streams.
+    pub(super) expiry: Option<FrozenExpiry<E::State>>,
+}
+
+/// What has expired at the freeze.
+pub(super) struct FrozenExpiry<S> {
+    rules: Arc<dyn Expiry<S>>,
+    moment: TtlMoment,
+}
+
+impl<S> FrozenExpiry<S> {
+    /// Of a state whose full snapshots leave it out.
+    pub(super) fn now(rules: Option<&Arc<dyn Expiry<S>>>) -> Option<Self> {
+        let rules = rules.filter(|rules| rules.ttl().cleans_full_snapshots())?;
+        Some(Self { rules: Arc::clone(rules), moment: rules.ttl().now() })
+    }
+}
+
+/// Appends an entry without what has expired of it, and says whether something was left.
+fn encode_unexpired<E: Slot>(
+    codec: &dyn EntryCodec<E>,
+    (key, namespace, state): (&E::Key, &E::Namespace, &E::State),
+    expiry: Option<&FrozenExpiry<E::State>>,
+    out: &mut Vec<u8>,
+) -> Result<bool, CodecError> {
+    let remains = expiry.map_or(Remains::All, |expiry| expiry.rules.remains(state, &expiry.moment));
+    let state = match &remains {
+        Remains::All => state,
+        Remains::Some(left) => left,
+        Remains::Nothing => return Ok(false),
+    };
+    codec.encode_entry(key, namespace, state, out)?;
+    Ok(true)
 }
 
 impl<E: Slot> SharedTable<E>
@@ -168,6 +203,27 @@ where
             }
         };
         Ok(Chain { entry_count, blocks })
+    }
+
+    /// Writes a segment in full, without what has expired.
+    fn write_unexpired(
+        &self,
+        segment: &Segment<E>,
+        out: &mut BlockWriter<'_, '_>,
+    ) -> Result<Chain, SnapshotError> {
+        let (encode, mut written) = (encode_error(&self.name), 0_usize);
+        out.scratch.clear();
+        for entry in segment.table().map_err(SnapshotError::State)? {
+            let entry = (entry.key(), entry.namespace(), entry.state());
+            let (codec, expiry) = (&*self.codec, self.expiry.as_ref());
+            let is_left = encode_unexpired(codec, entry, expiry, &mut out.scratch);
+            written += usize::from(is_left.map_err(&encode)?);
+        }
+        if written == 0 {
+            return Ok(Chain::default());
+        }
+        let entry_count = count_of(written).map_err(&encode)?;
+        Ok(Chain { entry_count, blocks: vec![out.block(false, entry_count)?] })
     }
 }
 
@@ -231,6 +287,10 @@ where
                 chains.push(Chain::default());
                 continue;
             }
+            if out.usage.is_none() && self.expiry.is_some() {
+                chains.push(self.write_unexpired(segment, out)?);
+                continue;
+            }
             let decision = match out.usage {
                 None => Decision::Full,
                 Some(usage) => {
@@ -246,7 +306,8 @@ where
                 Segment::recycle(slot, &self.spares);
             }
         }
-        Ok(Some(MapLayout::Segmented(chains)))
+        let is_empty = chains.iter().all(|chain| chain.blocks.is_empty());
+        Ok((!is_empty).then_some(MapLayout::Segmented(chains)))
     }
 }
 
@@ -260,11 +321,14 @@ impl EncodedTable {
         name: &str,
         codec: &dyn EntryCodec<InlineSlot<K, N, S>>,
         maps: &[NestedStateMap<K, N, S>],
+        expiry: Option<&FrozenExpiry<S>>,
     ) -> Result<Self, SnapshotError> {
         let mut groups = BTreeMap::new();
         for (group, map) in maps.iter().enumerate().filter(|(_, map)| !map.is_empty()) {
-            let blocks = encode_map(codec, map).map_err(encode_error(name))?;
-            groups.insert(group, blocks);
+            let blocks = encode_map(codec, map, expiry).map_err(encode_error(name))?;
+            if !blocks.is_empty() {
+                groups.insert(group, blocks);
+            }
         }
         Ok(Self { groups })
     }
@@ -273,15 +337,18 @@ impl EncodedTable {
 fn encode_map<K: StateKey, N: StateKey, S: StateValue>(
     codec: &dyn EntryCodec<InlineSlot<K, N, S>>,
     map: &NestedStateMap<K, N, S>,
+    expiry: Option<&FrozenExpiry<S>>,
 ) -> Result<Vec<(u32, Bytes)>, CodecError> {
-    let (mut blocks, mut block, mut count) = (Vec::new(), Vec::new(), 0);
+    let (mut blocks, mut block, mut count) = (Vec::new(), Vec::new(), 0_u32);
     let mut result = Ok(());
     map.for_each(|key, namespace, state| {
         if result.is_err() {
             return;
         }
-        result = codec.encode_entry(key, namespace, state, &mut block);
-        count += 1;
+        match encode_unexpired(codec, (key, namespace, state), expiry, &mut block) {
+            Ok(is_left) => count += u32::from(is_left),
+            Err(error) => result = Err(error),
+        }
         if block.len() >= BLOCK_LEN_BYTES {
             blocks.push((count, Bytes::from(std::mem::take(&mut block))));
             count = 0;

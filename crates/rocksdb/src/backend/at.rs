@@ -6,6 +6,7 @@
 use std::ops::Bound;
 
 use alluvium_format::codec::Codec;
+use alluvium_state::ttl::{Touch, TtlMoment};
 use alluvium_state::{
     AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
     ReduceFunction, ReducingState, Ref, ScanOrder, SortedKey, SortedMapState, StateError, StateId,
@@ -437,5 +438,33 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
                 Ok(self.store().delete(&table.column, row)?)
             }
         })
+    }
+
+    fn ttl(&self, state: StateId) -> Result<TtlMoment, StateError> {
+        self.backend.ttl_of(state)
+    }
+
+    /// Compactions do not drop meanwhile what has not expired now.
+    fn leave<T: Touch<N>>(
+        &self,
+        state: StateId,
+        moment: TtlMoment,
+        touch: T,
+    ) -> Result<(), StateError> {
+        let expiry = self.table(state)?.format.expiry.as_ref();
+        self.backend.left.leave::<N, T, _>(state, moment.now_ms(), touch, || {
+            let held = expiry.map(|expiry| expiry.hold(moment));
+            let (key, namespace) = (self.backend.key.clone(), self.namespace.clone());
+            Ok(move |backend: &mut RocksDbKeyedStateBackend<K, C>, touch: T| {
+                backend.key = key;
+                let done = touch.run(&mut RocksDbAt::new(backend, &namespace));
+                drop(held);
+                done
+            })
+        })
+    }
+
+    fn settle(&mut self) -> Result<(), StateError> {
+        self.backend.settle()
     }
 }

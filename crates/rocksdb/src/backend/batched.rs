@@ -1,7 +1,9 @@
 //! Reading many keys at once, for engines that process records in batches.
 
 use alluvium_format::codec::Codec;
-use alluvium_state::{StateError, StateKey, StateRef, StateValue, ValueState};
+use alluvium_state::{
+    KeyedStateBackend, Ref, StateError, StateKey, StateRef, StateValue, ValueState,
+};
 
 use super::RocksDbKeyedStateBackend;
 use super::table::Values;
@@ -49,6 +51,13 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         keys: &[K],
         namespace: &N,
     ) -> Result<Vec<Option<T>>, StateError> {
+        if state.id().has_ttl {
+            let one = |key| {
+                let at = self.at_namespace(key, namespace)?;
+                Ok(state.get(&at)?.map(Ref::into_owned))
+            };
+            return keys.iter().map(one).collect();
+        }
         // All rows lie in one buffer: where each begins and ends, and whose it is.
         let (mut bytes, mut places) = (Vec::new(), Vec::with_capacity(keys.len()));
         for (position, key) in keys.iter().enumerate() {

@@ -64,7 +64,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         let mut prefix = Vec::new();
         self.layout.put_key_group(key_group, &mut prefix);
         let mut seen = BTreeSet::new();
-        table.for_each_pair(&self.store, RowRange::of_prefix(&prefix), |pair| {
+        table.for_each_visible_pair(&self.store, RowRange::of_prefix(&prefix), |pair| {
             let is_timers = table.format.is_timers();
             if is_timers && !seen.insert((pair.key.to_vec(), pair.namespace.to_vec())) {
                 return Ok(());

@@ -18,6 +18,7 @@ use super::kept::Kept;
 use super::migrate::{self, ListMigration, Migration};
 use super::table::{Boxed, Elements, Entries, Table, Values};
 use crate::engine::Column;
+use crate::row_format::RowFormat;
 
 /// What a descriptor says, without the types of its values.
 struct Request<NC, S, F> {
@@ -244,15 +245,11 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
             return Ok(id);
         }
         let id = self.id_of(self.tables.len(), &meta.name)?;
-        let format = self.format_of(&meta)?;
         let answer = match self.kept.get(&meta.name) {
             Some(kept) => Some(check_kept::<N, NC>(&meta, &namespace, kept, resolve)?),
             None => None,
         };
-        let column = match answer {
-            None => self.create_column(&meta)?,
-            Some(answer) => self.take_kept(&meta, answer)?,
-        };
+        let (format, column) = self.take_column(&meta, answer)?;
         let namespace: Boxed<N> = Box::new(namespace);
         let (namespace, content) = (Box::new(namespace), Box::new(content));
         self.tables.push(Table { meta, format, column, namespace, content, function });
@@ -269,28 +266,31 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         found.map(|index| self.id_of(index, &meta.name)).transpose()
     }
 
-    /// The rows of a restored state, written anew if they must be.
-    pub(super) fn take_kept(
+    /// The column of a new table: an empty one, or the rows of a restored state, written anew if
+    /// they must be.
+    pub(super) fn take_column(
         &mut self,
         meta: &StateMeta,
-        answer: Answer,
-    ) -> Result<Column, StateError> {
+        answer: Option<Answer>,
+    ) -> Result<(RowFormat, Column), StateError> {
         match answer {
-            Answer::AfterMigration(migration) => self.write_anew(meta, |backend, kept, column| {
-                let key_groups = backend.key_groups;
-                migrate::migrate(&backend.store, kept, key_groups, &migration, column)
-            }),
-            Answer::OtherLayout(migration) => {
-                let format = self.format_of(meta)?;
-                self.write_anew(meta, |backend, kept, column| {
-                    let into = (&format, column);
-                    let (store, key_groups) = (&backend.store, backend.key_groups);
-                    migrate::lay_out(store, kept, key_groups, migration.as_ref(), into)
+            Some(Answer::AfterMigration(migration)) => {
+                self.write_anew(meta, |backend, kept, (_, column)| {
+                    let key_groups = backend.key_groups;
+                    migrate::migrate(&backend.store, kept, key_groups, &migration, column)
                 })
             }
+            Some(Answer::OtherLayout(migration)) => self.write_anew(meta, |backend, kept, into| {
+                let (store, key_groups) = (&backend.store, backend.key_groups);
+                migrate::lay_out(store, kept, key_groups, migration.as_ref(), into)
+            }),
             _ => match self.kept.remove(&meta.name) {
-                Some(kept) => Ok(kept.column),
-                None => Ok(self.create_column(meta)?),
+                Some(kept) => Ok((kept.format, kept.column)),
+                None => {
+                    let format = self.format_of(meta)?;
+                    let column = self.create_column(meta, &format)?;
+                    Ok((format, column))
+                }
             },
         }
     }
@@ -300,11 +300,12 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
     fn write_anew(
         &mut self,
         meta: &StateMeta,
-        write: impl FnOnce(&Self, &Kept, &Column) -> Result<(), StateError>,
-    ) -> Result<Column, StateError> {
-        let column = self.create_column(meta)?;
+        write: impl FnOnce(&Self, &Kept, (&RowFormat, &Column)) -> Result<(), StateError>,
+    ) -> Result<(RowFormat, Column), StateError> {
+        let format = self.format_of(meta)?;
+        let column = self.create_column(meta, &format)?;
         if let Some(kept) = self.kept.get(&meta.name)
-            && let Err(error) = write(self, kept, &column)
+            && let Err(error) = write(self, kept, (&format, &column))
         {
             column.drop_family();
             return Err(error);
@@ -313,7 +314,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
             // Frozen states still read it.
             old.column.drop_family();
         }
-        Ok(column)
+        Ok((format, column))
     }
 
     pub(super) fn id_of(&self, index: usize, name: &str) -> Result<StateId, StateError> {

@@ -59,7 +59,8 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
             if self.kept.contains_key(&meta.name) {
                 continue;
             }
-            let (format, column) = (self.format_of(meta)?, self.create_column(meta)?);
+            let format = self.format_of(meta)?;
+            let column = self.create_column(meta, &format)?;
             let kept = Kept { meta: meta.clone(), format, column };
             self.kept.insert(meta.name.clone(), kept);
         }
@@ -99,11 +100,11 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
             reader,
             own: self.key_groups,
             max: self.spec.parallelism.max(),
+            key: &self.spec.key.snapshot(),
             dir: &self.store.engine().sibling_dir("restore"),
         };
         let (states, base) = restore.run(&sources, &mut self.statistics)?;
-        for ImportedState { meta, column } in states {
-            let format = self.format_of(&meta)?;
+        for ImportedState { meta, format, column } in states {
             self.kept.insert(meta.name.clone(), Kept { meta, format, column });
         }
         self.history = History::new(base);

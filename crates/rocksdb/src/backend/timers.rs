@@ -57,7 +57,6 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
             return Ok(id);
         }
         let id = self.id_of(self.tables.len(), &meta.name)?;
-        let format = self.format_of(&meta)?;
         let heads: fn() -> TimerHeads = match self.kept.get(&meta.name) {
             Some(kept) => {
                 // The value has no bytes: when kind and namespace fit, so do the rows.
@@ -68,7 +67,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
             }
             None => TimerHeads::of_none,
         };
-        let column = self.take_kept(&meta, Answer::AsIs)?;
+        let (format, column) = self.take_column(&meta, Some(Answer::AsIs))?;
         let namespace: Boxed<N> = Box::new(namespace);
         let content = Box::new(TimerService { event_time: heads(), processing_time: heads() });
         let namespace = Box::new(namespace);

@@ -9,6 +9,7 @@ mod column;
 mod cursor;
 mod deletions;
 mod files;
+mod filter;
 mod flush;
 mod import;
 mod listener;
@@ -24,4 +25,5 @@ pub(super) use options::prepare_options;
 
 pub(crate) use cursor::{Cursor, Row};
 pub(crate) use files::LiveFile;
+pub(crate) use filter::set_row_filters;
 pub(crate) use snapshot::Snapshot;

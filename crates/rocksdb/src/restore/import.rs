@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use alluvium_core::{KeyGroupRange, MaxParallelism};
+use alluvium_format::codec::CodecSnapshot;
 use alluvium_format::keyed::StateMeta;
-use alluvium_state::RestoreError;
+use alluvium_state::{RestoreError, StateError};
 use alluvium_storage::HandleReader;
 
 use super::clip::{self, Clipped, ClippedState};
@@ -16,7 +17,8 @@ use super::{LocalSst, LocalState, RestoreStatistics, SstSource};
 use crate::engine::{Column, ColumnOptions, Engine, ImportFile};
 use crate::history::Base;
 use crate::options::EngineOptions;
-use crate::row_filter::keep_only;
+use crate::row_filter::filter;
+use crate::row_format::RowFormat;
 use crate::row_key::{RowKeyLayout, RowRange};
 use crate::store::{Batch, Failure, Rows, Store};
 
@@ -30,6 +32,8 @@ pub(crate) struct SstRestore<'a> {
     /// The key groups of the subtask.
     pub(crate) own: KeyGroupRange,
     pub(crate) max: MaxParallelism,
+    /// Codec of the keys.
+    pub(crate) key: &'a CodecSnapshot,
     /// A folder of this restore alone, which is not there yet; on the file system of the database.
     pub(crate) dir: &'a Path,
 }
@@ -37,6 +41,7 @@ pub(crate) struct SstRestore<'a> {
 /// A state that was restored.
 pub(crate) struct ImportedState {
     pub(crate) meta: StateMeta,
+    pub(crate) format: RowFormat,
     pub(crate) column: Column,
 }
 
@@ -94,8 +99,11 @@ impl SstRestore<'_> {
         for (number, (meta, gathered)) in gathered.into_values().enumerate() {
             // Names of states may hold bytes that those of column families may not.
             let name = format!("restored-{number}");
-            let column = self.import(&name, meta, gathered, &mut base, statistics)?;
-            imported.push(ImportedState { meta: meta.clone(), column });
+            let refused = |source| StateError::Decode { state: meta.name.clone(), source };
+            let format = RowFormat::new(layout, self.key, meta).map_err(refused)?;
+            let options = self.options.column(meta);
+            let column = self.import(&name, (options, &format), gathered, &mut base, statistics)?;
+            imported.push(ImportedState { meta: meta.clone(), format, column });
         }
         drop(engines);
         // Its files are in the database now; what is left goes with the folder of the backend.
@@ -106,17 +114,15 @@ impl SstRestore<'_> {
     fn import(
         &self,
         name: &str,
-        meta: &StateMeta,
+        (mut options, format): (ColumnOptions, &RowFormat),
         gathered: Gathered,
         base: &mut Base,
         statistics: &mut RestoreStatistics,
     ) -> Result<Column, RestoreError> {
         let rows = RowKeyLayout::new(self.max).rows_of(self.own);
-        let mut options = self.options.column(meta);
         let mut files = gathered.files.iter().map(|file| &file.meta);
-        if !files.all(|file| rows.holds_all(&file.smallest_key, &file.largest_key)) {
-            keep_only(&rows, &mut options);
-        }
+        let is_clean = files.all(|file| rows.holds_all(&file.smallest_key, &file.largest_key));
+        filter((!is_clean).then_some(&rows), format.expiry.as_ref(), &mut options);
         let (column, numbers) = import_files(self.store.engine(), name, &options, &gathered.files)?;
         for (number, file) in numbers.into_iter().zip(gathered.files) {
             if let Some(origin) = file.origin {

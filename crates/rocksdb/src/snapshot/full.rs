@@ -15,6 +15,7 @@ use super::{FrozenBackend, FrozenColumn};
 use crate::engine::Snapshot;
 use crate::list_row::{check_empty_items, join_groups, put_varint};
 use crate::long_list::take_list;
+use crate::row_expiry::Remains;
 use crate::row_format::Content;
 use crate::row_key::RowRange;
 use crate::store::Rows;
@@ -65,6 +66,8 @@ struct FrozenEntries<'f> {
     pair: Vec<u8>,
     /// Encoded entries of the user map at hand.
     user_map: Vec<u8>,
+    /// The row at hand without what has expired.
+    unexpired: Vec<u8>,
 }
 
 impl<'f> FrozenEntries<'f> {
@@ -75,7 +78,8 @@ impl<'f> FrozenEntries<'f> {
     ) -> Result<Self, SnapshotError> {
         let rows = Rows::open(&column.column, Some(snapshot), range)?;
         let (block, pair, user_map) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { column, rows, block, records: 0, pair, user_map })
+        let unexpired = Vec::new();
+        Ok(Self { column, rows, block, records: 0, pair, user_map, unexpired })
     }
 
     /// Writes the entries of one key group.
@@ -108,25 +112,23 @@ impl<'f> FrozenEntries<'f> {
 
     /// Appends the next entry of a key group to the block; false when there is none.
     fn take_entry(&mut self, group: &[u8]) -> Result<bool, SnapshotError> {
-        let Some((row, value)) = self.rows.row()? else { return Ok(false) };
-        let Some(pair) = row.strip_prefix(group) else { return Ok(false) };
-        let state = &self.column.meta.name;
+        let column = self.column;
+        let state = &column.meta.name;
         let refused = |source| SnapshotError::Encode { state: state.clone(), source };
-        match &self.column.format.content {
-            Content::Value => {
-                self.block.extend_from_slice(pair);
-                self.block.extend_from_slice(value);
+        loop {
+            let Some((row, value)) = self.rows.row()? else { return Ok(false) };
+            let Some(pair) = row.strip_prefix(group) else { return Ok(false) };
+            if let Content::Map(..) = &column.format.content {
+                let parts = column.format.keys.split(row).map_err(refused)?;
+                self.pair.clear();
+                self.pair.extend_from_slice(parts.prefix);
+                if self.take_user_map(group.len())? {
+                    return Ok(true);
+                }
+                continue;
             }
-            Content::List(element) => {
-                self.block.extend_from_slice(pair);
-                join_groups(element, value, &mut self.block).map_err(refused)?;
-            }
-            Content::Timer => {
-                let key = &self.column.format.keys.key;
-                put_entry(key, pair, &mut self.block).map_err(refused)?;
-            }
-            Content::LongList(_) => {
-                let parts = self.column.format.keys.split(row).map_err(refused)?;
+            if let Content::LongList(_) = &column.format.content {
+                let parts = column.format.keys.split(row).map_err(refused)?;
                 self.pair.clear();
                 self.pair.extend_from_slice(parts.prefix);
                 self.block.extend_from_slice(self.pair.get(group.len()..).unwrap_or_default());
@@ -135,34 +137,70 @@ impl<'f> FrozenEntries<'f> {
                     Err(refusal) => Err(refusal.into_error(refused)),
                 };
             }
-            Content::Map(..) => {
-                let parts = self.column.format.keys.split(row).map_err(refused)?;
-                self.pair.clear();
-                self.pair.extend_from_slice(parts.prefix);
-                return self.take_user_map(group.len()).map(|()| true);
+            let Some(value) = unexpired(column, value, &mut self.unexpired).map_err(refused)?
+            else {
+                self.rows.advance();
+                continue;
+            };
+            match &column.format.content {
+                Content::List(element) => {
+                    self.block.extend_from_slice(pair);
+                    join_groups(element, value, &mut self.block).map_err(refused)?;
+                }
+                Content::Timer => {
+                    let key = &column.format.keys.key;
+                    put_entry(key, pair, &mut self.block).map_err(refused)?;
+                }
+                Content::Value | Content::Map(..) | Content::LongList(_) => {
+                    self.block.extend_from_slice(pair);
+                    self.block.extend_from_slice(value);
+                }
             }
+            self.rows.advance();
+            return Ok(true);
         }
-        self.rows.advance();
-        Ok(true)
     }
 
-    /// Appends the rows of a pair as one entry, and leaves the cursor behind them.
-    fn take_user_map(&mut self, group_len: usize) -> Result<(), SnapshotError> {
+    /// Appends the rows of a pair as one entry, and leaves the cursor behind them; false when none
+    /// of them is left.
+    fn take_user_map(&mut self, group_len: usize) -> Result<bool, SnapshotError> {
+        let column = self.column;
+        let state = &column.meta.name;
+        let refused = |source: CodecError| SnapshotError::Encode { state: state.clone(), source };
         self.user_map.clear();
         let mut count = 0;
         while let Some((row, value)) = self.rows.row()? {
             let Some(user_key) = row.strip_prefix(self.pair.as_slice()) else { break };
-            self.user_map.extend_from_slice(user_key);
-            self.user_map.extend_from_slice(value);
-            count += 1;
+            let value = unexpired(column, value, &mut self.unexpired).map_err(refused)?;
+            if let Some(value) = value {
+                self.user_map.extend_from_slice(user_key);
+                self.user_map.extend_from_slice(value);
+                count += 1;
+            }
             self.rows.advance();
         }
-        let state = &self.column.meta.name;
-        let refused = |source: CodecError| SnapshotError::Encode { state: state.clone(), source };
+        if count == 0 {
+            return Ok(false);
+        }
         check_empty_items(count, self.user_map.len()).map_err(refused)?;
         self.block.extend_from_slice(self.pair.get(group_len..).unwrap_or_default());
         put_varint(count, &mut self.block);
         self.block.extend_from_slice(&self.user_map);
-        Ok(())
+        Ok(true)
     }
+}
+
+/// A row's value without what had expired at the freeze; `None` when nothing is left.
+fn unexpired<'v>(
+    column: &FrozenColumn,
+    value: &'v [u8],
+    left: &'v mut Vec<u8>,
+) -> Result<Option<&'v [u8]>, CodecError> {
+    let Some(expired) = column.expired() else { return Ok(Some(value)) };
+    left.clear();
+    Ok(match expired.remains(value, left)? {
+        Remains::All => Some(value),
+        Remains::Some => Some(left),
+        Remains::Nothing => None,
+    })
 }

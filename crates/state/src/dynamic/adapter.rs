@@ -435,13 +435,13 @@ impl<B: KeyedStateBackend<Key = Encoded> + Send> DynKeyedState for Adapter<B> {
     }
 
     fn keys_and_namespaces_in_group(
-        &self,
+        &mut self,
         state: DynState,
         key_group: KeyGroup,
     ) -> Result<Pairs<Vec<u8>, Vec<u8>>, StateError> {
-        let registered = self.registered(state)?;
-        let pairs = with_any!(registered, handle => {
-            self.backend.keys_and_namespaces_in_group(*handle, key_group)
+        let Self { backend, states, .. } = self;
+        let pairs = with_any!(find(states, state)?, handle => {
+            backend.keys_and_namespaces_in_group(*handle, key_group)
         })?;
         Ok(pairs.into_iter().map(|(key, namespace)| (key.0, namespace.0)).collect())
     }

@@ -7,6 +7,7 @@
 use alluvium_format::keyed::StateKind;
 
 use super::ListState;
+use crate::ttl::queue;
 use crate::{Elements, KeyContext, StateError, StateKey, StateValue};
 
 /// How a backend with rows keeps a list. It makes no difference to what a list can do, and none in
@@ -35,11 +36,17 @@ impl ListLayout {
 impl<T: StateValue, N: StateKey> ListState<T, N> {
     /// How many elements there are; 0 when there is no list.
     pub fn len<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<u64, StateError> {
+        if self.id.has_ttl {
+            return queue::list_len(self, at);
+        }
         at.list_len(self)
     }
 
     /// Whether there is no element.
     pub fn is_empty<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<bool, StateError> {
+        if self.id.has_ttl {
+            return Ok(queue::list_len(self, at)? == 0);
+        }
         Ok(at.list_iter(self)?.next().transpose()?.is_none())
     }
 
@@ -50,6 +57,9 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         at: &C,
         position: u64,
     ) -> Result<Elements<'_, T>, StateError> {
+        if self.id.has_ttl {
+            return queue::list_elements_from(self, at, position);
+        }
         at.list_iter_from(self, position)
     }
 
@@ -75,6 +85,9 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         self,
         at: &mut C,
     ) -> Result<Option<T>, StateError> {
+        if self.id.has_ttl {
+            return queue::list_pop_front(self, at);
+        }
         at.list_pop_front(self)
     }
 
@@ -84,6 +97,9 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         at: &mut C,
         count: u64,
     ) -> Result<(), StateError> {
+        if self.id.has_ttl {
+            return queue::list_remove_front(self, at, count);
+        }
         at.list_remove_front(self, count)
     }
 
@@ -93,6 +109,9 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         at: &mut C,
         len: u64,
     ) -> Result<(), StateError> {
+        if self.id.has_ttl {
+            return queue::list_truncate(self, at, len);
+        }
         at.list_truncate(self, len)
     }
 }

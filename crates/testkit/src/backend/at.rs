@@ -8,6 +8,7 @@ use std::ops::{Bound, RangeBounds};
 use alluvium_core::KeyGroup;
 use alluvium_format::codec::Codec;
 use alluvium_format::keyed::StateKind;
+use alluvium_state::ttl::{Touch, TtlMoment};
 use alluvium_state::{
     AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
     ReduceFunction, ReducingState, Ref, ScanOrder, SortedKey, SortedMapState, StateError, StateId,
@@ -36,6 +37,7 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> ModelAt<'a, K, C, N> {
         namespace: &'a N,
     ) -> Result<Self, StateError> {
         backend.freeze_late();
+        backend.settle()?;
         let mut encoded = backend.encode_key(key)?;
         if backend.makes(Mistake::KeysMixedUp) {
             encoded.truncate(2);
@@ -99,6 +101,37 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> ModelAt<'a, K, C, N> {
 
 impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for ModelAt<'_, K, C, N> {
     type Namespace = N;
+
+    fn ttl(&self, state: StateId) -> Result<TtlMoment, StateError> {
+        let expiry = self.backend.table(state)?.expiry.as_ref().ok_or(StateError::ForeignHandle)?;
+        if self.makes(Mistake::NothingExpires) {
+            return Ok(expiry.ttl.at(i64::MIN));
+        }
+        let stands_at = self.backend.left.time_of(state);
+        Ok(stands_at.map_or_else(|| expiry.ttl.now(), |now_ms| expiry.ttl.at(now_ms)))
+    }
+
+    fn leave<T: Touch<N>>(
+        &self,
+        state: StateId,
+        moment: TtlMoment,
+        touch: T,
+    ) -> Result<(), StateError> {
+        if self.makes(Mistake::ReadsLeaveNothing) {
+            return Ok(());
+        }
+        self.backend.left.leave::<N, T, _>(state, moment.now_ms(), touch, || {
+            let (key_group, namespace) = (self.key_group, self.namespace.clone());
+            let key = self.key.clone();
+            Ok(move |backend: &mut ModelKeyedStateBackend<K, C>, touch: T| {
+                touch.run(&mut ModelAt { backend, key_group, key, namespace: &namespace })
+            })
+        })
+    }
+
+    fn settle(&mut self) -> Result<(), StateError> {
+        self.backend.settle()
+    }
 
     fn value_get<T: StateValue>(
         &self,

@@ -12,9 +12,10 @@ use alluvium_format::codec::{
     decoder_for,
 };
 use alluvium_format::keyed::{StateKind, StateMeta, timer_namespace};
-use alluvium_state::{StateError, StateId, StateKey};
+use alluvium_state::{StateError, StateId, StateKey, StateTtl};
 
 use super::ModelKeyedStateBackend;
+use super::expiry::{Expiry, Keep, Left};
 use super::row::Rows;
 use super::table::{Coded, Stored, Table};
 use crate::mistake::Mistake;
@@ -23,7 +24,7 @@ use crate::mistake::Mistake;
 const MAX_NAME_LEN_BYTES: usize = 1024;
 
 /// What a descriptor says.
-pub(super) struct Request<NC, VC> {
+pub(super) struct Request<NC, VC, V> {
     pub(super) name: String,
     pub(super) kind: StateKind,
     /// Codec of the namespaces of the job, also of timers.
@@ -31,10 +32,12 @@ pub(super) struct Request<NC, VC> {
     /// Codec of the whole value.
     pub(super) value: VC,
     pub(super) function: Option<Box<dyn Any + Send + Sync>>,
+    /// The time to live, and what it leaves of a value.
+    pub(super) expiry: Option<(StateTtl, Left<V>)>,
 }
 
-impl<NC, VC> Request<NC, VC> {
-    fn meta<N: StateKey, V>(&self) -> StateMeta
+impl<NC, VC, V> Request<NC, VC, V> {
+    fn meta<N: StateKey>(&self) -> StateMeta
     where
         NC: Codec<N>,
         VC: Codec<V>,
@@ -53,7 +56,7 @@ impl<NC, VC> Request<NC, VC> {
 impl<K: StateKey, C: Codec<K>> ModelKeyedStateBackend<K, C> {
     pub(super) fn register<N, V, NC, VC>(
         &mut self,
-        request: Request<NC, VC>,
+        request: Request<NC, VC, V>,
     ) -> Result<StateId, StateError>
     where
         N: StateKey,
@@ -61,7 +64,7 @@ impl<K: StateKey, C: Codec<K>> ModelKeyedStateBackend<K, C> {
         NC: Codec<N>,
         VC: Codec<V>,
     {
-        let meta = request.meta::<N, V>();
+        let meta = request.meta::<N>();
         let len_bytes = meta.name.len();
         let is_allowed = (1..=MAX_NAME_LEN_BYTES).contains(&len_bytes);
         if !is_allowed && !self.makes(Mistake::AnyNameAccepted) {
@@ -75,10 +78,18 @@ impl<K: StateKey, C: Codec<K>> ModelKeyedStateBackend<K, C> {
             Some(name) => self.take_restored(&name, meta, &request)?,
             None => Stored { meta, rows: Arc::default() },
         };
+        let codec = request.value.clone();
+        let expiry = request.expiry.map(|(ttl, left)| {
+            let left = move |bytes: &[u8], keep: Keep<'_>| {
+                let left = left(codec.of_bytes(bytes)?, keep);
+                left.map(|value| codec.to_bytes(&value)).transpose()
+            };
+            Expiry { ttl, left: Box::new(left) }
+        });
         let namespace: Box<dyn Coded<N>> = Box::new(request.namespace);
         let value: Box<dyn Coded<V>> = Box::new(request.value);
         let (namespace, value, function) = (Box::new(namespace), Box::new(value), request.function);
-        self.tables.push(Table { stored, namespace, value, function });
+        self.tables.push(Table { stored, namespace, value, function, expiry });
         Ok(id)
     }
 
@@ -115,7 +126,7 @@ impl<K: StateKey, C: Codec<K>> ModelKeyedStateBackend<K, C> {
         let in_use = index + self.restored.len();
         match u16::try_from(index) {
             Ok(index) if in_use < usize::from(u16::MAX) => {
-                Ok(StateId { backend: self.number, index })
+                Ok(StateId { backend: self.number, index, has_ttl: false })
             }
             _ => Err(StateError::TooManyStates { name: name.to_owned() }),
         }
@@ -134,7 +145,7 @@ impl<K: StateKey, C: Codec<K>> ModelKeyedStateBackend<K, C> {
         &mut self,
         name: &str,
         meta: StateMeta,
-        request: &Request<NC, VC>,
+        request: &Request<NC, VC, V>,
     ) -> Result<Stored, StateError>
     where
         N: StateKey,

@@ -132,7 +132,8 @@ impl<K, C> ModelKeyedStateBackend<K, C> {
             if *left == 0 {
                 let frozen = Arc::clone(frozen);
                 self.slips.late = None;
-                *frozen.lock().unwrap_or_else(PoisonError::into_inner) = self.stored();
+                *frozen.lock().unwrap_or_else(PoisonError::into_inner) =
+                    self.stored().unwrap_or_default();
             }
         }
     }

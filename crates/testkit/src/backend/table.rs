@@ -12,6 +12,7 @@ use alluvium_format::codec::{Codec, Extent, Input, read_count};
 use alluvium_format::keyed::StateMeta;
 use alluvium_state::{StateError, check_key_len};
 
+use super::expiry::Expiry;
 use super::row::{Row, Rows};
 
 /// The value of a map state.
@@ -36,6 +37,8 @@ pub(super) struct Table {
     pub(super) value: Box<dyn Any + Send + Sync>,
     /// `ReduceFunction<T>`, or the aggregate function itself.
     pub(super) function: Option<Box<dyn Any + Send + Sync>>,
+    /// What expires, if anything does.
+    pub(super) expiry: Option<Expiry>,
 }
 
 /// A codec of which only the type of the values is known.

@@ -1,0 +1,287 @@
+//! What compactions drop of states with a time to live, and what they leave.
+
+use std::time::Duration;
+
+use alluvium_core::{KeyedStateHandle, SubtaskIndex};
+use alluvium_state::{
+    KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor, SnapshotMode,
+    StateTtl, UpdateType, ValueState, ValueStateDescriptor,
+};
+use alluvium_testkit::clock::ManualClock;
+use alluvium_testkit::job::{KeyedOf, TestJob};
+use rocksdb::{BottommostLevelCompaction, CompactOptions};
+use tempfile::TempDir;
+
+use super::*;
+use crate::RocksDbStateBackend;
+
+type Job<'b> = TestJob<'b, RocksDbStateBackend, u64>;
+type Keyed = KeyedOf<RocksDbStateBackend, u64>;
+
+const KEYS: u64 = 30;
+
+/// A backend that compacts when it is told to.
+fn backend() -> (TempDir, RocksDbStateBackend) {
+    let work = tempfile::tempdir().unwrap();
+    let backend = RocksDbStateBackend::new(work.path());
+    (work, backend.customize_column(|options| options.set_disable_auto_compactions(true)))
+}
+
+fn ttl_by(clock: &ManualClock) -> StateTtl {
+    StateTtl::new(Duration::from_millis(100), clock.state_clock())
+}
+
+#[derive(Clone, Copy)]
+struct States {
+    value: ValueState<u64>,
+    list: ListState<u64>,
+    map: MapState<u8, u64>,
+}
+
+fn register(keyed: &mut Keyed, ttl: &StateTtl) -> States {
+    let value = ValueStateDescriptor::<u64>::new("value").ttl(ttl.clone());
+    let list = ListStateDescriptor::<u64>::new("list").ttl(ttl.clone());
+    let map = MapStateDescriptor::<u8, u64>::new("map").ttl(ttl.clone());
+    States {
+        value: keyed.value_state(value).unwrap(),
+        list: keyed.list_state(list).unwrap(),
+        map: keyed.map_state(map).unwrap(),
+    }
+}
+
+/// Half of the keys get everything at 1,000 ms; all of them get the rest at 1,080 ms.
+fn fill(keyed: &mut Keyed, states: States, clock: &ManualClock) {
+    let States { value, list, map } = states;
+    clock.set(1_000);
+    for key in 0..KEYS / 2 {
+        let mut at = keyed.at(&key).unwrap();
+        value.set(&mut at, key).unwrap();
+        list.add_all(&mut at, [1, 2]).unwrap();
+        map.put(&mut at, 1, key).unwrap();
+        map.put(&mut at, 2, key).unwrap();
+    }
+    clock.set(1_080);
+    for key in 0..KEYS {
+        let mut at = keyed.at(&key).unwrap();
+        list.add(&mut at, 3).unwrap();
+        map.put(&mut at, 3, key).unwrap();
+        if key >= KEYS / 2 {
+            value.set(&mut at, key).unwrap();
+        }
+    }
+}
+
+/// Rewrites all files of a state; what is merged the first time is shown to the filter the second.
+fn compact(keyed: &Keyed) {
+    for table in &keyed.tables {
+        for _ in 0..2 {
+            let mut options = CompactOptions::default();
+            options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+            let (db, column) = (keyed.store.engine().db(), &table.column);
+            db.compact_range_cf_opt(&column, None::<&[u8]>, None::<&[u8]>, &options);
+        }
+    }
+    keyed.store.engine().check().unwrap();
+}
+
+/// Number of rows, and the bytes of their values, as they are stored.
+fn stored(keyed: &Keyed, table: usize) -> (usize, usize) {
+    let mut rows = keyed.store.rows(&keyed.tables[table].column, RowRange::default()).unwrap();
+    let (mut count, mut len_bytes) = (0, 0);
+    while let Some((_, value)) = rows.row().unwrap() {
+        count += 1;
+        len_bytes += value.len();
+        rows.advance();
+    }
+    (count, len_bytes)
+}
+
+/// Bytes of a stamp and a number.
+const STAMPED: usize = 16;
+
+fn all_stored(keyed: &Keyed) -> [(usize, usize); 3] {
+    [0, 1, 2].map(|table| stored(keyed, table))
+}
+
+fn full(keys: usize) -> [(usize, usize); 3] {
+    let (half, map) = (keys / 2, keys + 2 * (keys / 2));
+    // Two groups, each with its count, for half of the keys.
+    let lists = (half * (2 + 3 * STAMPED)) + half * (1 + STAMPED);
+    [(keys, keys * STAMPED), (keys, lists), (map, map * STAMPED)]
+}
+
+fn cleaned(keys: usize) -> [(usize, usize); 3] {
+    [(keys / 2, keys / 2 * STAMPED), (keys, keys * (1 + STAMPED)), (keys, keys * STAMPED)]
+}
+
+#[test]
+fn compactions_drop_values_entries_and_elements_one_by_one() {
+    let (_work, backend) = backend();
+    let job = Job::new(&backend);
+    let clock = ManualClock::default();
+    let mut keyed = job.open_one(&[]);
+    let states = register(&mut keyed, &ttl_by(&clock));
+    fill(&mut keyed, states, &clock);
+    clock.set(1_099);
+    compact(&keyed);
+    assert_eq!(all_stored(&keyed), full(30), "nothing has expired");
+    clock.set(1_100);
+    compact(&keyed);
+    assert_eq!(all_stored(&keyed), cleaned(30));
+    // What is left is what it was.
+    for key in 0..KEYS {
+        let at = keyed.at(&key).unwrap();
+        let value = states.value.get(&at).unwrap().map(|value| *value);
+        assert_eq!(value, (key >= KEYS / 2).then_some(key));
+        let list: Vec<u64> = states.list.elements(&at).unwrap().map(|it| *it.unwrap()).collect();
+        assert_eq!(list, [3]);
+        let map: Vec<u8> = states.map.keys(&at).unwrap().map(|it| *it.unwrap()).collect();
+        assert_eq!(map, [3]);
+    }
+    clock.set(1_180);
+    compact(&keyed);
+    assert_eq!(all_stored(&keyed), [(0, 0); 3]);
+}
+
+#[test]
+fn compactions_drop_nothing_where_they_should_not() {
+    let (_work, backend) = backend();
+    let job = Job::new(&backend);
+    let clock = ManualClock::default();
+    let mut keyed = job.open_one(&[]);
+    let states = register(&mut keyed, &ttl_by(&clock).cleanup_in_compactions(None));
+    fill(&mut keyed, states, &clock);
+    clock.set(9_000);
+    compact(&keyed);
+    assert_eq!(all_stored(&keyed), full(30));
+}
+
+/// The files of a checkpoint become a column before anybody says how long its rows live.
+#[test]
+fn restored_rows_expire_once_their_state_is_registered() {
+    let (_work, backend) = backend();
+    let job = Job::new(&backend);
+    let clock = ManualClock::default();
+    let mut keyed = job.open_one(&[]);
+    let states = register(&mut keyed, &ttl_by(&clock));
+    fill(&mut keyed, states, &clock);
+    let handles: Vec<KeyedStateHandle> = job.snapshot_one(&mut keyed);
+    clock.set(1_100);
+    let mut keyed = job.open_one(&handles);
+    for kept in keyed.kept.values() {
+        let db = keyed.store.engine().db();
+        db.compact_range_cf(&&kept.column, None::<&[u8]>, None::<&[u8]>);
+    }
+    register(&mut keyed, &ttl_by(&clock));
+    assert_eq!(all_stored(&keyed).map(|(rows, _)| rows), full(30).map(|(rows, _)| rows));
+    compact(&keyed);
+    assert_eq!(all_stored(&keyed), cleaned(30));
+}
+
+/// 1. A subtask takes files that hold rows of another one's key groups as they are.
+/// 2. One filter drops these, and what has expired of its own.
+#[test]
+fn rows_of_other_key_groups_and_expired_rows_go_together() {
+    let (_work, backend) = backend();
+    let job = Job::new(&backend);
+    let clock = ManualClock::default();
+    let mut keyed = job.open_one(&[]);
+    let states = register(&mut keyed, &ttl_by(&clock));
+    fill(&mut keyed, states, &clock);
+    let handles = job.snapshot_one(&mut keyed);
+    let mut sum = [(0, 0); 3];
+    for index in 0..2 {
+        let mut keyed = job.try_open(SubtaskIndex::new(index), 2, &handles).unwrap();
+        clock.set(1_099);
+        register(&mut keyed, &ttl_by(&clock));
+        assert_eq!(stored(&keyed, 0).0, 30, "rows of both");
+        clock.set(1_100);
+        compact(&keyed);
+        for (sum, (rows, len_bytes)) in sum.iter_mut().zip(all_stored(&keyed)) {
+            *sum = (sum.0 + rows, sum.1 + len_bytes);
+        }
+    }
+    assert_eq!(sum, cleaned(30));
+}
+
+/// A full snapshot reads rows for as long as it takes; compactions do not ask snapshots of RocksDB.
+/// (None begins before the snapshot has begun, so what one would drop is asked here.)
+#[test]
+fn what_a_frozen_state_has_to_write_is_not_dropped_meanwhile() {
+    let (_work, backend) = backend();
+    let mut job = Job::new(&backend);
+    job.mode = SnapshotMode::Full;
+    let clock = ManualClock::default();
+    let mut keyed = job.open_one(&[]);
+    let states = register(&mut keyed, &ttl_by(&clock));
+    fill(&mut keyed, states, &clock);
+    clock.set(1_099);
+    let frozen = job.freeze_one(&mut keyed);
+    clock.set(5_000);
+    let dropping_ms = |keyed: &Keyed| {
+        let rules = |table: &Table| table.format.expiry.as_ref()?.for_compaction();
+        let rules: Vec<_> = keyed.tables.iter().filter_map(rules).collect();
+        rules.iter().map(TtlMoment::now_ms).collect::<Vec<_>>()
+    };
+    assert_eq!(dropping_ms(&keyed), [1_099; 3]);
+    let handles = frozen.write();
+    assert_eq!(dropping_ms(&keyed), [5_000; 3]);
+    compact(&keyed);
+    assert_eq!(all_stored(&keyed), [(0, 0); 3], "dropped once it was written");
+    clock.set(1_099);
+    let mut keyed = job.open_one(&handles);
+    register(&mut keyed, &ttl_by(&clock));
+    assert_eq!(all_stored(&keyed).map(|(rows, _)| rows), full(30).map(|(rows, _)| rows));
+}
+
+/// A read leaves a new stamp behind; until it is written, the old one must not let the row expire.
+#[test]
+fn what_was_read_is_not_dropped_before_it_has_its_new_stamp() {
+    let (_work, backend) = backend();
+    let job = Job::new(&backend);
+    let clock = ManualClock::default();
+    let mut keyed = job.open_one(&[]);
+    let states = register(&mut keyed, &ttl_by(&clock).update(UpdateType::OnReadAndWrite));
+    fill(&mut keyed, states, &clock);
+    clock.set(1_099);
+    let at = keyed.at(&0).unwrap();
+    assert!(states.value.get(&at).unwrap().is_some());
+    assert_eq!(states.list.elements(&at).unwrap().count(), 3);
+    assert!(states.map.get(&at, &1).unwrap().is_some());
+    clock.set(5_000);
+    compact(&keyed);
+    clock.set(1_198);
+    let at = keyed.at(&0).unwrap();
+    assert!(states.value.get(&at).unwrap().is_some());
+    assert_eq!(states.list.elements(&at).unwrap().count(), 3);
+    assert!(states.map.get(&at, &1).unwrap().is_some());
+}
+
+#[test]
+fn the_age_of_files_at_which_they_are_compacted_is_that_of_the_job() {
+    let (_work, backend) = backend();
+    let job = Job::new(&backend);
+    let clock = ManualClock::default();
+    let mut keyed = job.open_one(&[]);
+    let age = Some(Duration::from_secs(77));
+    let ttl = ttl_by(&clock).cleanup_in_compactions(age);
+    keyed.value_state(ValueStateDescriptor::<u64>::new("value").ttl(ttl)).unwrap();
+    let dir = std::fs::read_dir(keyed.store.engine().dir()).unwrap();
+    let options = dir.map(|entry| entry.unwrap().path());
+    let options = options.filter(|path| path.display().to_string().contains("OPTIONS-"));
+    let told = options.max().map(std::fs::read_to_string).unwrap().unwrap();
+    assert!(told.contains("periodic_compaction_seconds=77"), "{told}");
+}
+
+#[test]
+fn reading_many_keys_sees_what_reading_one_does() {
+    let (_work, backend) = backend();
+    let job = Job::new(&backend);
+    let clock = ManualClock::default();
+    let mut keyed = job.open_one(&[]);
+    let states = register(&mut keyed, &ttl_by(&clock));
+    fill(&mut keyed, states, &clock);
+    clock.set(1_100);
+    let found = keyed.multi_get(states.value, &[20, 1, 100, 29], &()).unwrap();
+    assert_eq!(found, [Some(20), None, None, Some(29)]);
+}

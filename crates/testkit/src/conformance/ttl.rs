@@ -1,0 +1,426 @@
+//! Cases: state with a time to live, while a job runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use alluvium_state::{
+    AggregatingState, AggregatingStateDescriptor, Clock, KeyContext, KeyedStateBackend, ListState,
+    ListStateDescriptor, MapState, MapStateDescriptor, ReducingState, ReducingStateDescriptor,
+    StateBackend, StateError, StateTtl, UpdateType, ValueState, ValueStateDescriptor, Visibility,
+};
+
+use super::{list_of, map_of, owned, refused, sorted};
+use crate::clock::ManualClock;
+use crate::job::TestJob;
+use crate::model::change::CountAndSum;
+
+/// How long everything lives here, in milliseconds.
+pub(super) const TIME_TO_LIVE_MS: u64 = 100;
+
+/// A time to live of 100 ms by a clock.
+pub(super) fn ttl_by(clock: &ManualClock) -> StateTtl {
+    StateTtl::new(Duration::from_millis(TIME_TO_LIVE_MS), clock.state_clock())
+}
+
+/// Appends a digit; the order of the values matters.
+pub(crate) fn reduce_digits(value: &mut u64, other: u64) {
+    *value = value.wrapping_mul(10).wrapping_add(other);
+}
+
+/// One state of each kind.
+#[derive(Clone, Copy)]
+pub(crate) struct States {
+    pub(crate) value: ValueState<u64>,
+    pub(crate) list: ListState<u64>,
+    pub(crate) map: MapState<u8, u64>,
+    pub(crate) reducing: ReducingState<u64>,
+    pub(crate) aggregating: AggregatingState<CountAndSum>,
+}
+
+/// Registers one state of each kind.
+pub(crate) fn try_register(
+    backend: &mut impl KeyedStateBackend,
+    ttl: Option<&StateTtl>,
+) -> Result<States, StateError> {
+    let mut value = ValueStateDescriptor::<u64>::new("value");
+    let mut list = ListStateDescriptor::<u64>::new("list");
+    let mut map = MapStateDescriptor::<u8, u64>::new("map");
+    let mut reducing = ReducingStateDescriptor::<u64>::new("reducing", reduce_digits);
+    let mut aggregating = AggregatingStateDescriptor::new("aggregating", CountAndSum);
+    value.ttl = ttl.cloned();
+    list.ttl = ttl.cloned();
+    map.ttl = ttl.cloned();
+    reducing.ttl = ttl.cloned();
+    aggregating.ttl = ttl.cloned();
+    Ok(States {
+        value: backend.value_state(value)?,
+        list: backend.list_state(list)?,
+        map: backend.map_state(map)?,
+        reducing: backend.reducing_state(reducing)?,
+        aggregating: backend.aggregating_state(aggregating)?,
+    })
+}
+
+pub(super) fn register(backend: &mut impl KeyedStateBackend, ttl: &StateTtl) -> States {
+    try_register(backend, Some(ttl)).unwrap()
+}
+
+/// Everything that the states of a key hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) value: Option<u64>,
+    pub(crate) list: Vec<u64>,
+    pub(crate) map: BTreeMap<u8, u64>,
+    pub(crate) reducing: Option<u64>,
+    pub(crate) aggregating: Option<(u64, u64)>,
+}
+
+impl Seen {
+    /// After a number was added once.
+    pub(crate) fn once(number: u8) -> Self {
+        let wide = u64::from(number);
+        Self {
+            value: Some(wide),
+            list: vec![wide],
+            map: [(number, wide)].into(),
+            reducing: Some(wide),
+            aggregating: Some((1, wide)),
+        }
+    }
+}
+
+impl States {
+    /// Adds a number to each state: to the value, the end of the list, as user key and value.
+    pub(crate) fn add(self, at: &mut impl KeyContext<Namespace = ()>, number: u8) {
+        let wide = u64::from(number);
+        self.value.update(at, |value| *value += wide).unwrap();
+        self.list.add(at, wide).unwrap();
+        self.map.put(at, number, wide).unwrap();
+        self.reducing.add(at, wide).unwrap();
+        self.aggregating.add(at, wide).unwrap();
+    }
+
+    /// Reads all states.
+    pub(crate) fn see(self, at: &impl KeyContext<Namespace = ()>) -> Seen {
+        let map = map_of(self.map.entries(at));
+        assert_eq!(self.map.is_empty(at).unwrap(), map.is_empty());
+        for (user_key, value) in &map {
+            assert_eq!(owned(self.map.get(at, user_key)), Some(*value));
+        }
+        Seen {
+            value: owned(self.value.get(at)),
+            list: list_of(self.list.elements(at)),
+            map,
+            reducing: owned(self.reducing.get(at)),
+            aggregating: self.aggregating.get(at).unwrap(),
+        }
+    }
+
+    /// The keys that each state lists.
+    pub(crate) fn keys(
+        self,
+        backend: &mut impl KeyedStateBackend<Key = String>,
+    ) -> [Vec<String>; 5] {
+        [
+            backend.keys(self.value, &()).unwrap(),
+            backend.keys(self.list, &()).unwrap(),
+            backend.keys(self.map, &()).unwrap(),
+            backend.keys(self.reducing, &()).unwrap(),
+            backend.keys(self.aggregating, &()).unwrap(),
+        ]
+    }
+}
+
+pub(super) fn key() -> String {
+    "key".to_owned()
+}
+
+/// Each kind is there until its time is over, and then it is not: not read, not listed, no entry of
+/// a map.
+pub fn everything_expires_when_its_time_is_over<B: StateBackend>(backend: &B) {
+    let job = TestJob::<B, String>::new(backend);
+    let clock = ManualClock::new(1_000);
+    let mut state = job.open_one(&[]);
+    let states = register(&mut state, &ttl_by(&clock));
+    states.add(&mut state.at(&key()).unwrap(), 7);
+    for now_ms in [1_000, 1_001, 1_099] {
+        clock.set(now_ms);
+        assert_eq!(states.see(&state.at(&key()).unwrap()), Seen::once(7), "{now_ms}");
+        assert_eq!(states.keys(&mut state).map(|keys| keys.concat()), [(); 5].map(|()| key()));
+    }
+    clock.set(1_100);
+    assert_eq!(states.keys(&mut state), [const { Vec::<String>::new() }; 5]);
+    assert_eq!(states.see(&state.at(&key()).unwrap()), Seen::default());
+    // Reading has removed it.
+    assert_eq!(states.keys(&mut state), [const { Vec::<String>::new() }; 5]);
+    assert_eq!(state.entry_count().unwrap(), 0);
+}
+
+/// What a write adds lives from then on; values, reduced values and accumulators live on as a whole.
+pub fn elements_and_entries_expire_one_by_one<B: StateBackend>(backend: &B) {
+    let job = TestJob::<B, String>::new(backend);
+    let clock = ManualClock::new(1_000);
+    let mut state = job.open_one(&[]);
+    let states = register(&mut state, &ttl_by(&clock));
+    let key = key();
+    for (now_ms, number) in [(1_000, 1), (1_050, 2), (1_080, 3)] {
+        clock.set(now_ms);
+        states.add(&mut state.at(&key).unwrap(), number);
+    }
+    let whole = Seen {
+        value: Some(6),
+        list: vec![1, 2, 3],
+        map: [(1, 1), (2, 2), (3, 3)].into(),
+        reducing: Some(123),
+        aggregating: Some((3, 6)),
+    };
+    clock.set(1_099);
+    assert_eq!(states.see(&state.at(&key).unwrap()), whole);
+    clock.set(1_100);
+    let later = Seen { list: vec![2, 3], map: [(2, 2), (3, 3)].into(), ..whole.clone() };
+    assert_eq!(states.see(&state.at(&key).unwrap()), later);
+    clock.set(1_150);
+    let last = Seen { list: vec![3], map: [(3, 3)].into(), ..whole };
+    assert_eq!(states.see(&state.at(&key).unwrap()), last);
+    assert_eq!(state.entry_count().unwrap(), 5);
+    clock.set(1_180);
+    assert_eq!(states.see(&state.at(&key).unwrap()), Seen::default());
+}
+
+/// A write to what has expired finds nothing, also when nobody has read it before.
+pub fn a_write_after_the_end_begins_anew<B: StateBackend>(backend: &B) {
+    let job = TestJob::<B, String>::new(backend);
+    let clock = ManualClock::new(1_000);
+    let mut state = job.open_one(&[]);
+    let ttl = ttl_by(&clock).cleanup_incrementally(0);
+    let states = register(&mut state, &ttl);
+    let key = key();
+    states.add(&mut state.at(&key).unwrap(), 1);
+    clock.set(1_100);
+    let mut at = state.at(&key).unwrap();
+    states.map.update(&mut at, 1, |value| *value += 5).unwrap();
+    assert_eq!(map_of(states.map.entries(&at)), [(1, 5)].into());
+    states.map.remove(&mut at, &1).unwrap();
+    states.add(&mut at, 2);
+    assert_eq!(states.see(&at), Seen::once(2));
+    clock.set(1_150);
+    states.map.update(&mut at, 2, |value| *value += 40).unwrap();
+    states.list.set(&mut at, vec![8, 9]).unwrap();
+    states.value.set(&mut at, 3).unwrap();
+    clock.set(1_210);
+    let seen = states.see(&at);
+    assert_eq!((seen.value, seen.list, seen.map), (Some(3), vec![8, 9], [(2, 42)].into()));
+    assert_eq!((seen.reducing, seen.aggregating), (None, None));
+    states.value.clear(&mut at).unwrap();
+    states.list.clear(&mut at).unwrap();
+    states.map.clear(&mut at).unwrap();
+    states.reducing.clear(&mut at).unwrap();
+    states.aggregating.clear(&mut at).unwrap();
+    assert_eq!(states.see(&at), Seen::default());
+    drop(at);
+    assert_eq!(state.entry_count().unwrap(), 0);
+}
+
+/// By default reading does not make anything live longer; where it counts, it does, and what was
+/// read does not expire before the new stamp is there.
+pub fn reading_refreshes_where_it_counts<B: StateBackend>(backend: &B) {
+    for update in [UpdateType::OnCreateAndWrite, UpdateType::OnReadAndWrite] {
+        let refreshes = update == UpdateType::OnReadAndWrite;
+        let job = TestJob::<B, String>::new(backend);
+        let clock = ManualClock::new(1_000);
+        let mut state = job.open_one(&[]);
+        let states = register(&mut state, &ttl_by(&clock).update(update));
+        let (read, unread) = ("read".to_owned(), "unread".to_owned());
+        for key in [&read, &unread] {
+            states.add(&mut state.at(key).unwrap(), 7);
+        }
+        clock.set(1_090);
+        let at = state.at(&read).unwrap();
+        assert_eq!(states.see(&at), Seen::once(7));
+        clock.set(1_100);
+        let expected = if refreshes { Seen::once(7) } else { Seen::default() };
+        assert_eq!(states.see(&at), expected, "in the same context");
+        drop(at);
+        let keys = states.keys(&mut state).map(|keys| keys.len());
+        assert_eq!(keys, [usize::from(refreshes); 5]);
+        assert_eq!(states.see(&state.at(&unread).unwrap()), Seen::default());
+        clock.set(1_189);
+        assert_eq!(states.see(&state.at(&read).unwrap()), expected, "by its new stamp");
+        clock.set(1_400);
+        assert_eq!(states.see(&state.at(&read).unwrap()), Seen::default());
+    }
+}
+
+/// Reading one entry of a map refreshes that entry alone; asking whether there is one refreshes none.
+pub fn entries_are_refreshed_one_by_one<B: StateBackend>(backend: &B) {
+    let job = TestJob::<B, String>::new(backend);
+    let clock = ManualClock::new(1_000);
+    let mut state = job.open_one(&[]);
+    let states = register(&mut state, &ttl_by(&clock).update(UpdateType::OnReadAndWrite));
+    let key = key();
+    for number in 1..=4 {
+        states.add(&mut state.at(&key).unwrap(), number);
+    }
+    clock.set(1_090);
+    let at = state.at(&key).unwrap();
+    for _ in 0..3 {
+        assert_eq!(owned(states.map.get(&at, &1)), Some(1));
+        assert!(states.map.contains(&at, &2).unwrap());
+        assert_eq!(owned(states.map.get(&at, &9)), None);
+        assert!(!states.map.is_empty(&at).unwrap());
+    }
+    drop(at);
+    clock.set(1_100);
+    let mut at = state.at(&key).unwrap();
+    assert_eq!(map_of(states.map.entries(&at)), [(1, 1), (2, 2)].into());
+    // A write wins over the stamp that the read left.
+    clock.set(1_150);
+    states.map.put(&mut at, 1, 11).unwrap();
+    drop(at);
+    clock.set(1_210);
+    let at = state.at(&key).unwrap();
+    assert_eq!(sorted(list_of(states.map.keys(&at))), [1]);
+    assert_eq!(list_of(states.map.values(&at)), [11]);
+}
+
+/// Where it is wanted, what has expired is returned once more, and reading it removes it.
+pub fn what_has_expired_may_be_returned_until_it_is_cleaned_up<B: StateBackend>(backend: &B) {
+    let job = TestJob::<B, String>::new(backend);
+    let clock = ManualClock::new(1_000);
+    let ttl = ttl_by(&clock).visibility(Visibility::ReturnExpiredIfNotCleanedUp);
+    let ttl = ttl.cleanup_incrementally(0).cleanup_in_compactions(None);
+    let mut state = job.open_one(&[]);
+    let states = register(&mut state, &ttl);
+    let (read, written) = ("read".to_owned(), "written".to_owned());
+    for key in [&read, &written] {
+        states.add(&mut state.at(key).unwrap(), 3);
+    }
+    clock.set(5_000);
+    assert_eq!(states.keys(&mut state).map(|keys| keys.len()), [2; 5]);
+    assert_eq!(states.see(&state.at(&read).unwrap()), Seen::once(3));
+    assert_eq!(states.see(&state.at(&read).unwrap()), Seen::default());
+    assert_eq!(states.keys(&mut state).map(|keys| keys.len()), [1; 5]);
+    // A write goes on from what a read would have returned.
+    states.add(&mut state.at(&written).unwrap(), 4);
+    let seen = states.see(&state.at(&written).unwrap());
+    assert_eq!((seen.value, seen.reducing, seen.aggregating), (Some(7), Some(34), Some((2, 7))));
+}
+
+/// A value whose stamp lies in the future is there. Nothing overflows at either end of time.
+pub fn a_clock_may_go_backwards_and_to_the_ends_of_time<B: StateBackend>(backend: &B) {
+    let job = TestJob::<B, String>::new(backend);
+    let now_ms = Arc::new(AtomicI64::new(1_000));
+    let shown_ms = Arc::clone(&now_ms);
+    let clock = Clock::new(move || shown_ms.load(Ordering::SeqCst));
+    for update in [UpdateType::OnCreateAndWrite, UpdateType::OnReadAndWrite] {
+        let mut state = job.open_one(&[]);
+        let ttl = StateTtl::new(Duration::from_millis(100), clock.clone()).update(update);
+        let states = register(&mut state, &ttl);
+        let key = key();
+        now_ms.store(1_000, Ordering::SeqCst);
+        states.add(&mut state.at(&key).unwrap(), 1);
+        for back_ms in [999, 0, -5_000, i64::MIN] {
+            now_ms.store(back_ms, Ordering::SeqCst);
+            assert_eq!(states.see(&state.at(&key).unwrap()), Seen::once(1), "{back_ms}");
+            assert_eq!(states.keys(&mut state).map(|keys| keys.len()), [1; 5]);
+        }
+        now_ms.store(i64::MAX - 1, Ordering::SeqCst);
+        assert_eq!(states.see(&state.at(&key).unwrap()), Seen::default());
+        states.add(&mut state.at(&key).unwrap(), 2);
+        assert_eq!(states.see(&state.at(&key).unwrap()), Seen::once(2));
+        now_ms.store(i64::MAX, Ordering::SeqCst);
+        // Its time would end after the end of time, which is when it ends then.
+        let last = states.see(&state.at(&key).unwrap());
+        assert!(last == Seen::default(), "{last:?}");
+    }
+    let mut state = job.open_one(&[]);
+    let states = register(&mut state, &StateTtl::new(Duration::MAX, clock));
+    now_ms.store(0, Ordering::SeqCst);
+    states.add(&mut state.at(&key()).unwrap(), 3);
+    now_ms.store(i64::MAX - 1, Ordering::SeqCst);
+    assert_eq!(states.see(&state.at(&key()).unwrap()), Seen::once(3));
+}
+
+/// Nothing lives for no time: such a state is refused by name, and can be registered otherwise.
+pub fn a_time_to_live_of_zero_is_refused_by_name<B: StateBackend>(backend: &B) {
+    let job = TestJob::<B, String>::new(backend);
+    let clock = ManualClock::new(1_000);
+    let mut state = job.open_one(&[]);
+    for nothing in [Duration::ZERO, Duration::from_micros(999)] {
+        let ttl = StateTtl::new(nothing, clock.state_clock());
+        let value = ValueStateDescriptor::<u64>::new("value").ttl(ttl.clone());
+        let list = ListStateDescriptor::<u64>::new("list").ttl(ttl.clone());
+        let map = MapStateDescriptor::<u8, u64>::new("map").ttl(ttl.clone());
+        let reducing = ReducingStateDescriptor::<u64>::new("reducing", |_, _| ()).ttl(ttl.clone());
+        let aggregating = AggregatingStateDescriptor::new("aggregating", CountAndSum).ttl(ttl);
+        let errors = [
+            ("value", refused(state.value_state(value))),
+            ("list", refused(state.list_state(list))),
+            ("map", refused(state.map_state(map))),
+            ("reducing", refused(state.reducing_state(reducing))),
+            ("aggregating", refused(state.aggregating_state(aggregating))),
+        ];
+        for (expected, error) in errors {
+            let StateError::InvalidTtl { state, time_to_live } = &error else { panic!("{error}") };
+            assert_eq!((state.as_str(), *time_to_live), (expected, nothing));
+        }
+    }
+    let least = StateTtl::new(Duration::from_millis(1), clock.state_clock());
+    let states = register(&mut state, &least);
+    states.add(&mut state.at(&key()).unwrap(), 3);
+    assert_eq!(states.see(&state.at(&key()).unwrap()), Seen::once(3));
+    clock.set(1_001);
+    assert_eq!(states.see(&state.at(&key()).unwrap()), Seen::default());
+}
+
+/// A name stands for a state with a time to live or for one without; found again, it keeps the time
+/// that it was given first.
+pub fn a_time_to_live_is_part_of_what_a_name_stands_for<B: StateBackend>(backend: &B) {
+    let job = TestJob::<B, String>::new(backend);
+    let clock = ManualClock::new(1_000);
+    let mut state = job.open_one(&[]);
+    let states = register(&mut state, &ttl_by(&clock));
+    let Err(error) = try_register(&mut state, None) else { panic!("registered as another one") };
+    assert!(matches!(&error, StateError::NameReused { name, .. } if name == "value"), "{error}");
+    let longer = StateTtl::new(Duration::from_secs(100), clock.state_clock());
+    let again = register(&mut state, &longer);
+    states.add(&mut state.at(&key()).unwrap(), 3);
+    assert_eq!(again.see(&state.at(&key()).unwrap()), Seen::once(3));
+    clock.set(1_100);
+    assert_eq!(again.see(&state.at(&key()).unwrap()), Seen::default());
+}
+
+/// States, keys and namespaces beside one that expires or is refreshed stay as they are.
+pub fn what_expires_takes_nothing_along<B: StateBackend>(backend: &B) {
+    let job = TestJob::<B, String>::new(backend);
+    let clock = ManualClock::new(1_000);
+    let mut state = job.open_one(&[]);
+    let ttl = ttl_by(&clock).update(UpdateType::OnReadAndWrite);
+    let expiring = ValueStateDescriptor::<String>::new("expiring").ttl(ttl).namespaced::<u32>();
+    let expiring = state.value_state(expiring).unwrap();
+    let lasting = ValueStateDescriptor::<String>::new("lasting").namespaced::<u32>();
+    let lasting = state.value_state(lasting).unwrap();
+    let keys = ["a", "b"].map(str::to_owned);
+    for (key, namespace) in keys.iter().flat_map(|key| [(key, 1_u32), (key, 2)]) {
+        let mut at = state.at_namespace(key, &namespace).unwrap();
+        expiring.set(&mut at, format!("{key}{namespace}")).unwrap();
+        lasting.set(&mut at, format!("{key}{namespace}")).unwrap();
+    }
+    clock.set(1_090);
+    let at = state.at_namespace(&keys[0], &2).unwrap();
+    assert_eq!(owned(expiring.get(&at)).as_deref(), Some("a2"));
+    drop(at);
+    clock.set(1_100);
+    for (key, namespace) in keys.iter().flat_map(|key| [(key, 1_u32), (key, 2)]) {
+        let at = state.at_namespace(key, &namespace).unwrap();
+        let text = format!("{key}{namespace}");
+        let expected = (text == "a2").then(|| text.clone());
+        assert_eq!(owned(expiring.get(&at)), expected);
+        assert_eq!(owned(lasting.get(&at)), Some(text));
+    }
+    assert!(state.keys(expiring, &1).unwrap().is_empty());
+    assert_eq!(state.keys(expiring, &2).unwrap(), ["a"]);
+    assert_eq!(sorted(state.keys(lasting, &1).unwrap()), keys);
+}
