@@ -2,7 +2,7 @@
 //!
 //! A [`Change`] is applied to a backend and to a [`Model`]; what the backend then
 //! holds, read entry by entry, must be what the model holds. A [`Program`] draws changes,
-//! freezes, restores and rescales from a seed.
+//! freezes, restores and rescales from a seed; [`run_ttl_program`] those of states that expire.
 //!
 //! Ladder of names: program > step > change; [`Contents`] > [`Address`] (kind of state, key,
 //! namespace) > [`Content`].
@@ -17,11 +17,13 @@ mod firing;
 mod many;
 mod merging;
 mod program;
+mod ttl_program;
 
 pub use contents::{check_contents, content_at, contents_of};
 pub use firing::check_timers;
 pub use many::Programs;
 pub use program::{Program, run_program};
+pub use ttl_program::run_ttl_program;
 
 use std::collections::{BTreeMap, BTreeSet};
 
