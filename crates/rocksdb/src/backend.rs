@@ -16,6 +16,7 @@ pub use at::RocksDbAt;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use alluvium_core::{CheckpointId, KeyGroup, KeyGroupRange, KeyedStateHandle};
@@ -26,8 +27,8 @@ use alluvium_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, FrozenState, KeyedBackendSpec,
     KeyedStateBackend, KeyedStreams, ListState, ListStateDescriptor, MapState, MapStateDescriptor,
     ReducingState, ReducingStateDescriptor, RestoreError, SnapshotError, SortedKey, SortedMapState,
-    SortedMapStateDescriptor, Stamping, StateBackend, StateError, StateId, StateKey, StateRef,
-    StateValue, TimeDomain, Timer, TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
+    SortedMapStateDescriptor, Stamping, StateError, StateId, StateKey, StateRef, StateValue,
+    TimeDomain, Timer, TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
 };
 use alluvium_storage::HandleReader;
 

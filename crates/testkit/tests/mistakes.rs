@@ -18,7 +18,7 @@ const LONG_CASES: [&str; 3] = [
 ];
 
 /// Seeds of the programs that run against each mistake.
-const PROGRAMS: u64 = 12;
+const PROGRAMS: u64 = 40;
 /// Steps of each program.
 const STEPS: usize = 300;
 

@@ -284,14 +284,14 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
                 let (store, key_groups) = (&backend.store, backend.key_groups);
                 migrate::lay_out(store, kept, key_groups, migration.as_ref(), into)
             }),
-            _ => match self.kept.remove(&meta.name) {
-                Some(kept) => Ok((kept.format, kept.column)),
-                None => {
-                    let format = self.format_of(meta)?;
-                    let column = self.create_column(meta, &format)?;
-                    Ok((format, column))
+            _ => {
+                if let Some(kept) = self.kept.remove(&meta.name) {
+                    return Ok((kept.format, kept.column));
                 }
-            },
+                let format = self.format_of(meta)?;
+                let column = self.create_column(meta, &format)?;
+                Ok((format, column))
+            }
         }
     }
 

@@ -18,12 +18,19 @@ pub(super) type Keep<'k> = &'k dyn Fn(i64) -> bool;
 /// What is left of a value.
 pub(super) type Left<V> = fn(V, Keep<'_>) -> Option<V>;
 
+/// What is left of an encoded value.
+type LeftEncoded = Result<Option<Vec<u8>>, CodecError>;
+
+/// [`Left`] of values that are encoded.
+pub(super) trait LeftOfBytes: Fn(&[u8], Keep<'_>) -> LeftEncoded + Send + Sync {}
+
+impl<F: Fn(&[u8], Keep<'_>) -> LeftEncoded + Send + Sync> LeftOfBytes for F {}
+
 /// How a registered state expires.
 pub(super) struct Expiry {
     pub(super) ttl: StateTtl,
     /// What is left of an encoded value.
-    pub(super) left:
-        Box<dyn Fn(&[u8], Keep<'_>) -> Result<Option<Vec<u8>>, CodecError> + Send + Sync>,
+    pub(super) left: Box<dyn LeftOfBytes>,
 }
 
 pub(super) fn value<T>(value: Stamped<T>, keep: Keep<'_>) -> Option<Stamped<T>> {
