@@ -105,8 +105,8 @@ fn all_stored(keyed: &Keyed) -> [(usize, usize); 3] {
 
 fn full(keys: usize) -> [(usize, usize); 3] {
     let (half, map) = (keys / 2, keys + 2 * (keys / 2));
-    // Two groups, each with its count, for half of the keys.
-    let lists = (half * (2 + 3 * STAMPED)) + half * (1 + STAMPED);
+    // One group, with its count, of three elements for half of the keys.
+    let lists = (half * (1 + 3 * STAMPED)) + half * (1 + STAMPED);
     [(keys, keys * STAMPED), (keys, lists), (map, map * STAMPED)]
 }
 
