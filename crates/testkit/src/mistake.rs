@@ -140,7 +140,7 @@ mistakes! {
     /// A registration that is refused loses the restored state.
     RefusalLosesState => schema::a_refused_registration_loses_nothing,
     /// The end of a range is in it, also where it should not be.
-    RangeTooLong => sorted_maps::user_keys_of_every_type_are_in_their_order,
+    RangeTooLong => sorted_maps::user_keys_of_all_sorts_are_in_their_order,
     /// Ranges in descending order come in ascending order.
     DescendingIsAscending => sorted_maps::the_first_and_the_last_entry_are_taken,
     /// The order of the entries of a restored sorted map is not looked at.
