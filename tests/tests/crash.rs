@@ -12,6 +12,7 @@ use alluvium::core::{JobId, OperatorUid, StoragePath};
 use alluvium::heap::HeapStateBackend;
 use alluvium::runtime::{
     CheckpointMode, CheckpointStore, JobConfig, JobError, OperatorUids, RestoreFrom, SystemClock,
+    TokioHost,
 };
 use alluvium::state::{SnapshotMode, StateBackend};
 use alluvium::storage::{Storage, StreamPolicy};
@@ -49,6 +50,7 @@ fn config() -> JobConfig {
         records_per_s: Some(60_000.0),
         hash_seed: 7,
         clock: Arc::new(SystemClock),
+        host: Arc::new(TokioHost::new()),
         records: Arc::new(AtomicU64::new(0)),
         listener: Arc::new(|_| {}),
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use alluvium::coordinator::CoordinatorConfig;
 use alluvium::core::{JobId, OperatorUid, StoragePath};
 use alluvium::runtime::{
-    CheckpointMode, CheckpointStore, JobConfig, OperatorUids, RestoreFrom, SystemClock,
+    CheckpointMode, CheckpointStore, JobConfig, OperatorUids, RestoreFrom, SystemClock, TokioHost,
 };
 use alluvium::state::{SnapshotMode, StateBackend};
 use alluvium::storage::{self, JobLayout, Storage, StorageLock, StreamPolicy};
@@ -193,6 +193,7 @@ fn config(options: &RunOptions, job: &JobId, progress: &Progress) -> Result<JobC
         records_per_s: options.rate,
         hash_seed: random_seed(),
         clock: Arc::new(SystemClock),
+        host: Arc::new(TokioHost::new()),
         records: Arc::new(AtomicU64::new(0)),
         listener: progress.listener(),
     })

@@ -8,7 +8,6 @@ mod actions;
 mod clean_up;
 mod graph;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +16,12 @@ use alluvium_core::Parallelism;
 use alluvium_format::codec::{DefaultCodec, HasCodec};
 use alluvium_state::{StateBackend, StateKey};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use self::actions::{Actions, Stored};
-use crate::error::{internal, panic_text};
+use crate::error::panic_text;
 use crate::operator::{KeyedOperator, Pipeline};
 use crate::restore::RestorePoint;
+use crate::running::{End, Running, blocking};
 use crate::task::{Command, Report};
 use crate::{CheckpointStore, JobConfig, JobError, JobEvent, TaskError};
 
@@ -50,41 +49,30 @@ pub(crate) type TaskEnd<R> = Result<Option<R>, TaskError>;
 
 /// The running tasks of an attempt.
 pub(crate) struct Tasks<R> {
-    set: JoinSet<TaskEnd<R>>,
-    names: HashMap<tokio::task::Id, TaskId>,
+    running: Running<TaskId, TaskEnd<R>>,
     sources: Vec<mpsc::UnboundedSender<Command>>,
     others: Vec<mpsc::UnboundedSender<Command>>,
     reports: mpsc::UnboundedReceiver<Report>,
 }
 
-impl<R: Send + 'static> Tasks<R> {
-    fn name(&self, id: tokio::task::Id) -> Result<TaskId, JobError> {
-        let reason = || format!("task {id} has no name");
-        let lost = || JobError::Internal { what: "a task", reason: reason() };
-        self.names.get(&id).cloned().ok_or_else(lost)
-    }
-
-    fn ended(
-        &self,
-        joined: Result<(tokio::task::Id, TaskEnd<R>), tokio::task::JoinError>,
-    ) -> Result<Option<R>, JobError> {
-        match joined {
-            Ok((_, Ok(result))) => Ok(result),
-            Ok((id, Err(source))) => Err(JobError::Task { task: self.name(id)?, source }),
-            Err(error) => {
-                let task = self.name(error.id())?;
-                match error.try_into_panic() {
-                    Ok(panic) => Err(JobError::Panic { task, message: panic_text(&*panic) }),
-                    Err(error) => Err(internal("a task", error)),
-                }
-            }
-        }
-    }
-
+impl<R> Tasks<R> {
     fn send_all(&self, command: Command) {
         for task in self.sources.iter().chain(&self.others) {
             // A task that has ended needs no command.
             let _ = task.send(command);
+        }
+    }
+}
+
+/// What a task handed over.
+fn result_of<R>(task: TaskId, end: End<TaskEnd<R>>) -> Result<Option<R>, JobError> {
+    match end {
+        End::Finished(Ok(result)) => Ok(result),
+        End::Finished(Err(source)) => Err(JobError::Task { task, source }),
+        End::Panicked(panic) => Err(JobError::Panic { task, message: panic_text(&*panic) }),
+        End::Dropped => {
+            let reason = format!("{task} was dropped before its end");
+            Err(JobError::Internal { what: "a task", reason })
         }
     }
 }
@@ -108,11 +96,11 @@ where
         Err(error) => return failed(error.into()),
     };
     (config.listener)(&JobEvent::Started { attempt: id, restored });
-    let built = tokio::task::spawn_blocking(move || graph::build::<K, B, P>(&attempt)).await;
-    let tasks = match built {
-        Ok(Ok(graph)) => graph.spawn(),
-        Ok(Err(error)) => return failed(error),
-        Err(error) => return failed(internal("the restore", error)),
+    let host = Arc::clone(&config.host);
+    let built = blocking(&*host, "restore", move || graph::build::<K, B, P>(&attempt)).await;
+    let tasks = match built.finished("the restore") {
+        Ok(Ok(graph)) => graph.spawn(host),
+        Ok(Err(error)) | Err(error) => return failed(error),
     };
     let count = tasks.sources.len();
     let actions = Actions::new(store, id, config.clone());
@@ -138,14 +126,18 @@ impl<R: Send + 'static> Driver<R> {
         loop {
             let deadline = self.coordinator.next_deadline_ms();
             let wait = deadline.map(|at| at.saturating_sub(self.config.clock.now_ms()));
+            // In this order, so that the same schedule gives the same run. Each event lets time
+            // pass as well, so the clock may come last.
             tokio::select! {
+                biased;
                 Some(report) = self.tasks.reports.recv() => self.report(report)?,
                 Some(stored) = self.actions.next_stored() => self.stored(stored)?,
-                joined = self.tasks.set.join_next_with_id() => match joined {
-                    Some(joined) => results.extend(self.tasks.ended(joined)?),
+                ended = self.tasks.running.next() => match ended {
+                    Some((task, end)) => results.extend(result_of(task, end)?),
                     None => return Ok(results),
                 },
-                () = sleep_ms(wait.unwrap_or(0)), if wait.is_some() => self.tell(Event::Tick)?,
+                () = self.config.host.sleep(Duration::from_millis(wait.unwrap_or(0))),
+                    if wait.is_some() => self.tell(Event::Tick)?,
             }
         }
     }
@@ -202,7 +194,7 @@ impl<R: Send + 'static> Driver<R> {
 
     /// Ends all tasks and waits for everything that is in flight.
     async fn shut_down(&mut self) {
-        self.tasks.set.shutdown().await;
+        self.tasks.running.shut_down().await;
         // A failure while ending adds nothing to the one that ended the attempt.
         let _ = self.tell_stopped(Event::Stopped);
         while let Some(report) = self.tasks.reports.recv().await {
@@ -229,8 +221,4 @@ impl<R: Send + 'static> Driver<R> {
         }
         Ok(())
     }
-}
-
-async fn sleep_ms(wait_ms: u64) {
-    tokio::time::sleep(Duration::from_millis(wait_ms)).await;
 }

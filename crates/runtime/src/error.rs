@@ -180,12 +180,3 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic without a message").to_owned()
 }
-
-/// The error for work on the blocking pool that did not come back.
-pub(crate) fn internal(what: &'static str, error: tokio::task::JoinError) -> JobError {
-    let reason = match error.try_into_panic() {
-        Ok(panic) => panic_text(&*panic),
-        Err(error) => error.to_string(),
-    };
-    JobError::Internal { what, reason }
-}

@@ -17,10 +17,11 @@ use alluvium_state::{SnapshotMode, StateBackend, StateKey};
 use alluvium_storage::{Storage, StreamPolicy};
 
 use crate::driver::{Attempt, run_attempt};
-use crate::error::internal;
 use crate::operator::{KeyedOperator, Pipeline};
 use crate::restore::RestorePoint;
-use crate::{CheckpointMode, CheckpointStatus, CheckpointStore, Clock, JobError, OperatorUids};
+use crate::{
+    CheckpointMode, CheckpointStatus, CheckpointStore, Clock, Host, JobError, OperatorUids, running,
+};
 
 /// What to begin from.
 #[derive(Debug, Clone)]
@@ -108,6 +109,8 @@ pub struct JobConfig {
     pub hash_seed: u64,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Runs the tasks.
+    pub host: Arc<dyn Host>,
     /// Counts the records that sources have read.
     pub records: Arc<AtomicU64>,
     /// Told what happens.
@@ -152,7 +155,8 @@ struct Beginning {
 
 /// Runs a job to its end, over all its restarts.
 ///
-/// Must be called inside a multi-threaded tokio runtime with its timer on.
+/// On a [`TokioHost`](crate::TokioHost) it must be called inside a multi-threaded tokio runtime with
+/// its timer on.
 /// Errors: [`JobError`]; what was stored stays as it is.
 pub async fn run<K, B, P>(
     pipeline: Arc<P>,
@@ -198,7 +202,7 @@ where
                 _ => return Err(error),
             };
             (config.listener)(&JobEvent::Restarting { error: &error, after_ms });
-            tokio::time::sleep(Duration::from_millis(after_ms)).await;
+            config.host.sleep(Duration::from_millis(after_ms)).await;
             restarts += 1;
             // A step of its own: the claim stands even if what follows fails.
             let claim = move |store: &CheckpointStore, _: &JobConfig| claim_after(store, attempt);
@@ -252,15 +256,15 @@ fn plan_of(
     }
 }
 
-/// Runs storage work on the blocking pool.
+/// Runs storage work where it may block.
 async fn blocking<T: Send + 'static>(
     store: &Arc<CheckpointStore>,
     config: &JobConfig,
     work: impl FnOnce(&CheckpointStore, &JobConfig) -> Result<T, JobError> + Send + 'static,
 ) -> Result<T, JobError> {
-    let (store, config) = (Arc::clone(store), config.clone());
-    let done = tokio::task::spawn_blocking(move || work(&store, &config)).await;
-    done.unwrap_or_else(|error| Err(internal("work for the storage", error)))
+    let (store, host, config) = (Arc::clone(store), Arc::clone(&config.host), config.clone());
+    let done = running::blocking(&*host, "between attempts", move || work(&store, &config)).await;
+    done.finished("work for the storage")?
 }
 
 fn parallelism_of(

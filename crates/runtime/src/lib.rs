@@ -28,7 +28,8 @@
 //! use alluvium_heap::HeapStateBackend;
 //! use alluvium_runtime::{
 //!     CheckpointMode, CheckpointStore, JobConfig, KeyedOperator, KeyedRecord, OperatorContext,
-//!     OperatorUids, Pipeline, RestoreFrom, Sink, Source, SourceStatus, SystemClock, TaskError, run,
+//!     OperatorUids, Pipeline, RestoreFrom, Sink, Source, SourceStatus, SystemClock, TaskError,
+//!     TokioHost, run,
 //! };
 //! use alluvium_state::{
 //!     KeyedStateBackend, OperatorStateBackend, SnapshotMode, ValueState, ValueStateDescriptor,
@@ -122,6 +123,7 @@
 //!     records_per_s: None,
 //!     hash_seed: 42,
 //!     clock: Arc::new(SystemClock),
+//!     host: Arc::new(TokioHost::new()),
 //!     records: Arc::default(),
 //!     listener: Arc::new(|event| println!("{event:?}")),
 //! };
@@ -146,10 +148,12 @@ mod error;
 mod event_time;
 mod exchange;
 mod file_sink;
+mod host;
 mod job;
 mod operator;
 mod rate;
 mod restore;
+mod running;
 mod store;
 mod task;
 
@@ -157,6 +161,7 @@ pub use alignment::{Aligner, Arrival, CheckpointMode};
 pub use clock::{Clock, SystemClock};
 pub use error::{JobError, StoreError, TaskError};
 pub use file_sink::{FileSink, UPDATES_DIR};
+pub use host::{AbortHandle, Host, HostTask, HostWork, TokioHost};
 pub use job::{JobConfig, JobEvent, JobOutcome, Listener, RestoreFrom, run};
 pub use operator::{
     KeyedOperator, KeyedRecord, OperatorContext, Pipeline, Sink, Source, SourceStatus,

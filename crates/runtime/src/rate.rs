@@ -1,20 +1,22 @@
 //! A shared limit of records per second, for demonstrations and tests.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until};
+use crate::Host;
 
 /// Lets the sources of a job together emit so many records per second.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     records_per_s: f64,
-    next: Mutex<Option<Instant>>,
+    host: Arc<dyn Host>,
+    /// When the next record may go, by the host's time.
+    next: Mutex<Duration>,
 }
 
 impl RateLimit {
-    pub(crate) fn new(records_per_s: f64) -> Self {
-        Self { records_per_s, next: Mutex::new(None) }
+    pub(crate) fn new(records_per_s: f64, host: Arc<dyn Host>) -> Self {
+        Self { records_per_s, host, next: Mutex::new(Duration::ZERO) }
     }
 
     /// How many records to take at a time, so that about fifty batches make a second.
@@ -30,14 +32,13 @@ impl RateLimit {
     /// Waits until a number of records may go.
     #[expect(clippy::cast_precision_loss, reason = "a batch is far below 2^52 records")]
     pub(crate) async fn wait(&self, records: usize) {
-        let due = {
-            let mut next = self.next.lock().await;
-            // tokio's clock, so that a paused test clock works.
-            let now = Instant::now();
-            let due = next.map_or(now, |next| next.max(now));
-            *next = Some(due + Duration::from_secs_f64(records as f64 / self.records_per_s));
-            due
+        let wait = {
+            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = self.host.now();
+            let due = now.max(*next);
+            *next = due + Duration::from_secs_f64(records as f64 / self.records_per_s);
+            due.saturating_sub(now)
         };
-        sleep_until(due).await;
+        self.host.sleep(wait).await;
     }
 }

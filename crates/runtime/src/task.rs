@@ -27,6 +27,8 @@ use alluvium_state::{
 use alluvium_storage::{CheckpointStreams, Storage};
 use tokio::sync::mpsc;
 
+use crate::Host;
+
 /// What the driver tells a task.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Command {
@@ -68,13 +70,14 @@ pub(crate) struct Participant {
     pub(crate) mode: SnapshotMode,
     /// The job's folder.
     pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) host: Arc<dyn Host>,
     pub(crate) reports: mpsc::UnboundedSender<Report>,
     /// Whether a snapshot is being written.
     pub(crate) is_writing: Arc<AtomicBool>,
 }
 
 impl Participant {
-    /// Writes frozen state on the blocking pool and reports what came of it.
+    /// Writes frozen state where it may block, and reports what came of it.
     pub(crate) fn persist(
         &self,
         checkpoint: CheckpointId,
@@ -88,7 +91,7 @@ impl Participant {
             return self.decline(checkpoint, reason.to_owned());
         }
         let this = self.clone();
-        tokio::task::spawn_blocking(move || {
+        let work = move || {
             let task = this.task.clone();
             // A codec of the user may panic; without a report the checkpoint would never end.
             let written = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -102,7 +105,9 @@ impl Participant {
             this.is_writing.store(false, Ordering::SeqCst);
             // Without a driver the attempt is over, and the next one removes what was written.
             let _ = this.reports.send(report);
-        });
+        };
+        let name = format!("snapshot of {}", self.task);
+        self.host.spawn_blocking(&name, Box::new(work));
     }
 
     /// Reports that the synchronous part failed.

@@ -12,7 +12,7 @@ use alluvium_heap::HeapStateBackend;
 use alluvium_runtime::{
     CheckpointMode, CheckpointStore, FileSink, JobConfig, JobEvent, KeyedOperator, KeyedRecord,
     OperatorContext, OperatorUids, Pipeline, RestoreFrom, Source, SourceStatus, SystemClock,
-    TaskError, run,
+    TaskError, TokioHost, run,
 };
 use alluvium_state::{
     BroadcastState, BroadcastStateDescriptor, KeyedStateBackend, ListStateDescriptor,
@@ -255,6 +255,7 @@ impl World {
             records_per_s: Some(100_000.0),
             hash_seed: 3,
             clock: Arc::new(SystemClock),
+            host: Arc::new(TokioHost::new()),
             records: Arc::default(),
             listener: Arc::new(move |event| {
                 if matches!(event, JobEvent::Restarting { .. }) {

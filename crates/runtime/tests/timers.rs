@@ -12,7 +12,7 @@ use alluvium_heap::HeapStateBackend;
 use alluvium_runtime::{
     CheckpointMode, CheckpointStore, FileSink, JobConfig, KeyedOperator, KeyedRecord,
     OperatorContext, OperatorUids, Pipeline, RestoreFrom, Source, SourceStatus, SystemClock,
-    TaskError, run,
+    TaskError, TokioHost, run,
 };
 use alluvium_state::{
     KeyedStateBackend, ListStateDescriptor, OperatorListState, OperatorStateBackend, SnapshotMode,
@@ -252,6 +252,7 @@ fn run_to(
         records_per_s: Some(20_000.0),
         hash_seed: 5,
         clock: Arc::new(SystemClock),
+        host: Arc::new(TokioHost::new()),
         records: Arc::default(),
         listener: Arc::new(|_| {}),
     };

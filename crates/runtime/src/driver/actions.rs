@@ -7,11 +7,10 @@ use std::sync::Arc;
 use alluvium_coordinator::{AbortReason, Action};
 use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata};
 use alluvium_storage::StorageError;
-use tokio::task::JoinSet;
 
 use super::Tasks;
 use super::clean_up::{CleanUp, Waste};
-use crate::error::internal;
+use crate::running::Running;
 use crate::task::Command;
 use crate::{CheckpointStore, JobConfig, JobError, JobEvent, StoreError};
 
@@ -33,7 +32,7 @@ pub(super) struct Actions {
     store: Arc<CheckpointStore>,
     attempt: AttemptId,
     config: JobConfig,
-    work: JoinSet<Stored>,
+    work: Running<&'static str, Stored>,
     clean_up: CleanUp,
     /// Metadata of the checkpoint that is being committed.
     committing: Option<CheckpointMetadata>,
@@ -41,7 +40,7 @@ pub(super) struct Actions {
 
 impl Actions {
     pub(super) fn new(store: Arc<CheckpointStore>, attempt: AttemptId, config: JobConfig) -> Self {
-        let (work, clean_up) = (JoinSet::new(), CleanUp::default());
+        let (work, clean_up) = (Running::new(Arc::clone(&config.host)), CleanUp::default());
         Self { store, attempt, config, work, clean_up, committing: None }
     }
 
@@ -51,10 +50,8 @@ impl Actions {
 
     /// The next piece of storage work that is done; `None` when there is none in flight.
     pub(super) async fn next_stored(&mut self) -> Option<Stored> {
-        let stored = match self.work.join_next().await? {
-            Ok(stored) => stored,
-            Err(error) => Stored::Panicked(internal("work for the storage", error)),
-        };
+        let (_, end) = self.work.next().await?;
+        let stored = end.finished("work for the storage").unwrap_or_else(Stored::Panicked);
         let goes_on = match &stored {
             Stored::Cleaned => {
                 self.clean_up.removed();
@@ -116,7 +113,7 @@ impl Actions {
     fn commit(&mut self, metadata: CheckpointMetadata) {
         self.committing = Some(metadata.clone());
         let store = Arc::clone(&self.store);
-        self.work.spawn_blocking(move || {
+        self.work.spawn_blocking("commit", move || {
             let checkpoint = metadata.properties.checkpoint;
             match store.commit(&metadata) {
                 Ok(()) => Stored::Committed(checkpoint),
@@ -136,7 +133,7 @@ impl Actions {
     fn clean_up_next(&mut self) {
         let Some(waste) = self.clean_up.next() else { return };
         let (store, attempt) = (Arc::clone(&self.store), self.attempt);
-        self.work.spawn_blocking(move || match waste.remove(&store, attempt) {
+        self.work.spawn_blocking("clean up", move || match waste.remove(&store, attempt) {
             Ok(()) => Stored::Cleaned,
             Err(error @ StoreError::Storage(StorageError::Fenced { .. })) => Stored::Lost(error),
             Err(error) => Stored::CleanUpFailed(error.to_string()),

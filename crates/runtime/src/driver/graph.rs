@@ -1,6 +1,5 @@
 //! Builds the tasks of an attempt: instances, restored state, channels.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use alluvium_coordinator::TaskId;
@@ -12,7 +11,6 @@ use alluvium_state::{
 };
 use alluvium_storage::{CheckpointStreams, HandleReader, ReadAccess};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use super::{Attempt, TaskEnd, Tasks};
 use crate::alignment::Aligner;
@@ -22,8 +20,9 @@ use crate::exchange::KeyedExchange;
 use crate::operator::{KeyedOperator, OperatorContext, Pipeline};
 use crate::rate::RateLimit;
 use crate::restore::operator_states;
+use crate::running::Running;
 use crate::task::{Alarm, Command, KeyedTask, Loading, Participant, Report, SinkTask, SourceTask};
-use crate::{JobError, TaskError};
+use crate::{Host, JobError, TaskError};
 
 /// Elements that wait in a channel before its sender has to.
 const CHANNEL_LEN: usize = 8;
@@ -44,13 +43,13 @@ pub(super) struct Graph<R> {
 
 impl<R: Send + 'static> Graph<R> {
     /// Lets all tasks run.
-    pub(super) fn spawn(self) -> Tasks<R> {
-        let (mut set, mut names) = (JoinSet::new(), HashMap::new());
+    pub(super) fn spawn(self, host: Arc<dyn Host>) -> Tasks<R> {
+        let mut running = Running::new(host);
         for (name, task) in self.tasks {
-            names.insert(set.spawn(task).id(), name);
+            running.spawn(name, task);
         }
         let Self { sources, others, reports, .. } = self;
-        Tasks { set, names, sources, others, reports }
+        Tasks { running, sources, others, reports }
     }
 }
 
@@ -82,6 +81,7 @@ impl<B, P> Builder<'_, B, P> {
             streams: CheckpointStreams::new(Arc::clone(&storage), policy),
             mode: self.attempt.config.snapshot_mode,
             storage,
+            host: Arc::clone(&self.attempt.config.host),
             reports: self.reports.clone(),
             is_writing: Arc::default(),
         }
@@ -117,7 +117,8 @@ where
     let (config, parallelism) = (&attempt.config, attempt.parallelism);
     let uids = &config.uids;
     let count = usize::from(parallelism.get());
-    let rate = config.records_per_s.map(|rate| Arc::new(RateLimit::new(rate)));
+    let limit = |rate| Arc::new(RateLimit::new(rate, Arc::clone(&config.host)));
+    let rate = config.records_per_s.map(limit);
     let assigner: KeyGroupAssigner<K> = attempt.pipeline.assigner();
     let mut graph =
         Graph { tasks: Vec::new(), sources: Vec::new(), others: Vec::new(), reports: receiver };
@@ -173,7 +174,7 @@ where
             state: OperatorStateBackend::new(states).for_subtask(subtask),
             aligner: Aligner::new(config.mode, inputs.len()),
             event_time: EventTime::new(inputs.len()),
-            processing_time: Alarm::new(Arc::clone(&config.clock)),
+            processing_time: Alarm::new(Arc::clone(&config.clock), Arc::clone(&config.host)),
             inputs: inputs.into_iter().map(Some).collect(),
             output: sender,
             commands,

@@ -1,29 +1,27 @@
 //! Wakes a task when its clock has come to a time.
 //!
-//! How long to wait is computed from the clock that the job was given; the waiting itself is
-//! tokio's. A clock that runs otherwise makes the task look again, never fire too early.
+//! How long to wait is computed from the clock that the job was given; the waiting itself is the
+//! host's. A clock that runs otherwise makes the task look again, never fire too early.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Sleep;
-
-use crate::Clock;
+use crate::{Clock, Host, HostTask};
 
 /// Longest time between two looks at the clock, in case it is set.
 const LONGEST: Duration = Duration::from_mins(1);
 
 pub(crate) struct Alarm {
     clock: Arc<dyn Clock>,
+    host: Arc<dyn Host>,
     /// The time it is set for, in milliseconds, and when to look at the clock.
-    set: Option<(i64, Pin<Box<Sleep>>)>,
+    set: Option<(i64, HostTask)>,
 }
 
 impl Alarm {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, set: None }
+    pub(crate) fn new(clock: Arc<dyn Clock>, host: Arc<dyn Host>) -> Self {
+        Self { clock, host, set: None }
     }
 
     /// The time of the clock, in milliseconds.
@@ -36,7 +34,7 @@ impl Alarm {
         if self.set.as_ref().map(|(ms, _)| *ms) == time_ms {
             return;
         }
-        self.set = time_ms.map(|ms| (ms, Box::pin(tokio::time::sleep(self.until(ms)))));
+        self.set = time_ms.map(|ms| (ms, self.host.sleep(self.until(ms))));
     }
 
     fn until(&self, time_ms: i64) -> Duration {
@@ -60,7 +58,7 @@ impl Alarm {
             }
             // The clock is behind: a millisecond at least, so that this ends.
             let again = self.until(time_ms).max(Duration::from_millis(1));
-            self.set = Some((time_ms, Box::pin(tokio::time::sleep(again))));
+            self.set = Some((time_ms, self.host.sleep(again)));
         }
     }
 }
@@ -71,6 +69,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::TokioHost;
 
     #[derive(Debug)]
     struct Steps(AtomicU64);
@@ -83,7 +82,7 @@ mod tests {
     }
 
     fn alarm() -> Alarm {
-        Alarm::new(Arc::new(Steps(AtomicU64::new(100))))
+        Alarm::new(Arc::new(Steps(AtomicU64::new(100))), Arc::new(TokioHost::new()))
     }
 
     #[tokio::test]

@@ -56,7 +56,7 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
         let ended_state =
             self.state.broadcast_state(BroadcastStateDescriptor::new(END_OF_INPUT))?;
         self.operator.open(&mut self.keyed, &mut self.state)?;
-        self.loading = Loading::start(self.keyed.background_load());
+        self.loading = Loading::start(self.keyed.background_load(), &*self.participant.host);
         let mut ended = vec![false; self.inputs.len()];
         let mut turn = 0;
         loop {

@@ -9,30 +9,28 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use alluvium_state::{BackgroundLoad, StateError};
-use tokio::task::JoinHandle;
 
-use crate::TaskError;
+use crate::running::{End, Work, blocking};
+use crate::{Host, TaskError};
 
 #[derive(Debug, Default)]
-pub(crate) struct Loading(Option<JoinHandle<Result<(), StateError>>>);
+pub(crate) struct Loading(Option<Work<Result<(), StateError>>>);
 
 impl Loading {
-    /// Begins on the blocking pool, if there is anything to load.
-    pub(super) fn start(load: Option<BackgroundLoad>) -> Self {
-        Self(load.map(|load| tokio::task::spawn_blocking(|| load.run())))
+    /// Begins where it may block, if there is anything to load.
+    pub(super) fn start(load: Option<BackgroundLoad>, host: &dyn Host) -> Self {
+        Self(load.map(|load| blocking(host, "background load", || load.run())))
     }
 
     /// Ready once, when the load has ended; never when there is none.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), TaskError>> {
-        let Some(handle) = &mut self.0 else { return Poll::Pending };
-        let Poll::Ready(joined) = Pin::new(handle).poll(context) else { return Poll::Pending };
+        let Some(work) = &mut self.0 else { return Poll::Pending };
+        let Poll::Ready(end) = Pin::new(work).poll(context) else { return Poll::Pending };
         self.0 = None;
-        Poll::Ready(match joined {
-            Ok(loaded) => loaded.map_err(TaskError::from),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => panic::resume_unwind(panic),
-                Err(error) => Err(error.into()),
-            },
+        Poll::Ready(match end {
+            End::Finished(loaded) => loaded.map_err(TaskError::from),
+            End::Panicked(panic) => panic::resume_unwind(panic),
+            End::Dropped => Err("the background load was dropped before its end".into()),
         })
     }
 }
@@ -42,11 +40,12 @@ mod tests {
     use std::future::poll_fn;
 
     use super::*;
+    use crate::TokioHost;
 
     async fn end_of(
         load: impl FnOnce() -> Result<(), StateError> + Send + 'static,
     ) -> Result<(), TaskError> {
-        let mut loading = Loading::start(Some(BackgroundLoad::new(load)));
+        let mut loading = Loading::start(Some(BackgroundLoad::new(load)), &TokioHost::new());
         let ended = poll_fn(|context| loading.poll(context)).await;
         assert!(loading.0.is_none(), "it ends once");
         ended
@@ -67,7 +66,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_anything_to_load_nothing_ever_ends() {
-        let mut loading = Loading::start(None);
+        let mut loading = Loading::start(None, &TokioHost::new());
         let polled = poll_fn(|context| Poll::Ready(loading.poll(context))).await;
         assert!(polled.is_pending());
     }
