@@ -34,7 +34,8 @@ STATE_KINDS = {1: "value", 2: "list", 3: "map", 4: "reducing", 5: "aggregating",
 TIMERS, SORTED_MAP, LONG_LIST = 6, 7, 8
 STATE_KINDS[LONG_LIST] = "long list"
 TIME_DOMAINS = {1: "event time", 2: "processing time"}
-MODES = {0: "split", 1: "union", 2: "broadcast"}
+MODES = {0: "split", 1: "union", 2: "broadcast", 3: "keyed"}
+BROADCAST, KEYED_MODE = 2, 3
 SEGMENTED, UNSEGMENTED = 1, 2
 DELTA, IN_SHARED_FILE, COMPRESSION = 1, 2, 12  # flags of a block
 STABLE, FLINK = 1, 2
@@ -764,6 +765,7 @@ def is_sst_index(stream: Stream) -> bool:
 
 
 OperatorState = namedtuple("OperatorState", "name mode item count offset length checksum")
+SECTION = Codec("tuple", 1, b"", (Codec("u16", 1, b"", ()), Codec("bytes", 1, b"", ())))
 
 
 def open_operator(data: bytes, where: str) -> Stream:
@@ -778,9 +780,11 @@ def open_operator(data: bytes, where: str) -> Stream:
 
 def read_operator_state(index: Cursor) -> OperatorState:
     name, mode, codec = index.text(), known(index.uint(1), MODES, "mode", index.where), read_codec(index)
-    if mode == 2 and (codec.name != "tuple" or len(codec.parts) != 2):
+    if mode == BROADCAST and (codec.name != "tuple" or len(codec.parts) != 2):
         what = f"broadcast state {name!r} of {index.where}"
         raise Refused("StateError::IncompatibleSchema", f"{what} does not hold tuples of two")
+    if mode == KEYED_MODE and codec != SECTION:
+        malformed(f"the items of keyed state {name!r} of {index.where} are not sections")
     return OperatorState(name, mode, codec, index.uint(4), index.uint(8), index.uint(4), index.uint(4))
 
 
@@ -791,13 +795,18 @@ def operator_items(stream: Stream) -> Iterator[Tuple[OperatorState, Any]]:
     for state in stream.states:
         end = state.offset + state.length
         read, block = decoder(state.item), Cursor(stream.data, state.offset, end, stream.where)
-        count = 0
+        count, last = 0, -1
         while block.pos < block.end:
             length = block.varint()
             item = Cursor(stream.data, block.pos, block.pos + length, stream.where)
             block.take(length)
-            yield state, read(item)
+            value = read(item)
             trailing_bytes(item, "value of an item")
+            if state.mode == KEYED_MODE:
+                if value[0] <= last:
+                    malformed(f"the key groups of {state.name!r} of {stream.where} are not in ascending order")
+                last = value[0]
+            yield state, value
             count += 1
         if count != state.count:
             malformed(f"state {state.name!r} of {stream.where} has {count} items, not {state.count}")
@@ -937,6 +946,9 @@ def load(directory: str) -> Tuple[Metadata, List[Loaded]]:
                 stream = load_stream(directory, subtask.operator, open_operator, f"the operator stream {what}")
                 if stream.header.subtask != number:
                     mismatch(f"{stream.where} is of subtask {stream.header.subtask}, not {number}")
+                for state, item in operator_items(stream):
+                    if state.mode == KEYED_MODE and not subtask.groups[0] <= item[0] <= subtask.groups[1]:
+                        mismatch(f"{state.name!r} of {stream.where} has key group {item[0]} of another subtask")
                 loaded.append(agreed(meta, operator, number, stream, seen))
     return meta, loaded
 

@@ -676,7 +676,7 @@ class Rules(Case):
         listed = [(row["state"], row["mode"], row["item"]) for row in found]
         self.assertEqual(listed, [("a", "split", 7), ("a", "split", 8), ("c", "broadcast", [1, 2])])
         cases = [
-            ("FormatError::Malformed", ("a", 3, u8, 0, b"")),
+            ("FormatError::Malformed", ("a", 4, u8, 0, b"")),
             ("StateError::IncompatibleSchema", ("a", 2, u8, 0, b"")),
             ("StateError::IncompatibleSchema", ("a", 2, codec("tuple", u8, u8, u8), 0, b"")),
             ("FormatError::Malformed", ("a", 0, u8, 2, b"\x01\x07")),
@@ -688,6 +688,30 @@ class Rules(Case):
         for name, state in cases:
             self.refuses_stream(name, operator([state]), flags=2)
         self.refuses_stream("FormatError::Malformed", operator([("a", 0, u8, 0, b"")] * 2), flags=2)
+
+
+    def test_sections_of_raw_keyed_state(self):
+        section = codec("tuple", codec("u16"), codec("bytes"))
+
+        def raw(*items, of=section):
+            return operator([("r", 3, of, len(items), b"".join(varint(len(item)) + item for item in items))])
+
+        sections = b"\x00\x00\x03abc", b"\x03\x00\x00"
+        found = self.rows(self.write(metadata(inline(raw(*sections)), flags=2)))[2:]
+        listed = [(row["state"], row["mode"], row["item"]) for row in found]
+        self.assertEqual(listed, [("r", "keyed", [0, "616263"]), ("r", "keyed", [3, ""])])
+        cases = [
+            ("FormatError::Malformed", raw(of=codec("bytes"))),
+            ("FormatError::Malformed", raw(of=codec("tuple", codec("u16"), codec("string")))),
+            ("FormatError::Malformed", raw(*reversed(sections))),
+            ("FormatError::Malformed", raw(sections[0], sections[0])),
+            ("CodecError::Truncated", raw(b"\x00")),
+            ("CodecError::Truncated", raw(b"\x00\x00\x04abc")),
+            ("CodecError::TrailingBytes", raw(b"\x00\x00\x02abc")),
+            ("RestoreError::Mismatch", raw(b"\x04\x00\x00")),
+        ]
+        for name, data in cases:
+            self.refuses_stream(name, data, flags=2)
 
 
 class TwoStreams(Case):

@@ -1,16 +1,20 @@
 //! Operator state of one subtask: named lists of items, each with its way of redistribution.
 //!
 //! Items are framed, so a restore can hand them out to another number of subtasks without
-//! knowing their type. Broadcast state is a list with one `tuple<key, value>` item per entry.
+//! knowing their type. Broadcast state is a list with one `tuple<key, value>` item per entry, raw
+//! keyed state one with a section per key group.
 //!
-//! Invariants: state names are unique; each state is one block; the counts agree with the blocks.
+//! Invariants: state names are unique; each state is one block; the counts agree with the blocks;
+//! sections are in the order of their key groups, each of which has one at most.
 //!
 //! Source: SPEC 7; Flink `OperatorStateHandle.Mode`.
 
 mod reader;
+mod section;
 mod writer;
 
 pub use reader::read_operator_state;
+pub use section::section_key_group;
 pub use writer::write_operator_state;
 
 use std::fmt;
@@ -29,6 +33,8 @@ pub enum DistributionMode {
     Union,
     /// Each subtask gets the items of one subtask; they are all equal.
     Broadcast,
+    /// Each subtask gets the sections of its key groups.
+    Keyed,
 }
 
 impl DistributionMode {
@@ -38,6 +44,7 @@ impl DistributionMode {
             Self::Split => 0,
             Self::Union => 1,
             Self::Broadcast => 2,
+            Self::Keyed => 3,
         }
     }
 
@@ -46,6 +53,7 @@ impl DistributionMode {
             0 => Self::Split,
             1 => Self::Union,
             2 => Self::Broadcast,
+            3 => Self::Keyed,
             _ => return None,
         })
     }
@@ -57,6 +65,7 @@ impl fmt::Display for DistributionMode {
             Self::Split => "list state (split)",
             Self::Union => "union list state",
             Self::Broadcast => "broadcast state",
+            Self::Keyed => "raw keyed state",
         })
     }
 }

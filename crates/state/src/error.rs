@@ -17,13 +17,36 @@ pub type EngineFailure = Arc<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// The key belongs to another subtask.
-    #[error("key group {key_group} of the key is outside {range}, the range of this subtask")]
+    /// The key, or the key group itself, belongs to another subtask.
+    #[error("key group {key_group} is outside {range}, the range of this subtask")]
     ForeignKeyGroup {
-        /// The key group of the key.
+        /// The key group.
         key_group: KeyGroup,
         /// The key groups of the backend.
         range: KeyGroupRange,
+    },
+    /// Raw keyed state was restored for other key groups than it is registered for.
+    #[error(
+        "raw keyed state {state:?} has a section of key group {key_group}, which is outside {range}, \
+         the range that it was registered for"
+    )]
+    ForeignSection {
+        /// The state.
+        state: String,
+        /// The key group of the section.
+        key_group: u16,
+        /// The key groups of the registration.
+        range: KeyGroupRange,
+    },
+    /// The section of a key group was started before.
+    #[error(
+        "the section of key group {key_group} of raw keyed state {state:?} was started already"
+    )]
+    SectionStarted {
+        /// The state.
+        state: String,
+        /// The key group.
+        key_group: KeyGroup,
     },
     /// The handle was made by another backend.
     #[error("the state handle does not belong to this backend")]

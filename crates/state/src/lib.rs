@@ -79,7 +79,7 @@ pub use load::{BackgroundLoad, LoadFailure, StreamSource};
 pub use merging::MergingState;
 pub use operator::{
     BroadcastState, BroadcastStateDescriptor, FrozenOperatorState, OperatorListState,
-    OperatorStateBackend, RawKeyedState, restore_operator_states,
+    OperatorStateBackend, RawKeyedState, RawKeyedWriter, restore_operator_states,
 };
 pub use registration::{
     MAX_STATE_NAME_LEN_BYTES, check_restored, check_state_name, find_registered,

@@ -1,4 +1,4 @@
-//! Operator state: lists and broadcast maps that belong to a subtask.
+//! Operator state: lists and broadcast maps that belong to a subtask, and raw state of any form.
 //!
 //! There is one implementation, in memory, for every keyed backend: operator state is small (the
 //! offsets of a source, the open files of a sink), and every engine of the field keeps it there.
@@ -13,7 +13,7 @@ mod raw;
 mod restore;
 mod table;
 
-pub use raw::RawKeyedState;
+pub use raw::{RawKeyedState, RawKeyedWriter};
 pub use restore::restore_operator_states;
 
 use std::collections::BTreeMap;
@@ -219,6 +219,12 @@ impl OperatorStateBackend {
         let own = list.backend == self.number;
         let state = self.states.get(list.index).filter(|_| own);
         state.and_then(|state| table::items_of(&**state)).ok_or(StateError::ForeignHandle)
+    }
+
+    /// The name of a list.
+    fn name_of<T>(&self, list: OperatorListState<T>) -> Result<&str, StateError> {
+        let state = self.states.get(list.index).filter(|_| list.backend == self.number);
+        state.map(|state| state.name()).ok_or(StateError::ForeignHandle)
     }
 
     /// The items of a list, to be changed.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use alluvium_core::OperatorUid;
 use bytes::Bytes;
 
-use super::{DistributionMode, OperatorStateItems};
+use super::{DistributionMode, OperatorStateItems, section};
 use crate::codec::{CodecSnapshot, Input};
 use crate::envelope::{Block, Envelope, StreamIdentity, StreamKind};
 use crate::{CodecError, FormatError};
@@ -36,7 +36,11 @@ pub fn read_operator_state(
             return Err(malformed(format!("state {name:?} comes twice")));
         }
         let items = read_items(&envelope, &block, item_count)?;
-        states.push(OperatorStateItems { name, mode, item, items });
+        let state = OperatorStateItems { name, mode, item, items };
+        if mode == DistributionMode::Keyed {
+            check_sections(&state, block.offset)?;
+        }
+        states.push(state);
         blocks.push(block);
     }
     if !input.is_empty() {
@@ -44,6 +48,18 @@ pub fn read_operator_state(
     }
     envelope.check_tiling(blocks)?;
     Ok((uid, *envelope.identity(), states))
+}
+
+fn check_sections(state: &OperatorStateItems, offset: u64) -> Result<(), FormatError> {
+    let broken = section::broken_rule(state).map_err(|source| FormatError::Codec {
+        what: "items",
+        offset,
+        source,
+    })?;
+    broken.map_or(Ok(()), |rule| {
+        let reason = format!("raw keyed state {:?}: {rule}", state.name);
+        Err(FormatError::Malformed { what: "items", offset, reason })
+    })
 }
 
 type StateRow = (String, u8, CodecSnapshot, u32, Block);

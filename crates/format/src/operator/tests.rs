@@ -26,7 +26,18 @@ fn states() -> Vec<OperatorStateItems> {
         state("offsets", DistributionMode::Split, &[b"first", b"", b"third"]),
         state("seen", DistributionMode::Union, &[]),
         state("rules", DistributionMode::Broadcast, &[&[7; 200]]),
+        sections(&[b"\x02\0\x03two", b"\x03\0\0", b"\x2c\x01\x01x"]),
     ]
+}
+
+/// Raw keyed state of items, whatever they are.
+fn sections(items: &[&'static [u8]]) -> OperatorStateItems {
+    OperatorStateItems {
+        name: "raw".to_owned(),
+        mode: DistributionMode::Keyed,
+        item: <(u16, Bytes) as HasCodec>::Codec::default().snapshot(),
+        items: items.iter().map(|item| Bytes::from_static(item)).collect(),
+    }
 }
 
 fn stream(states: &[OperatorStateItems]) -> Vec<u8> {
@@ -61,4 +72,29 @@ fn a_name_must_not_come_twice() {
     let [first, ..] = &states()[..] else { unreachable!() };
     let twice = read_operator_state(Bytes::from(stream(&[first.clone(), first.clone()])));
     assert!(matches!(twice, Err(FormatError::Malformed { what: "index", .. })));
+}
+
+#[test]
+fn sections_are_in_the_order_of_their_key_groups() {
+    let wrong: [&[&[u8]]; 2] = [&[b"\x02\0\0", b"\x02\0\0"], &[b"\0\x01\0", b"\x02\0\0"]];
+    for items in wrong {
+        let read = read_operator_state(Bytes::from(stream(&[sections(items)])));
+        assert!(matches!(read, Err(FormatError::Malformed { what: "items", .. })), "{read:?}");
+    }
+    let other = OperatorStateItems { item: states()[0].item.clone(), ..sections(&[]) };
+    let read = read_operator_state(Bytes::from(stream(&[other])));
+    assert!(matches!(read, Err(FormatError::Malformed { what: "items", .. })), "{read:?}");
+}
+
+#[test]
+fn a_section_is_a_key_group_and_whole_bytes() {
+    for item in [&b""[..], b"\x02", b"\x02\0", b"\x02\0\x03ab", b"\x02\0\x01ab", b"\x02\0\x80\0"] {
+        assert!(section_key_group(item).is_err(), "{item:?}");
+        let read = read_operator_state(Bytes::from(stream(&[sections(&[item])])));
+        assert!(
+            matches!(read, Err(FormatError::Codec { what: "items", .. })),
+            "{item:?}: {read:?}"
+        );
+    }
+    assert_eq!(section_key_group(b"\x2c\x01\x01x").unwrap(), 300);
 }

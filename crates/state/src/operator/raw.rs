@@ -4,25 +4,31 @@
 //! give it to checkpoints as bytes. Both are operator state of SPEC 7, whatever backend keeps the
 //! keyed state of the job:
 //! - *raw operator state* is a split list of `bytes`: a restore hands the partitions out;
-//! - *raw keyed state* is a union list of (key group, bytes): every subtask is handed all of it at a
-//!   restore, and keeps the key groups that it owns. So it is for state that is small, or rarely
-//!   restored.
+//! - *raw keyed state* has a *section* of bytes for each key group that the operator writes one for: a
+//!   restore hands each subtask the sections of its key groups, whatever the parallelism.
 //!
-//! Invariants: of raw keyed state, a key group has one item at most, items are in the order of their
-//! key groups, and all belong to the subtask.
+//! An operator reads its sections when it is restored, and writes all of them anew before a freeze.
 //!
-//! Source: Flink `KeyedStateCheckpointOutputStream`, `OperatorStateCheckpointOutputStream`.
+//! Invariants: of raw keyed state, a key group has one section at most, sections are in the order of
+//! their key groups, and all belong to the subtask; a writer that is not finished changes nothing.
+//!
+//! Source: Flink `KeyedStateCheckpointOutputStream`, `KeyGroupStatePartitionStreamProvider`,
+//! `OperatorStateCheckpointOutputStream`.
+
+use std::collections::BTreeMap;
 
 use alluvium_core::{KeyGroup, KeyGroupRange};
+use alluvium_format::codec::DefaultCodec;
+use alluvium_format::operator::DistributionMode;
 use bytes::Bytes;
 
 use super::{OperatorListState, OperatorStateBackend};
 use crate::{ListStateDescriptor, StateError};
 
-/// Bytes for each key group of a subtask.
+/// Sections of bytes, one at most for each key group of a subtask.
 #[derive(Debug, Clone, Copy)]
 pub struct RawKeyedState {
-    items: OperatorListState<(u16, Bytes)>,
+    sections: OperatorListState<(u16, Bytes)>,
     key_groups: KeyGroupRange,
 }
 
@@ -38,70 +44,113 @@ impl OperatorStateBackend {
         self.list_state(ListStateDescriptor::<Bytes>::new(name))
     }
 
-    /// Registers raw keyed state of a subtask that owns some key groups. Of restored bytes it keeps
-    /// those of its key groups.
+    /// Registers raw keyed state of a subtask, by its key groups.
     ///
-    /// Errors: as [`OperatorStateBackend::union_list_state`].
+    /// Errors: as [`OperatorStateBackend::list_state`]; [`StateError::ForeignSection`] when there are
+    /// sections of other key groups, so that these are not the key groups of the subtask.
     pub fn raw_keyed_state(
         &mut self,
         name: &str,
         key_groups: KeyGroupRange,
     ) -> Result<RawKeyedState, StateError> {
-        let items = self.union_list_state(ListStateDescriptor::<(u16, Bytes)>::new(name))?;
+        let mode = DistributionMode::Keyed;
+        let sections = self.register::<(u16, Bytes), _>(name.to_owned(), mode, DefaultCodec)?;
         let own = key_groups.first().get()..=key_groups.last().get();
-        let all = self.items_mut(items)?;
-        all.retain(|(key_group, _)| own.contains(key_group));
-        all.sort_by_key(|(key_group, _)| *key_group);
-        Ok(RawKeyedState { items, key_groups })
+        let foreign = self.items(sections)?.iter().find(|(group, _)| !own.contains(group));
+        match foreign {
+            None => Ok(RawKeyedState { sections, key_groups }),
+            Some((key_group, _)) => Err(StateError::ForeignSection {
+                state: name.to_owned(),
+                key_group: *key_group,
+                range: key_groups,
+            }),
+        }
     }
 
-    /// The bytes of a key group; `None` when there are none.
+    /// The sections, in the order of their key groups: those that were restored, or those that were
+    /// written since. Key groups without a section do not come.
     ///
-    /// Errors: [`StateError::ForeignHandle`], [`StateError::ForeignKeyGroup`].
-    pub fn raw_keyed_bytes(
+    /// Errors: [`StateError::ForeignHandle`].
+    pub fn raw_keyed_sections(
         &self,
         state: RawKeyedState,
-        key_group: KeyGroup,
-    ) -> Result<Option<&Bytes>, StateError> {
-        state.check(key_group)?;
-        let items = self.items(state.items)?;
-        let found = items.binary_search_by_key(&key_group.get(), |(key_group, _)| *key_group);
-        Ok(found.ok().and_then(|at| items.get(at)).map(|(_, bytes)| bytes))
+    ) -> Result<impl Iterator<Item = (KeyGroup, &Bytes)>, StateError> {
+        let mut key_groups = state.key_groups.iter();
+        let sections = self.items(state.sections)?.iter();
+        // Both go upwards, so each search begins where the one before has ended.
+        Ok(sections.filter_map(move |(number, bytes)| {
+            let key_group = key_groups.find(|key_group| key_group.get() == *number)?;
+            Some((key_group, bytes))
+        }))
     }
 
-    /// Replaces the bytes of a key group; `None` removes them, and no bytes are something.
+    /// Begins to write all sections anew.
     ///
-    /// Errors: [`StateError::ForeignHandle`], [`StateError::ForeignKeyGroup`].
-    pub fn set_raw_keyed_bytes(
+    /// ```
+    /// # use alluvium_core::KeyGroup;
+    /// # use alluvium_state::{OperatorStateBackend, RawKeyedState, StateError};
+    /// /// Puts what a foreign operator has for each of its key groups into the next checkpoint.
+    /// fn snapshot(
+    ///     backend: &mut OperatorStateBackend,
+    ///     state: RawKeyedState,
+    ///     tables: &[(KeyGroup, Vec<u8>)],
+    /// ) -> Result<(), StateError> {
+    ///     let mut writer = backend.write_raw_keyed(state)?;
+    ///     for (key_group, table) in tables {
+    ///         writer.start_key_group(*key_group)?.extend_from_slice(table);
+    ///     }
+    ///     writer.finish();
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// Errors: [`StateError::ForeignHandle`].
+    pub fn write_raw_keyed(
         &mut self,
         state: RawKeyedState,
-        key_group: KeyGroup,
-        bytes: Option<Bytes>,
-    ) -> Result<(), StateError> {
-        state.check(key_group)?;
-        let items = self.items_mut(state.items)?;
-        let found = items.binary_search_by_key(&key_group.get(), |(key_group, _)| *key_group);
-        match (found, bytes) {
-            (Ok(at), Some(bytes)) => {
-                if let Some(item) = items.get_mut(at) {
-                    item.1 = bytes;
-                }
-            }
-            (Ok(at), None) => drop(items.remove(at)),
-            (Err(at), Some(bytes)) => items.insert(at, (key_group.get(), bytes)),
-            (Err(_), None) => {}
-        }
-        Ok(())
+    ) -> Result<RawKeyedWriter<'_>, StateError> {
+        let name = self.name_of(state.sections)?.to_owned();
+        let (sections, key_groups) = (self.items_mut(state.sections)?, state.key_groups);
+        Ok(RawKeyedWriter { name, key_groups, sections, written: BTreeMap::new() })
     }
 }
 
-impl RawKeyedState {
-    const fn check(self, key_group: KeyGroup) -> Result<(), StateError> {
+/// Writes the sections of raw keyed state. What was there before stays until
+/// [`RawKeyedWriter::finish`].
+#[derive(Debug)]
+#[must_use = "what is written counts once the writer is finished"]
+pub struct RawKeyedWriter<'b> {
+    name: String,
+    key_groups: KeyGroupRange,
+    sections: &'b mut Vec<(u16, Bytes)>,
+    written: BTreeMap<u16, Vec<u8>>,
+}
+
+impl RawKeyedWriter<'_> {
+    /// Starts the section of a key group. Key groups come in any order, each once at most; bytes are
+    /// appended to what this gives, by [`std::io::Write`] or otherwise.
+    ///
+    /// Errors: [`StateError::ForeignKeyGroup`], [`StateError::SectionStarted`]; the writer stays as it
+    /// was.
+    ///
+    /// Source: Flink `KeyedStateCheckpointOutputStream.startNewKeyGroup`.
+    pub fn start_key_group(&mut self, key_group: KeyGroup) -> Result<&mut Vec<u8>, StateError> {
         let range = self.key_groups;
-        if range.contains(key_group) {
-            Ok(())
-        } else {
-            Err(StateError::ForeignKeyGroup { key_group, range })
+        if !range.contains(key_group) {
+            return Err(StateError::ForeignKeyGroup { key_group, range });
         }
+        if self.written.contains_key(&key_group.get()) {
+            return Err(StateError::SectionStarted { state: self.name.clone(), key_group });
+        }
+        Ok(self.written.entry(key_group.get()).or_default())
+    }
+
+    /// Puts what was written in the place of all sections that were there.
+    pub fn finish(self) {
+        let written = self.written.into_iter();
+        *self.sections = written.map(|(key_group, bytes)| (key_group, bytes.into())).collect();
     }
 }
+
+#[cfg(test)]
+mod tests;

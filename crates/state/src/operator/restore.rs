@@ -1,14 +1,17 @@
 //! Hands the operator state of a checkpoint out to another number of subtasks.
 //!
 //! Invariants: split state: every item goes to exactly one subtask; union state: every item goes
-//! to every subtask; broadcast state: subtask `i` gets what subtask `i mod old` had.
+//! to every subtask; broadcast state: subtask `i` gets what subtask `i mod old` had; raw keyed state:
+//! every section goes to the subtask that owns its key group, and comes from the one that owned it.
 //!
-//! Source: SPEC 7.3; Flink `RoundRobinOperatorStateRepartitioner`.
+//! Source: SPEC 7.3; Flink `RoundRobinOperatorStateRepartitioner`, `StateAssignmentOperation`.
 
 use std::collections::BTreeMap;
 
-use alluvium_core::{OperatorState, OperatorUid, Parallelism};
-use alluvium_format::operator::{DistributionMode, OperatorStateItems, read_operator_state};
+use alluvium_core::{KeyGroup, OperatorState, OperatorStateHandle, Parallelism, SubtaskIndex};
+use alluvium_format::operator::{
+    DistributionMode, OperatorStateItems, read_operator_state, section_key_group,
+};
 use alluvium_storage::HandleReader;
 use bytes::Bytes;
 
@@ -26,7 +29,7 @@ pub fn restore_operator_states(
     let mut types: BTreeMap<String, String> = BTreeMap::new();
     for subtask in &operator.subtasks {
         let states = match &subtask.operator {
-            Some(handle) => read_subtask(&operator.uid, subtask.index, handle, reader)?,
+            Some(handle) => read_subtask(operator, subtask.index, handle, reader)?,
             None => Vec::new(),
         };
         for state in &states {
@@ -43,15 +46,16 @@ pub fn restore_operator_states(
         }
         old.push(states);
     }
-    Ok(redistribute(&old, usize::from(parallelism.get())))
+    Ok(redistribute(&old, parallelism))
 }
 
 fn read_subtask(
-    uid: &OperatorUid,
-    subtask: alluvium_core::SubtaskIndex,
-    handle: &alluvium_core::OperatorStateHandle,
+    operator: &OperatorState,
+    subtask: SubtaskIndex,
+    handle: &OperatorStateHandle,
     reader: &HandleReader,
 ) -> Result<Vec<OperatorStateItems>, RestoreError> {
+    let uid = &operator.uid;
     let stream = match handle.stream.file() {
         Some(path) => format!("{}/{path}", reader.root()),
         None => format!("operator state of {uid} subtask {subtask} inside the metadata"),
@@ -72,11 +76,28 @@ fn read_subtask(
         let found = identity.subtask.map_or_else(|| "none".to_owned(), |s| s.to_string());
         return Err(mismatch("subtask", subtask.to_string(), found));
     }
+    for state in states.iter().filter(|state| state.mode == DistributionMode::Keyed) {
+        let found = state.items.iter().map(|item| owner_of(item, operator.parallelism));
+        if let Some(other) = found.into_iter().find(|owner| *owner != Some(subtask)) {
+            let found = other.map_or_else(|| "none".to_owned(), |s| s.to_string());
+            return Err(mismatch("owner of a section", subtask.to_string(), found));
+        }
+    }
     Ok(states)
 }
 
+/// The subtask that owns the key group of a section of raw keyed state.
+fn owner_of(section: &[u8], parallelism: Parallelism) -> Option<SubtaskIndex> {
+    let key_group = section_key_group(section).ok()?;
+    Some(parallelism.owner_of(KeyGroup::new(key_group, parallelism.max()).ok()?))
+}
+
 /// The states of each new subtask, given those of the old ones.
-fn redistribute(old: &[Vec<OperatorStateItems>], count: usize) -> Vec<Vec<OperatorStateItems>> {
+fn redistribute(
+    old: &[Vec<OperatorStateItems>],
+    parallelism: Parallelism,
+) -> Vec<Vec<OperatorStateItems>> {
+    let count = usize::from(parallelism.get());
     let mut new = vec![Vec::new(); count];
     let mut start = 0;
     for name in names_of(old) {
@@ -86,6 +107,7 @@ fn redistribute(old: &[Vec<OperatorStateItems>], count: usize) -> Vec<Vec<Operat
         let parts = match meta.mode {
             DistributionMode::Union => vec![all_items(&per_old); count],
             DistributionMode::Broadcast => broadcast(&per_old, count),
+            DistributionMode::Keyed => by_key_group(&all_items(&per_old), parallelism),
             _ if old.len() == count => per_old.iter().map(|state| items_of(*state)).collect(),
             _ => split(&all_items(&per_old), count, &mut start),
         };
@@ -123,6 +145,18 @@ fn broadcast(per_old: &[Option<&OperatorStateItems>], count: usize) -> Vec<Vec<B
     (0..count)
         .map(|new| items_of(per_old.get(new % per_old.len().max(1)).copied().flatten()))
         .collect()
+}
+
+/// Each section goes to the owner of its key group; all have one, or were refused when they were read.
+fn by_key_group(sections: &[Bytes], parallelism: Parallelism) -> Vec<Vec<Bytes>> {
+    let mut parts = vec![Vec::new(); usize::from(parallelism.get())];
+    for section in sections {
+        let owner = owner_of(section, parallelism).map(|owner| usize::from(owner.get()));
+        if let Some(part) = owner.and_then(|owner| parts.get_mut(owner)) {
+            part.push(section.clone());
+        }
+    }
+    parts
 }
 
 /// Contiguous runs of `n / count` items, one more for the first `n % count`. The subtask that

@@ -1,17 +1,16 @@
 use std::sync::Arc;
 
 use alluvium_core::{
-    AttemptId, CheckpointId, KeyGroupRange, MaxParallelism, OperatorState, Parallelism,
-    SubtaskState,
+    AttemptId, CheckpointId, MaxParallelism, OperatorState, Parallelism, SubtaskState,
 };
 use alluvium_storage::{CheckpointStreams, HandleReader, ReadAccess, StreamPolicy};
 
 use bytes::Bytes;
 
 use super::*;
-use crate::SnapshotMode;
+use crate::{RestoreError, SnapshotMode};
 
-fn parallelism(n: u32) -> Parallelism {
+pub(super) fn parallelism(n: u32) -> Parallelism {
     Parallelism::new(n, MaxParallelism::new(128).unwrap()).unwrap()
 }
 
@@ -21,28 +20,38 @@ fn rescale(
     new: u32,
     fill: impl Fn(u32, &mut OperatorStateBackend),
 ) -> Vec<OperatorStateBackend> {
-    let storage = alluvium_storage::open(&format!("memory:rescale-{old}-{new}")).unwrap();
+    let filled = (0..old).map(|subtask| {
+        let mut backend = OperatorStateBackend::new(Vec::new());
+        fill(subtask, &mut backend);
+        backend
+    });
+    restored(&filled.collect::<Vec<_>>(), new).unwrap()
+}
+
+/// Writes the state of all subtasks, and restores it at another parallelism.
+pub(super) fn restored(
+    old: &[OperatorStateBackend],
+    new: u32,
+) -> Result<Vec<OperatorStateBackend>, RestoreError> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let storage = alluvium_storage::open(&format!("memory:operator-{number}")).unwrap();
     let streams = CheckpointStreams::new(Arc::clone(&storage), StreamPolicy::files());
     let attempt = AttemptId::new(1);
     let mode = SnapshotMode::Full;
     let target = SnapshotTarget { streams, checkpoint: CheckpointId::FIRST, attempt, mode };
     let uid = OperatorUid::new("op").unwrap();
-    let subtasks = parallelism(old)
-        .subtasks()
-        .map(|index| {
-            let mut backend = OperatorStateBackend::new(Vec::new());
-            fill(u32::from(index.get()), &mut backend);
-            let operator = backend.freeze().unwrap().write(&target, &uid, index).unwrap();
-            SubtaskState { index, keyed: None, operator }
-        })
-        .collect();
-    let operator = OperatorState { uid, parallelism: parallelism(old), subtasks };
+    let parallelism_of = |count: usize| parallelism(u32::try_from(count).unwrap());
+    let write = |(index, backend): (SubtaskIndex, &OperatorStateBackend)| {
+        let operator = backend.freeze().unwrap().write(&target, &uid, index).unwrap();
+        SubtaskState { index, keyed: None, operator }
+    };
+    let subtasks = parallelism_of(old.len()).subtasks().zip(old).map(write).collect();
+    let parallelism_of_old = parallelism_of(old.len());
+    let operator = OperatorState { uid: uid.clone(), parallelism: parallelism_of_old, subtasks };
     let reader = HandleReader::new(storage, ReadAccess::Copy);
-    restore_operator_states(&operator, parallelism(new), &reader)
-        .unwrap()
-        .into_iter()
-        .map(OperatorStateBackend::new)
-        .collect()
+    let states = restore_operator_states(&operator, parallelism(new), &reader)?;
+    Ok(states.into_iter().map(OperatorStateBackend::new).collect())
 }
 
 fn list(name: &str) -> ListStateDescriptor<u32> {
@@ -187,61 +196,6 @@ fn partitions_of_raw_state_go_to_one_subtask_each() {
                 .map(Bytes::from_static)
                 .to_vec();
         assert_eq!(found, partitions, "parallelism {new}");
-    }
-}
-
-/// The key groups of a subtask.
-fn range(index: u16, of: u32) -> KeyGroupRange {
-    KeyGroupRange::of_subtask(SubtaskIndex::new(index), parallelism(of)).unwrap()
-}
-
-#[test]
-fn raw_keyed_state_goes_with_its_key_groups() {
-    let old = 3;
-    let fill = |i: u32, backend: &mut OperatorStateBackend| {
-        let own = range(u16::try_from(i).unwrap(), old);
-        let raw = backend.raw_keyed_state("raw", own).unwrap();
-        // From the last key group to the first, every third without any.
-        for key_group in own.iter().rev().filter(|group| group.get() % 3 > 0) {
-            let bytes = Bytes::from(vec![7; usize::from(key_group.get())]);
-            backend.set_raw_keyed_bytes(raw, key_group, Some(bytes)).unwrap();
-        }
-    };
-    for new in [1_u16, 3, 4] {
-        let restored = rescale(old, u32::from(new), fill);
-        for (index, mut backend) in (0..new).zip(restored) {
-            let own = range(index, u32::from(new));
-            let raw = backend.raw_keyed_state("raw", own).unwrap();
-            for key_group in own.iter() {
-                let bytes = backend.raw_keyed_bytes(raw, key_group).unwrap();
-                let expected = (key_group.get() % 3 > 0).then_some(usize::from(key_group.get()));
-                assert_eq!(bytes.map(Bytes::len), expected, "{key_group} of {new}");
-            }
-            let frozen = backend.freeze().unwrap();
-            let count = own.iter().filter(|group| group.get() % 3 > 0).count();
-            assert_eq!(frozen.states().iter().map(|state| state.items.len()).sum::<usize>(), count);
-        }
-    }
-}
-
-#[test]
-fn raw_keyed_bytes_are_set_replaced_and_removed() {
-    let mut backend = OperatorStateBackend::new(Vec::new());
-    let own = range(0, 2);
-    let raw = backend.raw_keyed_state("raw", own).unwrap();
-    let group = own.first();
-    assert_eq!(backend.raw_keyed_bytes(raw, group).unwrap(), None);
-    for bytes in [Some(Bytes::from_static(b"one")), Some(Bytes::new()), None, None] {
-        backend.set_raw_keyed_bytes(raw, group, bytes.clone()).unwrap();
-        assert_eq!(backend.raw_keyed_bytes(raw, group).unwrap(), bytes.as_ref());
-    }
-    let foreign = range(1, 2).first();
-    let errors = [
-        backend.raw_keyed_bytes(raw, foreign).map(drop).unwrap_err(),
-        backend.set_raw_keyed_bytes(raw, foreign, None).unwrap_err(),
-    ];
-    for error in errors {
-        assert!(matches!(error, StateError::ForeignKeyGroup { .. }), "{error}");
     }
 }
 
