@@ -27,14 +27,17 @@ pub fn iter_from<T: StateValue, C: KeyContext>(
     state: OfContext<T, C>,
     position: u64,
 ) -> Result<Elements<'_, T>, StateError> {
+    Ok(from_position(at.list_iter(state)?, position))
+}
+
+/// Elements without those before a position; an error is told wherever it comes.
+pub(crate) fn from_position<T>(elements: Elements<'_, T>, position: u64) -> Elements<'_, T> {
     let mut before = position;
-    let elements = at.list_iter(state)?;
-    Ok(Box::new(elements.filter(move |element| {
-        // An error is told wherever it comes.
+    Box::new(elements.filter(move |element| {
         let is_before = before > 0 && element.is_ok();
         before -= u64::from(is_before);
         !is_before
-    })))
+    }))
 }
 
 /// See [`ListState::pop_front`].

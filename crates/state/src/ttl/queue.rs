@@ -4,6 +4,7 @@
 
 use super::Stamped;
 use super::access::{for_change, list_elements, stamped_list};
+use crate::whole_list::from_position;
 use crate::{Elements, KeyContext, ListState, Ref, StateError, StateRef, StateValue};
 
 type OfContext<T, C> = ListState<T, <C as KeyContext>::Namespace>;
@@ -24,13 +25,7 @@ pub(crate) fn list_elements_from<T: StateValue, C: KeyContext>(
     at: &C,
     position: u64,
 ) -> Result<Elements<'_, T>, StateError> {
-    let mut before = position;
-    let elements = list_elements(state, at)?;
-    Ok(Box::new(elements.filter(move |element| {
-        let is_before = before > 0 && element.is_ok();
-        before -= u64::from(is_before);
-        !is_before
-    })))
+    Ok(from_position(list_elements(state, at)?, position))
 }
 
 /// The visible elements with their stamps, to be written again.
