@@ -32,7 +32,7 @@ mod versioned;
 
 pub use compound::{MapCodec, OptionCodec, TupleCodec, UnitCodec, VecCodec};
 pub use compound::{decode_entries, encode_checked_entries, encode_entries, encode_items};
-pub use encoded::{Encoded, EncodedCodec};
+pub use encoded::{Encoded, EncodedCodec, OrderedEncodedCodec};
 pub use extent::{Extent, MAX_EMPTY_ITEMS, read_count};
 pub use fixed::FixedBytesCodec;
 pub use input::Input;

@@ -6,7 +6,9 @@
 //! types writes: each reads the checkpoints of the other.
 //!
 //! Ladder of names: [`DynStateBackend`] (how to open) > [`DynKeyedState`] (the state of one subtask) >
-//! [`DynState`] (one state) at a [`DynAt`] (key and namespace). All traits are object-safe.
+//! [`DynState`] (one state) at a [`DynAt`] (key and namespace). All traits are object-safe. What can be
+//! done to states of a kind stands in a trait of its own ([`DynValues`], [`DynLists`], [`DynMaps`],
+//! [`DynTimers`]); a `dyn DynKeyedState` has the methods of all of them.
 //!
 //! Invariants: bytes that are not one whole value of the state's codec are refused before anything is
 //! written. What is within them is not checked ([`Encoded`]).
@@ -37,9 +39,17 @@
 
 mod adapter;
 mod descriptor;
+mod lists;
+mod maps;
+mod timers;
+mod values;
 
 pub use alluvium_format::codec::{Encoded, EncodedCodec};
 pub use descriptor::{DynAggregate, DynKind, DynReduce, DynStateDescriptor};
+pub use lists::DynLists;
+pub use maps::{DynEntry, DynMaps, DynRange};
+pub use timers::{DynTimer, DynTimers};
+pub use values::DynValues;
 
 use alluvium_core::{CheckpointId, KeyGroup, KeyGroupRange, KeyedStateHandle};
 #[cfg(doc)]
@@ -50,7 +60,7 @@ use alluvium_storage::HandleReader;
 use self::adapter::Adapter;
 use crate::{
     BackgroundLoad, FrozenState, KeyedBackendSpec, Pairs, RestoreError, SnapshotError,
-    StateBackend, StateError, StateId, TimeDomain,
+    StateBackend, StateError, StateId,
 };
 
 /// One state of a [`DynKeyedState`].
@@ -64,19 +74,6 @@ pub struct DynAt<'a> {
     pub key: &'a [u8],
     /// The namespace.
     pub namespace: &'a [u8],
-}
-
-/// A timer that was taken, encoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DynTimer {
-    /// Its time, in milliseconds.
-    pub time_ms: i64,
-    /// The key group of its key.
-    pub key_group: KeyGroup,
-    /// Its key.
-    pub key: Vec<u8>,
-    /// Its namespace.
-    pub namespace: Vec<u8>,
 }
 
 /// Opens [`DynKeyedState`]; every [`StateBackend`] does.
@@ -110,7 +107,7 @@ impl<B: StateBackend> DynStateBackend for B {
 /// [`StateError::Key`] for a key, namespace or user key that is not one whole encoding, and
 /// [`StateError::Encode`] for such a value or element; and those of the method of the same name of
 /// [`KeyedStateBackend`](crate::KeyedStateBackend) or of a handle.
-pub trait DynKeyedState: Send {
+pub trait DynKeyedState: DynValues + DynLists + DynMaps + DynTimers + Send {
     /// The key groups that this subtask owns.
     fn key_groups(&self) -> KeyGroupRange;
 
@@ -119,127 +116,6 @@ pub trait DynKeyedState: Send {
 
     /// Registers a state or a timer service, or finds it again.
     fn register(&mut self, descriptor: DynStateDescriptor) -> Result<DynState, StateError>;
-
-    /// The value; `None` when there is none.
-    fn value_get(&mut self, state: DynState, at: DynAt<'_>) -> Result<Option<Vec<u8>>, StateError>;
-
-    /// Replaces the value.
-    fn value_set(&mut self, state: DynState, at: DynAt<'_>, value: &[u8])
-    -> Result<(), StateError>;
-
-    /// The elements of a list, in order.
-    fn list_get(&mut self, state: DynState, at: DynAt<'_>) -> Result<Vec<Vec<u8>>, StateError>;
-
-    /// Appends an element.
-    fn list_add(
-        &mut self,
-        state: DynState,
-        at: DynAt<'_>,
-        element: &[u8],
-    ) -> Result<(), StateError>;
-
-    /// Replaces the list; an empty one is the same as none.
-    fn list_set(
-        &mut self,
-        state: DynState,
-        at: DynAt<'_>,
-        elements: &[&[u8]],
-    ) -> Result<(), StateError>;
-
-    /// The value of a user key.
-    fn map_get(
-        &mut self,
-        state: DynState,
-        at: DynAt<'_>,
-        user_key: &[u8],
-    ) -> Result<Option<Vec<u8>>, StateError>;
-
-    /// Sets the value of a user key.
-    fn map_put(
-        &mut self,
-        state: DynState,
-        at: DynAt<'_>,
-        user_key: &[u8],
-        value: &[u8],
-    ) -> Result<(), StateError>;
-
-    /// Removes a user key.
-    fn map_remove(
-        &mut self,
-        state: DynState,
-        at: DynAt<'_>,
-        user_key: &[u8],
-    ) -> Result<(), StateError>;
-
-    /// The user keys and their values, in no order.
-    fn map_entries(
-        &mut self,
-        state: DynState,
-        at: DynAt<'_>,
-    ) -> Result<Pairs<Vec<u8>, Vec<u8>>, StateError>;
-
-    /// What all added values were reduced to.
-    fn reducing_get(
-        &mut self,
-        state: DynState,
-        at: DynAt<'_>,
-    ) -> Result<Option<Vec<u8>>, StateError>;
-
-    /// Reduces a value into the state.
-    fn reducing_add(
-        &mut self,
-        state: DynState,
-        at: DynAt<'_>,
-        value: &[u8],
-    ) -> Result<(), StateError>;
-
-    /// The result of all added inputs.
-    fn aggregating_get(
-        &mut self,
-        state: DynState,
-        at: DynAt<'_>,
-    ) -> Result<Option<Vec<u8>>, StateError>;
-
-    /// Adds an input, in whatever form the function of the state takes it.
-    fn aggregating_add(
-        &mut self,
-        state: DynState,
-        at: DynAt<'_>,
-        input: &[u8],
-    ) -> Result<(), StateError>;
-
-    /// Registers a timer and says whether it is new.
-    fn timer_register(
-        &mut self,
-        timers: DynState,
-        at: DynAt<'_>,
-        domain: TimeDomain,
-        time_ms: i64,
-    ) -> Result<bool, StateError>;
-
-    /// Deletes a timer and says whether there was one.
-    fn timer_delete(
-        &mut self,
-        timers: DynState,
-        at: DynAt<'_>,
-        domain: TimeDomain,
-        time_ms: i64,
-    ) -> Result<bool, StateError>;
-
-    /// The time of the earliest timer of a domain, in milliseconds.
-    fn next_timer_ms(
-        &mut self,
-        timers: DynState,
-        domain: TimeDomain,
-    ) -> Result<Option<i64>, StateError>;
-
-    /// Takes the earliest timer of a domain if its time is `up_to_ms` or before.
-    fn pop_timer(
-        &mut self,
-        timers: DynState,
-        domain: TimeDomain,
-        up_to_ms: i64,
-    ) -> Result<Option<DynTimer>, StateError>;
 
     /// Removes what a state of any kind holds for a key and namespace.
     fn clear(&mut self, state: DynState, at: DynAt<'_>) -> Result<(), StateError>;

@@ -146,6 +146,7 @@ macro_rules! conformance_tests {
             dynamic::bytes_that_are_not_whole_are_refused,
             dynamic::dynamic_and_typed_state_are_the_same,
             dynamic::dynamic_handles_are_of_one_kind_and_backend,
+            dynamic::programs_by_bytes_do_what_programs_with_types_do,
             keys::a_function_is_applied_to_all_keys,
             keys::keys_are_listed_by_key_group,
             keys::keys_of_foreign_key_groups_are_refused,

@@ -11,6 +11,7 @@
 //! - the model holds no empty list and no empty map: empty is the same as absent;
 //! - a comparison goes both ways: nothing is missing, nothing is there in addition.
 
+pub mod by_bytes;
 pub mod change;
 mod contents;
 mod firing;

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use super::{Codec, CodecSnapshot, Extent, Input, sealed::Sealed};
+use super::{Codec, CodecSnapshot, Extent, Input, OrderedCodec, is_ordered, sealed};
 use crate::CodecError;
 
 /// A value as its codec wrote it.
@@ -44,7 +44,7 @@ impl EncodedCodec {
     }
 }
 
-impl Sealed for EncodedCodec {}
+impl sealed::Sealed for EncodedCodec {}
 
 impl Codec<Encoded> for EncodedCodec {
     fn snapshot(&self) -> CodecSnapshot {
@@ -63,10 +63,47 @@ impl Codec<Encoded> for EncodedCodec {
     }
 }
 
+/// Codec of [`Encoded`] values of one type whose bytes are in the order of its values, so that the order
+/// of encoded values is theirs too.
+#[derive(Debug, Clone)]
+pub struct OrderedEncodedCodec(EncodedCodec);
+
+impl OrderedEncodedCodec {
+    /// A codec for the same values.
+    ///
+    /// Errors: [`CodecError::Invalid`] for one that is not ordered (SPEC 5.5).
+    pub fn new(codec: EncodedCodec) -> Result<Self, CodecError> {
+        if is_ordered(&codec.parts.0) {
+            return Ok(Self(codec));
+        }
+        let reason = "its bytes are not in the order of its values";
+        Err(CodecError::Invalid { what: "ordered codec", offset: 0, reason })
+    }
+}
+
+impl sealed::Sealed for OrderedEncodedCodec {}
+impl sealed::Ordered for OrderedEncodedCodec {}
+
+impl Codec<Encoded> for OrderedEncodedCodec {
+    fn snapshot(&self) -> CodecSnapshot {
+        self.0.snapshot()
+    }
+
+    fn encode(&self, value: &Encoded, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        self.0.encode(value, out)
+    }
+
+    fn decode(&self, input: &mut Input<'_>) -> Result<Encoded, CodecError> {
+        self.0.decode(input)
+    }
+}
+
+impl OrderedCodec<Encoded> for OrderedEncodedCodec {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{Compatibility, DefaultCodec};
+    use crate::codec::{Compatibility, DefaultCodec, DefaultOrderedCodec};
 
     type Pairs = Vec<(u32, Option<String>)>;
 
@@ -112,5 +149,26 @@ mod tests {
         assert!(matches!(codec().resolve(&other), Compatibility::Incompatible { .. }));
         let unknown = CodecSnapshot { name: "unknown".to_owned(), ..other };
         assert!(EncodedCodec::new(unknown).is_err());
+    }
+
+    #[test]
+    fn an_order_is_that_of_the_values_or_refused() {
+        let ordered = |snapshot| OrderedEncodedCodec::new(EncodedCodec::new(snapshot).unwrap());
+        let codec = ordered(Codec::<i64>::snapshot(&DefaultOrderedCodec)).unwrap();
+        let mut encoded = [3, -1, i64::MIN, 0, 256].map(|number: i64| {
+            let mut bytes = Vec::new();
+            DefaultOrderedCodec.encode(&number, &mut bytes).unwrap();
+            codec.decode(&mut Input::new(&bytes)).unwrap()
+        });
+        encoded.sort();
+        let numbers = encoded.map(|Encoded(bytes)| {
+            Codec::<i64>::decode(&DefaultOrderedCodec, &mut Input::new(&bytes)).unwrap()
+        });
+        assert_eq!(numbers, [i64::MIN, -1, 0, 3, 256]);
+        for plain in
+            [Codec::<i64>::snapshot(&DefaultCodec), Codec::<Pairs>::snapshot(&DefaultCodec)]
+        {
+            assert!(matches!(ordered(plain), Err(CodecError::Invalid { .. })));
+        }
     }
 }

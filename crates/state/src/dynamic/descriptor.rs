@@ -41,9 +41,21 @@ pub enum DynKind {
         /// Codec of an element.
         element: CodecSnapshot,
     },
+    /// A list that a backend with rows keeps as one row for each element.
+    LongList {
+        /// Codec of an element.
+        element: CodecSnapshot,
+    },
     /// A map.
     Map {
         /// Codec of a user key.
+        user_key: CodecSnapshot,
+        /// Codec of the value of a user key.
+        user_value: CodecSnapshot,
+    },
+    /// A map whose entries are in the order of their user keys.
+    SortedMap {
+        /// Codec of a user key, an ordered one (SPEC 5.5).
         user_key: CodecSnapshot,
         /// Codec of the value of a user key.
         user_value: CodecSnapshot,
@@ -71,7 +83,11 @@ impl fmt::Debug for DynKind {
         match self {
             Self::Value { value } => write!(f, "value of {value}"),
             Self::List { element } => write!(f, "list of {element}"),
+            Self::LongList { element } => write!(f, "long list of {element}"),
             Self::Map { user_key, user_value } => write!(f, "map of {user_key} to {user_value}"),
+            Self::SortedMap { user_key, user_value } => {
+                write!(f, "sorted map of {user_key} to {user_value}")
+            }
             Self::Reducing { value, .. } => write!(f, "reducing of {value}"),
             Self::Aggregating { accumulator, .. } => write!(f, "aggregating of {accumulator}"),
             Self::Timers => f.write_str("timers"),
