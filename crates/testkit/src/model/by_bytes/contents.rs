@@ -17,8 +17,9 @@ impl DynStates {
     /// Panics: when a key comes twice, is listed and has nothing, or is not counted.
     pub fn contents(&self, state: &mut dyn DynKeyedState) -> Contents {
         let (mut contents, mut count) = (Contents::new(), 0);
+        let own = state.key_groups();
         for (kind, key_group) in
-            Kind::ALL.iter().flat_map(|kind| state.key_groups().iter().map(move |g| (*kind, g)))
+            Kind::ALL.iter().flat_map(|kind| own.iter().map(move |group| (*kind, group)))
         {
             let pairs = state.keys_and_namespaces_in_group(self.of(kind), key_group).unwrap();
             for (key, namespace) in pairs {
