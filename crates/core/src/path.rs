@@ -69,6 +69,12 @@ impl StoragePath {
         self.0.rsplit_once('/').map(|(parent, _)| Self(Arc::from(parent)))
     }
 
+    /// The last component as a path of its own.
+    #[must_use]
+    pub fn without_folders(&self) -> Self {
+        Self(Arc::from(self.file_name()))
+    }
+
     /// The last component.
     pub fn file_name(&self) -> &str {
         self.0.rsplit_once('/').map_or(&*self.0, |(_, name)| name)
@@ -110,5 +116,7 @@ mod tests {
         assert_eq!(parent.parent(), None);
         assert_eq!(parent.join("_metadata").unwrap(), path);
         assert!(parent.join("../x").is_err());
+        assert_eq!(path.without_folders().as_str(), "_metadata");
+        assert_eq!(parent.without_folders(), parent);
     }
 }

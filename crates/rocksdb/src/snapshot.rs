@@ -107,17 +107,23 @@ impl FrozenState for FrozenBackend {
         if self.columns.is_empty() {
             return Ok(None);
         }
-        if !target.is_incremental() {
+        if !target.is_native() {
             return self.write_full(target).map(Some);
         }
         let Self { header, subtask, point, base, written, link_dir, parallel_uploads, .. } = *self;
         let KeyedHeader { uid, max_parallelism, assigner, key_groups, key, states, .. } = header;
         let header = SstIndexHeader { uid, max_parallelism, assigner, key_groups, key, states };
-        let (base, link_dir) = (&*base, link_dir.as_path());
+        let nothing = Base::default();
+        let base = if target.refers_to_earlier() { &*base } else { &nothing };
+        let link_dir = link_dir.as_path();
         let snapshot = SstSnapshot { header, subtask, base, link_dir, parallel_uploads };
         let (handle, has) = snapshot.write(point, target)?;
-        // Nobody else sets it.
-        let _ = written.set(Arc::new(has));
+        // 1. A savepoint is taken, and somebody who is allowed to deletes it;
+        // 2. a later checkpoint refers to its files, and cannot be restored (FLINK-23949).
+        if target.is_incremental() {
+            // Nobody else sets it.
+            let _ = written.set(Arc::new(has));
+        }
         Ok(Some(handle))
     }
 }

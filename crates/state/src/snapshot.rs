@@ -40,6 +40,12 @@ pub enum SnapshotMode {
     Full,
     /// May refer to shared files of earlier checkpoints, and be referred to by later ones.
     Incremental,
+    /// Refers to no earlier checkpoint, and later ones may refer to it: an incremental checkpoint
+    /// that begins anew. Source: Flink `CheckpointType.FULL_CHECKPOINT`.
+    Rebase,
+    /// Refers to no other checkpoint and none refers to it, in the format that the backend writes
+    /// fastest: a native savepoint. Source: Flink `SavepointFormatType.NATIVE`.
+    Native,
 }
 
 /// Where a keyed stream goes if it becomes a file.
@@ -71,10 +77,21 @@ impl SnapshotTarget {
         (self.streams.stream(path), identity)
     }
 
-    /// Whether a backend that can do it should write only what changed: the mode says so, and
-    /// streams become files to which later checkpoints can refer.
+    /// Whether later checkpoints may refer to this one: the mode says so, and streams become files.
     pub fn is_incremental(&self) -> bool {
-        self.mode == SnapshotMode::Incremental && !self.streams.keeps_everything_inline()
+        matches!(self.mode, SnapshotMode::Incremental | SnapshotMode::Rebase)
+            && !self.streams.keeps_everything_inline()
+    }
+
+    /// Whether this one may refer to earlier checkpoints.
+    pub fn refers_to_earlier(&self) -> bool {
+        self.mode == SnapshotMode::Incremental && self.is_incremental()
+    }
+
+    /// Whether a backend should write files as it has them, instead of the format that every backend
+    /// reads.
+    pub fn is_native(&self) -> bool {
+        self.mode != SnapshotMode::Full && !self.streams.keeps_everything_inline()
     }
 
     /// Opens the keyed stream of a subtask.
@@ -105,7 +122,7 @@ impl SnapshotTarget {
     }
 
     /// Opens an SST file of a subtask, to which later checkpoints may refer. The subtask gives each
-    /// number once in a checkpoint. Only for an [incremental](SnapshotTarget::is_incremental) one.
+    /// number once in a checkpoint. Only for a [native](SnapshotTarget::is_native) one.
     pub fn sst_file(&self, uid: &OperatorUid, subtask: SubtaskIndex, number: u32) -> SstFileStream {
         let (checkpoint, attempt) = (self.checkpoint, self.attempt);
         let path = JobLayout::shared_sst_file(checkpoint, uid, subtask, attempt, number);

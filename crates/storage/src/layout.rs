@@ -8,6 +8,8 @@
 //!              shared/<uid>-<subtask>-keyed-<attempt>-<n>
 //!                     <uid>-<subtask>-sst-<attempt>-<n>-<number>
 //!              taskowned/
+//! <target>/savepoint-<job>-<12 hex digits>/_metadata
+//!                                          the same file names, without folders
 //! ```
 //!
 //! Invariants: different arguments give different paths; every path is relative to the job's
@@ -59,6 +61,17 @@ impl JobLayout {
     /// The file whose creation completes a checkpoint: `chk-<n>/_metadata`.
     pub fn metadata(checkpoint: CheckpointId) -> StoragePath {
         valid(&format!("{CHECKPOINT_PREFIX}{checkpoint}/_metadata"))
+    }
+
+    /// The folder of a savepoint below the target that was asked for:
+    /// `savepoint-<job>-<12 hexadecimal digits of the number>`.
+    pub fn savepoint_dir(job: &JobId, number: u64) -> StoragePath {
+        valid(&format!("savepoint-{job}-{:012x}", number & 0xffff_ffff_ffff))
+    }
+
+    /// The file whose creation completes a savepoint, below its folder: `_metadata`.
+    pub fn savepoint_metadata() -> StoragePath {
+        valid("_metadata")
     }
 
     /// A state file that belongs to one checkpoint: `chk-<n>/<uid>-<subtask>-<kind>-<attempt>`.

@@ -63,12 +63,19 @@ impl Default for StreamPolicy {
 pub struct CheckpointStreams {
     storage: Arc<dyn Storage>,
     policy: StreamPolicy,
+    is_savepoint: bool,
 }
 
 impl CheckpointStreams {
     /// Streams into `storage`, whose root is the job's folder.
     pub fn new(storage: Arc<dyn Storage>, policy: StreamPolicy) -> Self {
-        Self { storage, policy }
+        Self { storage, policy, is_savepoint: false }
+    }
+
+    /// Streams of a savepoint into `storage`, whose root is the folder of the savepoint. All files
+    /// lie directly in it, whatever folder a checkpoint would have them in (SPEC 2.7).
+    pub fn savepoint(storage: Arc<dyn Storage>, policy: StreamPolicy) -> Self {
+        Self { storage, policy, is_savepoint: true }
     }
 
     /// Whether no stream becomes a file, as in coordinator memory: later checkpoints have nothing
@@ -97,6 +104,7 @@ impl CheckpointStreams {
     }
 
     fn begin(&self, path: StoragePath, policy: StreamPolicy) -> CheckpointStream {
+        let path = if self.is_savepoint { path.without_folders() } else { path };
         CheckpointStream {
             storage: Arc::clone(&self.storage),
             policy,

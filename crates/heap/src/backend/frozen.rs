@@ -80,7 +80,7 @@ impl FrozenState for FrozenBackend {
             let (handle, _) = self.write_stream(target, KeyedPlacement::Exclusive, None)?;
             return Ok(Some(handle));
         }
-        let base = self.base.clone().unwrap_or_default();
+        let base = self.base.clone().filter(|_| target.refers_to_earlier()).unwrap_or_default();
         let mut usage = FileUsage::new(&base);
         for group in 0..usize::from(self.key_groups.count()) {
             for table in &self.tables {
