@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use alluvium::coordinator::{CoordinatorConfig, RestartStrategy};
 use alluvium::core::{JobId, OperatorUid, StoragePath};
 use alluvium::heap::HeapStateBackend;
 use alluvium::runtime::{
-    CheckpointMode, CheckpointStore, JobConfig, JobError, OperatorUids, RestoreFrom, SystemClock,
-    TokioHost,
+    CheckpointStore, JobConfig, JobError, OperatorUids, SystemClock, TokioHost,
 };
 use alluvium::state::{SnapshotMode, StateBackend};
 use alluvium::storage::{Storage, StreamPolicy};
@@ -37,22 +35,19 @@ fn expected() -> BTreeMap<String, u64> {
 fn config() -> JobConfig {
     let uid = |name: &str| OperatorUid::new(name).unwrap();
     JobConfig {
-        uids: OperatorUids { source: uid("source"), operator: uid("operator"), sink: uid("sink") },
         parallelism: 2,
-        max_parallelism: None,
-        mode: CheckpointMode::ExactlyOnce,
         checkpoints: CoordinatorConfig::new().interval_ms(Some(8)).retained(2),
         restart: RestartStrategy::None,
-        restore: RestoreFrom::Latest,
         // Everything is a file, so that everything is an operation.
         streams: StreamPolicy { inline_below_bytes: 0, ..StreamPolicy::files() },
         snapshot_mode: SnapshotMode::Incremental,
         records_per_s: Some(60_000.0),
         hash_seed: 7,
-        clock: Arc::new(SystemClock),
-        host: Arc::new(TokioHost::new()),
-        records: Arc::new(AtomicU64::new(0)),
-        listener: Arc::new(|_| {}),
+        ..JobConfig::new(
+            OperatorUids { source: uid("source"), operator: uid("operator"), sink: uid("sink") },
+            Arc::new(SystemClock),
+            Arc::new(TokioHost::new()),
+        )
     }
 }
 

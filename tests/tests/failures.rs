@@ -13,7 +13,7 @@ use alluvium::core::{KeyGroup, KeyGroupAssigner};
 use alluvium::runtime::{KeyedOperator, OperatorContext, Pipeline, TaskError};
 use alluvium::state::{KeyedStateBackend, OperatorStateBackend};
 use alluvium::storage::Storage;
-use alluvium_cli::args::{BackendName, Mode, RunOptions, Snapshots};
+use alluvium_cli::args::{BackendName, Claim, Mode, Retention, RunOptions, Snapshots};
 use alluvium_cli::backend::ChosenBackend;
 use alluvium_cli::error::CliError;
 use alluvium_cli::jobs::Job;
@@ -157,6 +157,9 @@ fn options(name: &str, output: &std::path::Path, parallelism: u32, mode: Mode) -
         parallelism,
         max_parallelism: None,
         restore: "none".to_owned(),
+        claim: Claim::NoClaim,
+        retention: Retention::Retain,
+        max_concurrent: 1,
         retain: 2,
         rate: None,
         restart: RestartStrategy::FixedDelay { attempts: 1_000, delay_ms: 1 },

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use alluvium::coordinator::RestartStrategy;
+use alluvium::runtime::{CheckpointRetention, ClaimMode};
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Runs stream jobs on real files with checkpoints.
@@ -22,7 +23,7 @@ pub struct Args {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-#[cfg_attr(feature = "rocksdb", expect(clippy::large_enum_variant, reason = "there is one of it"))]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub enum Command {
     /// Run a job to its end; kill it when you like and run it again with --restore latest.
     Run(RunCommand),
@@ -97,6 +98,9 @@ pub struct RunOptions {
     /// Time after which a checkpoint is given up.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "10m", value_name = "DURATION")]
     pub timeout: Duration,
+    /// Checkpoints that may be under way at a time; with --min-pause it is one.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub max_concurrent: usize,
     /// Checkpoints in a row that may fail before the job does.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub tolerable_failures: u32,
@@ -110,19 +114,31 @@ pub struct RunOptions {
     /// else 128 or more by parallelism.
     #[arg(long, value_name = "N")]
     pub max_parallelism: Option<u32>,
-    /// What to begin from: `latest` (the newest checkpoint of the job under --checkpoints; a fresh
-    /// start when there is none), `none`, or the URI of one checkpoint (.../JOB/chk-N). Output
-    /// committed after that point is moved to DIR/updates/superseded-ATTEMPT/, never deleted.
-    #[arg(long, default_value = "none", value_name = "latest|none|URI")]
+    /// What to begin from: `latest` (the newest checkpoint of the job under --checkpoints, or the
+    /// newest whole one when that is damaged, which is said; a fresh start when there is none),
+    /// `latest-strict` (the same, but a damaged one is refused), `none`, or the URI of one checkpoint
+    /// (.../JOB/chk-N) or of the folder of a savepoint. Output committed after that point is moved to
+    /// DIR/updates/superseded-ATTEMPT/, never deleted.
+    #[arg(long, default_value = "none", value_name = "latest|latest-strict|none|URI")]
     pub restore: String,
+    /// Who owns a checkpoint or savepoint that --restore names by its URI: `no-claim` leaves it alone,
+    /// and the first checkpoint writes everything anew; `claim` makes it this job's, which builds on it
+    /// and deletes it when newer ones replace it.
+    #[arg(long, value_enum, default_value = "no-claim")]
+    pub claim: Claim,
+    /// Whether checkpoints stay when the job is over. Savepoints always do.
+    #[arg(long, value_enum, default_value = "retain")]
+    pub retention: Retention,
     /// Completed checkpoints to keep.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub retain: usize,
     /// Most records per second; default: as fast as it goes.
     #[arg(long, value_name = "RECORDS_PER_S")]
     pub rate: Option<f64>,
-    /// What to do when a task fails: `none`, `fixed-delay:ATTEMPTS:DELAY` or
-    /// `failure-rate:FAILURES:INTERVAL:DELAY`, such as fixed-delay:3:1s or failure-rate:3:60s:1s.
+    /// What to do when a task fails: `none`, `fixed-delay:ATTEMPTS:DELAY`,
+    /// `failure-rate:FAILURES:INTERVAL:DELAY` or
+    /// `exponential-delay[:INITIAL:MAX:MULTIPLIER:RESET:JITTER[:ATTEMPTS]]`, such as fixed-delay:3:1s,
+    /// failure-rate:3:60s:1s or exponential-delay:1s:60s:1.5:1h:0.1, which is the default of the latter.
     #[arg(long, default_value = "none", value_name = "STRATEGY")]
     pub restart: RestartStrategy,
     /// Name of the job's folder under the checkpoint root; default: the name of the job.
@@ -177,6 +193,49 @@ pub enum Mode {
     ExactlyOnce,
     /// Each record counts once or more; no input ever waits for a barrier.
     AtLeastOnce,
+}
+
+/// Who owns what a job begins from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Claim {
+    /// Whoever has owned it.
+    NoClaim,
+    /// The job.
+    Claim,
+}
+
+impl From<Claim> for ClaimMode {
+    fn from(claim: Claim) -> Self {
+        match claim {
+            Claim::NoClaim => Self::NoClaim,
+            Claim::Claim => Self::Claim,
+        }
+    }
+}
+
+/// Whether checkpoints stay when a job is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Retention {
+    /// They stay.
+    Retain,
+    /// They go when the job has come to its end or was stopped, and stay when it failed or was
+    /// cancelled.
+    RetainOnCancellation,
+    /// They stay only when the job failed.
+    DeleteOnCancellation,
+    /// They go.
+    Delete,
+}
+
+impl From<Retention> for CheckpointRetention {
+    fn from(retention: Retention) -> Self {
+        match retention {
+            Retention::Retain => Self::Retain,
+            Retention::RetainOnCancellation => Self::RetainOnCancellation,
+            Retention::DeleteOnCancellation => Self::DeleteOnCancellation,
+            Retention::Delete => Self::Delete,
+        }
+    }
 }
 
 /// Options of the demonstration.

@@ -73,7 +73,14 @@ fn line_of(event: &JobEvent<'_>) -> Option<String> {
             format!("attempt {attempt} restored checkpoint {checkpoint}")
         }
         JobEvent::Started { attempt, restored: None } => format!("attempt {attempt} begins fresh"),
-        JobEvent::Completed { metadata, is_final } => {
+        JobEvent::FellBack { damage, to } => format!(
+            "THE LATEST CHECKPOINT IS DAMAGED ({damage}); the job goes back to checkpoint {to}, and \
+             what came after it is done once more"
+        ),
+        JobEvent::Completed { metadata, savepoint: Some(location), .. } => {
+            format!("savepoint {} complete: {location}", metadata.properties.checkpoint)
+        }
+        JobEvent::Completed { metadata, is_final, savepoint: None } => {
             let properties = &metadata.properties;
             let took_ms = properties.completed_at_ms.saturating_sub(properties.triggered_at_ms);
             let last = if *is_final { ", the last one" } else { "" };

@@ -3,12 +3,13 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use alluvium::coordinator::CoordinatorConfig;
 use alluvium::core::{JobId, OperatorUid, StoragePath};
 use alluvium::runtime::{
-    CheckpointMode, CheckpointStore, JobConfig, OperatorUids, RestoreFrom, SystemClock, TokioHost,
+    CheckpointMode, CheckpointStore, ClaimMode, JobConfig, OperatorUids, RestoreFrom, SystemClock,
+    TokioHost, read_savepoint,
 };
 use alluvium::state::{SnapshotMode, StateBackend};
 use alluvium::storage::{self, JobLayout, Storage, StorageLock, StreamPolicy};
@@ -62,6 +63,8 @@ pub struct JobReport {
     pub checkpoints: u64,
     /// How often the job was started anew.
     pub restarts: u32,
+    /// Where the savepoint lies that it was stopped with, if it was.
+    pub savepoint: Option<String>,
     /// Where the table is.
     pub table: String,
     /// What the job says about its input.
@@ -70,12 +73,15 @@ pub struct JobReport {
 
 impl std::fmt::Display for JobReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { rows, records, checkpoints, restarts, table, remarks } = self;
+        let Self { rows, records, checkpoints, restarts, savepoint, table, remarks } = self;
         write!(
             f,
             "{table}: {rows} rows from {records} records, {checkpoints} checkpoints, {restarts} \
              restarts"
         )?;
+        if let Some(savepoint) = savepoint {
+            write!(f, "; stopped with {savepoint}")?;
+        }
         if remarks.is_empty() { Ok(()) } else { write!(f, "; {remarks}") }
     }
 }
@@ -99,8 +105,12 @@ fn random_seed() -> u64 {
 }
 
 fn check_numbers(options: &RunOptions) -> Result<(), CliError> {
-    if options.retain == 0 {
-        return Err(CliError::Usage("--retain 0: at least 1 is needed".to_owned()));
+    for (name, number) in
+        [("--retain", options.retain), ("--max-concurrent", options.max_concurrent)]
+    {
+        if number == 0 {
+            return Err(CliError::Usage(format!("{name} 0: at least 1 is needed")));
+        }
     }
     for (name, duration) in [("--interval", options.interval), ("--timeout", options.timeout)] {
         if duration.as_millis() == 0 {
@@ -138,22 +148,27 @@ fn checkpoint_root(options: &RunOptions) -> Result<(Arc<dyn Storage>, StreamPoli
     Ok((storage::open(uri)?, StreamPolicy::files()))
 }
 
-/// Splits `.../JOB/chk-N?query` into the job's folder and the checkpoint.
-fn restore_point(uri: &str, job: &JobId) -> Result<RestoreFrom, CliError> {
+/// Opens `.../JOB/chk-N?query`, or the folder of a savepoint.
+fn restore_point(uri: &str, job: &JobId, claim: ClaimMode) -> Result<RestoreFrom, CliError> {
     let usage = || {
-        let text = "is neither latest, none nor the URI of a checkpoint, .../JOB/chk-N";
+        let text = "is neither latest, latest-strict, none nor the URI of a checkpoint, \
+                    .../JOB/chk-N, or of the folder of a savepoint";
         CliError::Usage(format!("--restore {uri} {text}"))
     };
     let (address, query) =
         uri.split_once('?').map_or((uri, ""), |(address, query)| (address, query));
     let (folder, name) = address.trim_end_matches('/').rsplit_once('/').ok_or_else(usage)?;
-    let checkpoint = JobLayout::parse_checkpoint_dir(name).ok_or_else(usage)?;
+    let checkpoint = JobLayout::parse_checkpoint_dir(name);
+    let folder = if checkpoint.is_some() { folder } else { address };
     let folder = if query.is_empty() { folder.to_owned() } else { format!("{folder}?{query}") };
     let storage = storage::open_existing(&folder)?;
     let store = CheckpointStore::in_folder(Arc::clone(&storage), job.clone());
-    let metadata = store.read(checkpoint)?;
+    let metadata = match checkpoint {
+        Some(checkpoint) => store.read(checkpoint)?,
+        None => read_savepoint(&*storage)?,
+    };
     store.verify(&metadata)?;
-    Ok(RestoreFrom::Checkpoint { metadata: Box::new(metadata), storage })
+    Ok(RestoreFrom::Checkpoint { metadata: Box::new(metadata), storage, claim })
 }
 
 fn config(options: &RunOptions, job: &JobId, progress: &Progress) -> Result<JobConfig, CliError> {
@@ -162,20 +177,22 @@ fn config(options: &RunOptions, job: &JobId, progress: &Progress) -> Result<JobC
     let restore = match options.restore.as_str() {
         "none" => RestoreFrom::Nothing,
         "latest" => RestoreFrom::Latest,
-        uri => restore_point(uri, job)?,
+        "latest-strict" => RestoreFrom::LatestStrict,
+        uri => restore_point(uri, job, options.claim.into())?,
     };
     let checkpoints = CoordinatorConfig::new()
         .interval_ms(Some(ms(options.interval)))
         .min_pause_ms(ms(options.min_pause))
         .timeout_ms(ms(options.timeout))
         .tolerable_failed_checkpoints(options.tolerable_failures)
+        .max_concurrent(options.max_concurrent)
         .retained(options.retain);
+    let uids = OperatorUids {
+        source: OperatorUid::new("source")?,
+        operator: OperatorUid::new("operator")?,
+        sink: OperatorUid::new("sink")?,
+    };
     Ok(JobConfig {
-        uids: OperatorUids {
-            source: OperatorUid::new("source")?,
-            operator: OperatorUid::new("operator")?,
-            sink: OperatorUid::new("sink")?,
-        },
         parallelism: options.parallelism,
         max_parallelism: options.max_parallelism,
         mode: match options.mode {
@@ -185,17 +202,15 @@ fn config(options: &RunOptions, job: &JobId, progress: &Progress) -> Result<JobC
         checkpoints,
         restart: options.restart,
         restore,
-        streams: StreamPolicy::files(),
+        retention: options.retention.into(),
         snapshot_mode: match options.snapshots {
             Snapshots::Full => SnapshotMode::Full,
             Snapshots::Incremental => SnapshotMode::Incremental,
         },
         records_per_s: options.rate,
         hash_seed: random_seed(),
-        clock: Arc::new(SystemClock),
-        host: Arc::new(TokioHost::new()),
-        records: Arc::new(AtomicU64::new(0)),
         listener: progress.listener(),
+        ..JobConfig::new(uids, Arc::new(SystemClock), Arc::new(TokioHost::new()))
     })
 }
 
@@ -240,6 +255,7 @@ where
         records: records.load(Ordering::Relaxed),
         checkpoints: outcome.checkpoints,
         restarts: outcome.restarts,
+        savepoint: outcome.savepoint.map(|savepoint| savepoint.location),
         table: format!("{}/{TABLE}", output.root()),
         remarks: job.remarks(),
     })

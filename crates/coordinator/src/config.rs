@@ -2,8 +2,7 @@
 
 /// Options of the coordinator; they hold for one run of a job.
 ///
-/// At most one checkpoint is pending at a time: concurrent checkpoints are not offered in this
-/// version. Source: Flink `CheckpointCoordinatorConfiguration`.
+/// Source: Flink `CheckpointCoordinatorConfiguration`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct CoordinatorConfig {
@@ -12,6 +11,8 @@ pub struct CoordinatorConfig {
     pub(crate) timeout_ms: u64,
     pub(crate) retained: usize,
     pub(crate) tolerable_failed_checkpoints: u32,
+    pub(crate) max_concurrent: usize,
+    pub(crate) unaligned: bool,
 }
 
 impl Default for CoordinatorConfig {
@@ -22,6 +23,8 @@ impl Default for CoordinatorConfig {
             timeout_ms: 600_000,
             retained: 1,
             tolerable_failed_checkpoints: 0,
+            max_concurrent: 1,
+            unaligned: false,
         }
     }
 }
@@ -61,10 +64,32 @@ impl CoordinatorConfig {
         self
     }
 
-    /// How many checkpoints in a row may fail before the job does.
+    /// How many checkpoints in a row may fail before the job does. Which failures count:
+    /// [`AbortReason::counts`](crate::AbortReason::counts). Savepoints never do.
     /// Default: 0.
     pub fn tolerable_failed_checkpoints(mut self, tolerable: u32) -> Self {
         self.tolerable_failed_checkpoints = tolerable;
         self
+    }
+
+    /// How many checkpoints may be under way at a time, at least 1. A minimum pause makes it 1, and
+    /// so do unaligned checkpoints. Savepoints do not count unless checkpoints are unaligned.
+    /// Default: 1.
+    pub fn max_concurrent(mut self, max_concurrent: usize) -> Self {
+        self.max_concurrent = max_concurrent;
+        self
+    }
+
+    /// Whether barriers may overtake records. Savepoints then wait for the checkpoint that is under
+    /// way, since their barriers could not pass one that holds records back.
+    /// Default: false.
+    pub fn unaligned(mut self, unaligned: bool) -> Self {
+        self.unaligned = unaligned;
+        self
+    }
+
+    /// How many checkpoints may be under way with these options.
+    pub fn effective_max_concurrent(&self) -> usize {
+        if self.unaligned || self.min_pause_ms > 0 { 1 } else { self.max_concurrent }
     }
 }

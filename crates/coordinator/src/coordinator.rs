@@ -4,8 +4,9 @@
 //! triggers what is due. An acknowledgement that arrives with the timeout is therefore late.
 //!
 //! Invariants:
-//! - the file registry counts exactly the files of `pending` and of `retained`, and those that are
-//!   to be spared;
+//! - the file registry counts exactly the files of the pending checkpoints, of `retained` and of
+//!   `leaving`, and those that are to be spared; savepoints have files of their own, which it does
+//!   not know;
 //! - `retained` is sorted by id, and every id in it is below `next`;
 //! - a checkpoint is pending only while running, or while committing in a stopped run.
 //!
@@ -15,11 +16,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use alluvium_core::{CheckpointId, CheckpointMetadata, OperatorUid, Parallelism};
 
-use crate::pending::PendingCheckpoint;
+use crate::pending::{PendingCheckpoint, PendingCheckpoints};
 use crate::registry::FileRegistry;
 use crate::schedule::Schedule;
 use crate::{
-    AbortReason, Action, CoordinatorConfig, Event, JobPlan, PlanError, StartPoint, Statistics,
+    AbortReason, Action, CheckpointKind, CoordinatorConfig, Event, JobPlan, PlanError,
+    RequestFailure, RequestId, StartPoint, Statistics,
 };
 
 /// Decides when checkpoints begin, complete, fail and go, for one run of a job.
@@ -35,8 +37,15 @@ pub struct Coordinator {
     now_ms: u64,
     next: CheckpointId,
     schedule: Schedule,
-    pending: Option<PendingCheckpoint>,
+    pending: PendingCheckpoints,
     retained: VecDeque<CheckpointMetadata>,
+    /// Replaced by newer ones, and kept until every checkpoint up to the given one has ended, which
+    /// was under way when this one was replaced; oldest first.
+    leaving: VecDeque<(CheckpointMetadata, CheckpointId)>,
+    /// Whether the snapshot of another folder that the run began from is still to be deleted.
+    claimed: bool,
+    /// The last savepoints that have ended, and whether they failed: their states may come late.
+    past_savepoints: VecDeque<(CheckpointId, bool)>,
     files: FileRegistry,
     failed_in_a_row: u32,
     announced_ms: Option<u64>,
@@ -57,8 +66,8 @@ enum Run {
 impl Coordinator {
     /// Begins a run.
     ///
-    /// Errors: [`PlanError`] when the interval, the timeout or the number of retained checkpoints
-    /// is 0, or when the plan or the start point contradict themselves.
+    /// Errors: [`PlanError`] when the interval, the timeout, the number of retained or of concurrent
+    /// checkpoints is 0, or when the plan or the start point contradict themselves.
     pub fn new(
         config: CoordinatorConfig,
         plan: JobPlan,
@@ -68,6 +77,7 @@ impl Coordinator {
             ("interval_ms", config.interval_ms == Some(0)),
             ("timeout_ms", config.timeout_ms == 0),
             ("retained", config.retained == 0),
+            ("max_concurrent", config.max_concurrent == 0),
         ];
         if let Some((option, _)) = at_least_one.into_iter().find(|(_, is_zero)| *is_zero) {
             return Err(PlanError::Option { option, found: 0, min: 1 });
@@ -89,8 +99,11 @@ impl Coordinator {
             now_ms: 0,
             next: start.next,
             schedule: Schedule::default(),
-            pending: None,
+            pending: PendingCheckpoints::default(),
             retained: start.retained.into(),
+            leaving: VecDeque::new(),
+            claimed: start.claimed,
+            past_savepoints: VecDeque::new(),
             files,
             failed_in_a_row: 0,
             announced_ms: None,
@@ -109,12 +122,13 @@ impl Coordinator {
         match event {
             Event::Started => self.start(),
             Event::Tick => {}
-            Event::TriggerRequested { is_final } => self.request(is_final),
-            Event::Acknowledged { checkpoint, attempt, task, state } => {
-                self.acknowledge(checkpoint, attempt, &task, state, &mut actions);
+            Event::Requested { kind, request } => self.request(kind, request, &mut actions),
+            Event::Acknowledged { checkpoint, attempt, task, state, metrics } => {
+                self.acknowledge(checkpoint, attempt, &task, state, metrics, &mut actions);
             }
-            Event::Declined { checkpoint, attempt, task, reason } => {
-                self.decline(checkpoint, attempt, task, reason, &mut actions);
+            Event::Declined { checkpoint, attempt, task, cause, reason } => {
+                let declined = AbortReason::Declined { task, cause, reason };
+                self.decline(checkpoint, attempt, declined, &mut actions);
             }
             Event::Committed { checkpoint } => self.complete(checkpoint, &mut actions),
             Event::CommitFailed { checkpoint, reason } => {
@@ -122,19 +136,20 @@ impl Coordinator {
             }
             Event::Stopped => self.stop(&mut actions),
         }
-        self.trigger_if_due(&mut actions);
+        self.trigger_what_is_due(&mut actions);
         self.announce_deadline(&mut actions);
         actions
     }
 
     /// When something is due without any event; `None` while only an event can bring it about.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        match &self.pending {
-            Some(pending) if pending.is_committing() => None,
-            Some(pending) => Some(pending.triggered_at_ms.saturating_add(self.config.timeout_ms)),
-            None if self.run == Run::Running => self.schedule.due_ms(&self.config),
-            None => None,
-        }
+        let collecting = self.pending.iter().filter(|pending| pending.is_collecting());
+        let expires = collecting.map(|pending| self.expires_at_ms(pending)).min();
+        let due = match self.run {
+            Run::Running => self.schedule.due(&self.config, self.pending.under_way()),
+            _ => None,
+        };
+        expires.into_iter().chain(due.map(|(at_ms, _)| at_ms)).min()
     }
 
     /// The completed checkpoints that are kept, oldest first.
@@ -145,6 +160,23 @@ impl Coordinator {
     /// The newest completed checkpoint: what a restart restores.
     pub fn latest(&self) -> Option<&CheckpointMetadata> {
         self.retained.back()
+    }
+
+    /// Whether the snapshot of another folder that the run began from is still there.
+    pub const fn has_claimed(&self) -> bool {
+        self.claimed
+    }
+
+    /// Deletes all checkpoints that the run owns, when the job is over and none is wanted any more.
+    pub fn delete_retained(&mut self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let leaving = std::mem::take(&mut self.leaving).into_iter().map(|(metadata, _)| metadata);
+        for metadata in leaving.chain(std::mem::take(&mut self.retained)) {
+            let checkpoint = metadata.properties.checkpoint;
+            let files = self.files.release(metadata.files()).into_iter().collect();
+            actions.push(Action::DeleteCheckpoint { checkpoint, files });
+        }
+        actions
     }
 
     /// What happened so far.
@@ -161,35 +193,55 @@ impl Coordinator {
         }
     }
 
-    fn request(&mut self, is_final: bool) {
-        match self.run {
-            Run::Waiting | Run::Running => self.schedule.requested(is_final),
-            Run::Over | Run::Stopped => self.statistics.refused_requests += 1,
+    fn request(
+        &mut self,
+        kind: CheckpointKind,
+        request: Option<RequestId>,
+        actions: &mut Vec<Action>,
+    ) {
+        let refused = match self.run {
+            Run::Over | Run::Stopped => Err(RequestFailure::JobStopped),
+            _ if self.pending.iter().any(|pending| {
+                matches!(pending.kind, CheckpointKind::StopWithSavepoint { .. })
+            }) && request.is_some() =>
+            {
+                Err(RequestFailure::Stopping)
+            }
+            Run::Waiting | Run::Running => self.schedule.requests.push(kind, request),
+        };
+        if let Err(failure) = refused {
+            self.statistics.refused_requests += 1;
+            answer(request.into_iter().collect(), Err(failure), actions);
         }
     }
 
-    fn trigger_if_due(&mut self, actions: &mut Vec<Action>) {
-        if self.run != Run::Running || self.pending.is_some() {
-            return;
+    fn trigger_what_is_due(&mut self, actions: &mut Vec<Action>) {
+        while self.run == Run::Running {
+            let due = self.schedule.due(&self.config, self.pending.under_way());
+            let Some((_, kind)) = due.filter(|(due_ms, _)| *due_ms <= self.now_ms) else { return };
+            let (checkpoint, triggered_at_ms) = (self.next, self.now_ms);
+            let requests = self.schedule.requests.take(kind);
+            self.schedule.triggered(triggered_at_ms);
+            self.next = checkpoint.next();
+            let pending =
+                PendingCheckpoint::new(checkpoint, triggered_at_ms, kind, requests.clone());
+            self.pending.insert(pending);
+            self.statistics.triggered(checkpoint, triggered_at_ms, kind, self.plan.task_count());
+            let attempt = self.plan.attempt;
+            actions.push(Action::Trigger { checkpoint, attempt, triggered_at_ms, kind, requests });
         }
-        if self.schedule.due_ms(&self.config).is_none_or(|due_ms| due_ms > self.now_ms) {
-            return;
-        }
-        let (checkpoint, triggered_at_ms) = (self.next, self.now_ms);
-        let is_final = self.schedule.triggered(triggered_at_ms);
-        let tasks = self.plan.task_count();
-        self.next = checkpoint.next();
-        self.pending = Some(PendingCheckpoint::new(checkpoint, triggered_at_ms, is_final));
-        self.statistics.triggered(checkpoint, triggered_at_ms, is_final, tasks);
-        let attempt = self.plan.attempt;
-        actions.push(Action::Trigger { checkpoint, attempt, triggered_at_ms, is_final });
+    }
+
+    fn expires_at_ms(&self, pending: &PendingCheckpoint) -> u64 {
+        pending.triggered_at_ms.saturating_add(self.config.timeout_ms)
     }
 
     fn expire_if_due(&mut self, actions: &mut Vec<Action>) {
-        if self.pending.is_some()
-            && self.next_deadline_ms().is_some_and(|due_ms| due_ms <= self.now_ms)
-        {
-            self.abort(AbortReason::Expired, actions);
+        let expired = self
+            .pending
+            .ids(|pending| pending.is_collecting() && self.expires_at_ms(pending) <= self.now_ms);
+        for checkpoint in expired {
+            self.abort(checkpoint, AbortReason::Expired, actions);
         }
     }
 
@@ -199,6 +251,17 @@ impl Coordinator {
             self.announced_ms = deadline_ms;
             actions.extend(deadline_ms.map(|at_ms| Action::WakeAt { at_ms }));
         }
+    }
+}
+
+/// Tells whoever asked, if anybody did.
+fn answer(
+    requests: Vec<RequestId>,
+    answer: Result<CheckpointId, RequestFailure>,
+    actions: &mut Vec<Action>,
+) {
+    if !requests.is_empty() {
+        actions.push(Action::Answer { requests, answer });
     }
 }
 

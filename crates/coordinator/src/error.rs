@@ -64,7 +64,9 @@ pub enum PlanError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{found:?} is not a restart strategy: {reason}; write none, fixed-delay:<attempts>:<delay> \
-     (fixed-delay:3:1s) or failure-rate:<failures>:<interval>:<delay> (failure-rate:3:60s:1s)"
+     (fixed-delay:3:1s), failure-rate:<failures>:<interval>:<delay> (failure-rate:3:60s:1s), \
+     exponential-delay or exponential-delay:<initial>:<max>:<multiplier>:<reset>:<jitter>[:<attempts>] \
+     (exponential-delay:1s:60s:1.5:1h:0.1)"
 )]
 pub struct RestartStrategyError {
     /// The text that was given.

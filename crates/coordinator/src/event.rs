@@ -2,7 +2,7 @@
 
 use alluvium_core::{AttemptId, CheckpointId, SubtaskState};
 
-use crate::TaskId;
+use crate::{CheckpointKind, RequestId, SubtaskMetrics, TaskId};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,12 +12,14 @@ pub enum Event {
     Started,
     /// Time passed: the answer to [`Action::WakeAt`](crate::Action::WakeAt).
     Tick,
-    /// Somebody wants a checkpoint besides the periodic ones.
-    TriggerRequested {
-        /// All sources have ended: take the last checkpoint of the job now. It waits for a
-        /// pending one but for neither the minimum pause nor the interval. When it fails it is
-        /// not repeated: request it again.
-        is_final: bool,
+    /// Somebody wants a checkpoint besides the periodic ones, or a savepoint. One that fails is not
+    /// repeated: request it again.
+    Requested {
+        /// What for. A [final](CheckpointKind::Final) one says that all sources have ended.
+        kind: CheckpointKind,
+        /// The number under which [`Action::Answer`](crate::Action::Answer) tells what became of it;
+        /// `None` when nobody asks.
+        request: Option<RequestId>,
     },
     /// A task has stored its state.
     Acknowledged {
@@ -29,6 +31,8 @@ pub enum Event {
         task: TaskId,
         /// Its state; `state.index` equals `task.subtask`.
         state: SubtaskState,
+        /// How long it took.
+        metrics: SubtaskMetrics,
     },
     /// A task cannot take part in a checkpoint.
     Declined {
@@ -38,6 +42,8 @@ pub enum Event {
         attempt: AttemptId,
         /// The task.
         task: TaskId,
+        /// What kind of reason it has.
+        cause: DeclineCause,
         /// One sentence for people.
         reason: String,
     },
@@ -56,4 +62,24 @@ pub enum Event {
     },
     /// The run is over: the job ends or starts anew.
     Stopped,
+}
+
+/// Why a task declines.
+///
+/// Source: Flink `CheckpointFailureReason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeclineCause {
+    /// It could not take the snapshot.
+    Snapshot,
+    /// It could not write what it had frozen.
+    Asynchronous,
+    /// It is not ready to take part.
+    NotReady,
+    /// A barrier of a later checkpoint came while it waited for the others of this one.
+    Subsumed,
+    /// An input told it that the checkpoint is over.
+    CancellationBarrier,
+    /// An input ended in a way that the checkpoint cannot have.
+    InputEndOfStream,
 }

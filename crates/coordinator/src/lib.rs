@@ -10,10 +10,13 @@
 //!
 //! Invariants:
 //! - no clock, no I/O, no thread, no randomness: the same events give the same actions;
-//! - at most one checkpoint is pending, and the ids of triggered checkpoints strictly increase;
+//! - the ids of triggered checkpoints strictly increase, and of those that are complete the one of
+//!   the higher id was committed later;
 //! - a checkpoint that was triggered ends once: in `NotifyComplete`, in `NotifyAborted` or, when
-//!   it was committing as the job stopped, silently;
-//! - no action deletes a file that the pending or a retained checkpoint references, be it that the
+//!   it was committing as the job stopped, silently; a savepoint after which the job goes on ends in
+//!   an `Answer` instead of `NotifyComplete`;
+//! - a request with a number is answered once;
+//! - no action deletes a file that a pending or a retained checkpoint references, be it that the
 //!   file is its own or that it refers to it in the stream of an earlier one; and no file is
 //!   forgotten: each is named when its last reference goes;
 //! - once a checkpoint has completed, at least one is retained, and the newest always is;
@@ -23,7 +26,8 @@
 //!
 //! ```
 //! use alluvium_coordinator::{
-//!     Action, Coordinator, CoordinatorConfig, Event, JobPlan, StartPoint, TaskId,
+//!     Action, CheckpointKind, Coordinator, CoordinatorConfig, Event, JobPlan, StartPoint,
+//!     SubtaskMetrics, TaskId,
 //! };
 //! use alluvium_core::{
 //!     AssignerName, AttemptId, JobId, MaxParallelism, OperatorUid, Parallelism, SubtaskIndex,
@@ -50,13 +54,15 @@
 //! // The only task acknowledges: the driver shall write the metadata.
 //! let task = TaskId { operator: uid, subtask: SubtaskIndex::new(0) };
 //! let state = SubtaskState { index: task.subtask, keyed: None, operator: None };
-//! let acknowledged = Event::Acknowledged { checkpoint, attempt, task, state };
+//! let metrics = SubtaskMetrics::default();
+//! let acknowledged = Event::Acknowledged { checkpoint, attempt, task, state, metrics };
 //! let actions = coordinator.handle(1_200, acknowledged);
-//! assert!(matches!(actions.as_slice(), [Action::Commit { is_final: false, .. }]));
+//! assert!(matches!(actions.as_slice(), [Action::Commit { .. }]));
 //!
 //! // It is written: the tasks may commit what they hold back, and a restart would begin here.
 //! let actions = coordinator.handle(1_250, Event::Committed { checkpoint });
-//! let complete = Action::NotifyComplete { checkpoint, subsumed: None, is_final: false };
+//! let kind = CheckpointKind::Checkpoint;
+//! let complete = Action::NotifyComplete { checkpoint, subsumed: None, kind };
 //! assert_eq!(actions, [complete, Action::WakeAt { at_ms: 2_000 }]);
 //! assert_eq!(coordinator.latest().map(|it| it.properties.checkpoint), Some(checkpoint));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -67,9 +73,12 @@ mod config;
 mod coordinator;
 mod error;
 mod event;
+mod kind;
+mod metrics;
 mod pending;
 mod plan;
 mod registry;
+mod request;
 mod restart;
 mod schedule;
 mod statistics;
@@ -78,9 +87,13 @@ pub use action::{AbortReason, Action, JobFailure};
 pub use config::CoordinatorConfig;
 pub use coordinator::Coordinator;
 pub use error::{PlanError, RestartStrategyError};
-pub use event::Event;
+pub use event::{DeclineCause, Event};
+pub use kind::{CheckpointKind, SavepointFormat};
+pub use metrics::{SubtaskMetrics, Summary};
 pub use plan::{JobPlan, StartPoint, TaskId};
-pub use restart::{RestartDecision, RestartStrategy, RestartTracker};
+pub use request::{MAX_WAITING, RequestFailure, RequestId};
+pub use restart::{ExponentialDelay, RestartDecision, RestartStrategy, RestartTracker};
 pub use statistics::{
     CheckpointOutcome, CheckpointRecord, FailureCounts, HISTORY_LEN, IgnoredCounts, Statistics,
+    SubtaskRecord,
 };

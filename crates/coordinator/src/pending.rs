@@ -1,16 +1,18 @@
-//! The checkpoint that is under way.
+//! The checkpoints that are under way.
 //!
-//! Invariants: while collecting, at least one task is missing; committing begins with the last
-//! acknowledgement and keeps what is to be written until the driver has reported.
+//! Invariants: while collecting, at least one task is missing; with the last acknowledgement a
+//! checkpoint is *ready*, and *committing* from when the driver was told to write it; at most one
+//! commits at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alluvium_core::{
     CheckpointId, CheckpointMetadata, CheckpointProperties, OperatorState, SubtaskIndex,
     SubtaskState,
 };
 
-use crate::JobPlan;
+use crate::schedule::UnderWay;
+use crate::{CheckpointKind, JobPlan, RequestId};
 
 /// A task as position of its operator in the plan and index of the subtask: sorted, this is the
 /// order of the metadata.
@@ -20,64 +22,80 @@ pub(crate) type TaskPosition = (usize, SubtaskIndex);
 pub(crate) struct PendingCheckpoint {
     pub(crate) id: CheckpointId,
     pub(crate) triggered_at_ms: u64,
-    pub(crate) is_final: bool,
+    pub(crate) kind: CheckpointKind,
+    /// The requests that it serves.
+    pub(crate) requests: Vec<RequestId>,
     phase: Phase,
 }
 
 #[derive(Debug, Clone)]
 enum Phase {
     Collecting(BTreeMap<TaskPosition, SubtaskState>),
+    Ready(CheckpointMetadata),
     Committing(CheckpointMetadata),
 }
 
 impl PendingCheckpoint {
-    pub(crate) fn new(id: CheckpointId, triggered_at_ms: u64, is_final: bool) -> Self {
-        Self { id, triggered_at_ms, is_final, phase: Phase::Collecting(BTreeMap::new()) }
+    pub(crate) fn new(
+        id: CheckpointId,
+        triggered_at_ms: u64,
+        kind: CheckpointKind,
+        requests: Vec<RequestId>,
+    ) -> Self {
+        Self { id, triggered_at_ms, kind, requests, phase: Phase::Collecting(BTreeMap::new()) }
     }
 
-    pub(crate) fn is_committing(&self) -> bool {
+    pub(crate) const fn is_collecting(&self) -> bool {
+        matches!(self.phase, Phase::Collecting(_))
+    }
+
+    pub(crate) const fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready(_))
+    }
+
+    pub(crate) const fn is_committing(&self) -> bool {
         matches!(self.phase, Phase::Committing(_))
     }
 
     pub(crate) fn has(&self, task: &TaskPosition) -> bool {
         match &self.phase {
             Phase::Collecting(states) => states.contains_key(task),
-            Phase::Committing(_) => true,
+            Phase::Ready(_) | Phase::Committing(_) => true,
         }
     }
 
-    /// Takes the state of a task that [has](Self::has) none yet.
-    pub(crate) fn insert(&mut self, task: TaskPosition, state: SubtaskState) {
-        match &mut self.phase {
-            Phase::Collecting(states) => {
-                let earlier = states.insert(task, state);
-                assert!(earlier.is_none(), "two states of one task in checkpoint {}", self.id);
-            }
-            Phase::Committing(_) => {
-                unreachable!("checkpoint {} is complete and takes no more states", self.id)
-            }
-        }
-    }
-
-    /// Begins to commit if all tasks have acknowledged.
-    pub(crate) fn commit_if_complete(
+    /// Takes the state of a task that [has](Self::has) none yet, and gets ready with the last one.
+    pub(crate) fn insert(
         &mut self,
+        task: TaskPosition,
+        state: SubtaskState,
         plan: &JobPlan,
         now_ms: u64,
-    ) -> Option<CheckpointMetadata> {
+    ) {
         let Phase::Collecting(states) = &mut self.phase else {
-            return None;
+            unreachable!("checkpoint {} is complete and takes no more states", self.id)
         };
-        if states.len() < plan.task_count() {
-            return None;
+        let earlier = states.insert(task, state);
+        assert!(earlier.is_none(), "two states of one task in checkpoint {}", self.id);
+        if states.len() >= plan.task_count() {
+            let states = std::mem::take(states);
+            self.phase = Phase::Ready(self.metadata(states, plan, now_ms));
         }
-        let mut states = std::mem::take(states).into_values();
+    }
+
+    fn metadata(
+        &self,
+        states: BTreeMap<TaskPosition, SubtaskState>,
+        plan: &JobPlan,
+        now_ms: u64,
+    ) -> CheckpointMetadata {
+        let mut states = states.into_values();
         let operators = plan.operators.iter().map(|(uid, parallelism)| OperatorState {
             uid: uid.clone(),
             parallelism: *parallelism,
             subtasks: states.by_ref().take(usize::from(parallelism.get())).collect(),
         });
-        let metadata = CheckpointMetadata {
+        CheckpointMetadata {
             operators: operators.collect(),
             properties: CheckpointProperties {
                 job: plan.job.clone(),
@@ -88,7 +106,13 @@ impl PendingCheckpoint {
                 max_parallelism: plan.max_parallelism,
                 assigner: plan.assigner,
             },
-        };
+        }
+    }
+
+    /// Begins to commit if it is ready: what to write.
+    fn commit(&mut self) -> Option<CheckpointMetadata> {
+        let Phase::Ready(metadata) = &self.phase else { return None };
+        let metadata = metadata.clone();
         self.phase = Phase::Committing(metadata.clone());
         Some(metadata)
     }
@@ -97,7 +121,7 @@ impl PendingCheckpoint {
     pub(crate) fn into_committed(self) -> CheckpointMetadata {
         match self.phase {
             Phase::Committing(metadata) => metadata,
-            Phase::Collecting(_) => unreachable!("checkpoint {} is not committing", self.id),
+            _ => unreachable!("checkpoint {} is not committing", self.id),
         }
     }
 
@@ -105,9 +129,61 @@ impl PendingCheckpoint {
     pub(crate) fn into_states(self) -> Vec<SubtaskState> {
         match self.phase {
             Phase::Collecting(states) => states.into_values().collect(),
-            Phase::Committing(metadata) => {
+            Phase::Ready(metadata) | Phase::Committing(metadata) => {
                 metadata.operators.into_iter().flat_map(|operator| operator.subtasks).collect()
             }
         }
+    }
+}
+
+/// The checkpoints that are under way, by number.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PendingCheckpoints {
+    pending: BTreeMap<CheckpointId, PendingCheckpoint>,
+}
+
+impl PendingCheckpoints {
+    pub(crate) fn insert(&mut self, pending: PendingCheckpoint) {
+        self.pending.insert(pending.id, pending);
+    }
+
+    pub(crate) fn get(&self, id: CheckpointId) -> Option<&PendingCheckpoint> {
+        self.pending.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: CheckpointId) -> Option<&mut PendingCheckpoint> {
+        self.pending.get_mut(&id)
+    }
+
+    pub(crate) fn remove(&mut self, id: CheckpointId) -> Option<PendingCheckpoint> {
+        self.pending.remove(&id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &PendingCheckpoint> {
+        self.pending.values()
+    }
+
+    /// The numbers of those that fulfil a condition, oldest first.
+    pub(crate) fn ids(&self, is: impl Fn(&PendingCheckpoint) -> bool) -> BTreeSet<CheckpointId> {
+        self.iter().filter(|pending| is(pending)).map(|pending| pending.id).collect()
+    }
+
+    pub(crate) fn under_way(&self) -> UnderWay {
+        let savepoints = self.iter().filter(|pending| pending.kind.is_savepoint()).count();
+        UnderWay {
+            checkpoints: self.pending.len() - savepoints,
+            savepoints,
+            ends_job: self.iter().any(|pending| pending.kind.ends_job()),
+        }
+    }
+
+    /// Begins to commit the oldest that is ready, unless one commits already.
+    pub(crate) fn commit_next(&mut self) -> Option<(CheckpointMetadata, CheckpointKind)> {
+        if self.iter().any(PendingCheckpoint::is_committing) {
+            return None;
+        }
+        let ready = self.pending.values_mut().find(|pending| pending.is_ready())?;
+        let kind = ready.kind;
+        ready.commit().map(|metadata| (metadata, kind))
     }
 }

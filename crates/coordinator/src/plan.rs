@@ -44,6 +44,10 @@ pub struct StartPoint {
     /// 2. the run goes on with 7, which does not reference f, and 5 is subsumed;
     /// 3. deleting f would damage 6, which was passed over but is left alone.
     pub spared: Vec<StoragePath>,
+    /// Whether the run began from a checkpoint or savepoint of another folder that it owns from now
+    /// on: it counts as the oldest retained one and is deleted when newer ones replace it. No
+    /// checkpoint of this run refers to it, since paths are relative to the folder of the job.
+    pub claimed: bool,
 }
 
 /// Names one task: a subtask of an operator.
@@ -63,7 +67,8 @@ impl fmt::Display for TaskId {
 
 impl Default for StartPoint {
     fn default() -> Self {
-        Self { next: CheckpointId::FIRST, retained: Vec::new(), spared: Vec::new() }
+        let (retained, spared) = (Vec::new(), Vec::new());
+        Self { next: CheckpointId::FIRST, retained, spared, claimed: false }
     }
 }
 

@@ -1,21 +1,21 @@
 //! Whether and when a failed job starts anew.
 //!
-//! Invariants: a tracker decides from the times it is given and from nothing else; every text that
-//! `Display` writes parses back to the same strategy.
+//! Invariants: a tracker decides from the times and the seed that it is given and from nothing else.
 //!
-//! Source: Flink `FixedDelayRestartBackoffTimeStrategy`, `FailureRateRestartBackoffTimeStrategy`.
+//! Source: Flink `FixedDelayRestartBackoffTimeStrategy`, `FailureRateRestartBackoffTimeStrategy`,
+//! `ExponentialDelayRestartBackoffTimeStrategy`.
+
+mod text;
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::str::FromStr;
-
-use crate::RestartStrategyError;
 
 /// When a failed job starts anew.
 ///
-/// Shape as text: `none`, `fixed-delay:<attempts>:<delay>` or
-/// `failure-rate:<failures>:<interval>:<delay>`; a duration is an integer and `ms`, `s`, `m` or
-/// `h`. `Display` writes durations in `s` when they are whole seconds and else in `ms`, so
+/// Shape as text: `none`, `fixed-delay:<attempts>:<delay>`,
+/// `failure-rate:<failures>:<interval>:<delay>`, `exponential-delay` or
+/// `exponential-delay:<initial>:<max>:<multiplier>:<reset>:<jitter>[:<attempts>]`; a duration is an
+/// integer and `ms`, `s`, `m` or `h`, a multiplier or a jitter a decimal number with at most three
+/// places. `Display` writes durations in `s` when they are whole seconds and else in `ms`, so
 /// `failure-rate:3:1m:1s` comes back as `failure-rate:3:60s:1s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,6 +39,55 @@ pub enum RestartStrategy {
         /// Time between failure and restart.
         delay_ms: u64,
     },
+    /// Each time after a longer delay, until the job has run long enough.
+    ExponentialDelay(ExponentialDelay),
+}
+
+/// Options of [`RestartStrategy::ExponentialDelay`].
+///
+/// Default: 1 s, 1 min, 1.5, 1 h, 0.1 and any number of attempts, as Flink has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExponentialDelay {
+    /// First delay.
+    pub initial_ms: u64,
+    /// Longest delay, jitter aside.
+    pub max_ms: u64,
+    /// Each delay over the one before, in thousandths; at least 1,000.
+    pub multiplier_permille: u32,
+    /// A job that has run so long since its last restart begins with the first delay again.
+    pub reset_after_ms: u64,
+    /// Most that a delay is made longer or shorter at random, in thousandths of it; at most 1,000.
+    /// Jobs that failed for one cause do not all come back at once.
+    pub jitter_permille: u32,
+    /// How many restarts there are before the delay is reset; `None` is without limit.
+    pub attempts: Option<u32>,
+}
+
+impl Default for ExponentialDelay {
+    fn default() -> Self {
+        Self {
+            initial_ms: 1_000,
+            max_ms: 60_000,
+            multiplier_permille: 1_500,
+            reset_after_ms: 3_600_000,
+            jitter_permille: 100,
+            attempts: None,
+        }
+    }
+}
+
+impl RestartStrategy {
+    /// What a job does that was told nothing: restarts with growing delays if it takes checkpoints,
+    /// and never if it does not, since it would begin from nothing.
+    ///
+    /// Source: Flink `restart-strategy.type`.
+    pub fn default_for(takes_checkpoints: bool) -> Self {
+        if takes_checkpoints {
+            Self::ExponentialDelay(ExponentialDelay::default())
+        } else {
+            Self::None
+        }
+    }
 }
 
 /// What to do about a failure.
@@ -60,12 +109,25 @@ pub struct RestartTracker {
     strategy: RestartStrategy,
     restarts: u32,
     failures_ms: VecDeque<u64>,
+    backoff: Option<Backoff>,
+    /// State of the random numbers that jitter is drawn from.
+    random: u64,
+}
+
+/// Where the growing delay has come to.
+#[derive(Debug, Clone, Copy)]
+struct Backoff {
+    /// The next delay.
+    delay_ms: u64,
+    /// When the job was to run again after its last failure.
+    restart_at_ms: u64,
 }
 
 impl RestartTracker {
-    /// A tracker of a job that has not failed yet.
-    pub fn new(strategy: RestartStrategy) -> Self {
-        Self { strategy, restarts: 0, failures_ms: VecDeque::new() }
+    /// A tracker of a job that has not failed yet. The seed is for the jitter of
+    /// [`RestartStrategy::ExponentialDelay`]; jobs should have different ones.
+    pub fn new(strategy: RestartStrategy, seed: u64) -> Self {
+        Self { strategy, restarts: 0, failures_ms: VecDeque::new(), backoff: None, random: seed }
     }
 
     /// Notes a failure and decides. A time before that of the last failure counts as that one.
@@ -78,6 +140,10 @@ impl RestartTracker {
             RestartStrategy::FailureRate { max_failures, interval_ms, delay_ms } => {
                 let recent = self.failures_within(interval_ms, now_ms);
                 (u32::try_from(recent).is_ok_and(|recent| recent <= max_failures), delay_ms)
+            }
+            RestartStrategy::ExponentialDelay(options) => {
+                let after_ms = self.back_off(options, now_ms);
+                (options.attempts.is_none_or(|attempts| self.restarts < attempts), after_ms)
             }
         };
         if allowed {
@@ -95,86 +161,39 @@ impl RestartTracker {
         self.failures_ms.retain(|failure| now_ms - failure <= interval_ms);
         self.failures_ms.len()
     }
-}
 
-impl FromStr for RestartStrategy {
-    type Err = RestartStrategyError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text).map_err(|reason| RestartStrategyError { found: text.to_owned(), reason })
-    }
-}
-
-impl fmt::Display for RestartStrategy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::None => f.write_str("none"),
-            Self::FixedDelay { attempts, delay_ms } => {
-                write!(f, "fixed-delay:{attempts}:{}", Duration(delay_ms))
-            }
-            Self::FailureRate { max_failures, interval_ms, delay_ms } => {
-                let (interval, delay) = (Duration(interval_ms), Duration(delay_ms));
-                write!(f, "failure-rate:{max_failures}:{interval}:{delay}")
-            }
+    /// The delay of this failure; the next one will be longer.
+    fn back_off(&mut self, options: ExponentialDelay, now_ms: u64) -> u64 {
+        let first = Backoff { delay_ms: options.initial_ms, restart_at_ms: now_ms };
+        let mut backoff = self.backoff.unwrap_or(first);
+        if now_ms.saturating_sub(backoff.restart_at_ms) >= options.reset_after_ms {
+            backoff = first;
+            self.restarts = 0;
         }
+        let after_ms = self.with_jitter(backoff.delay_ms, options.jitter_permille);
+        let longer = u128::from(backoff.delay_ms) * u128::from(options.multiplier_permille) / 1_000;
+        let longer_ms = u64::try_from(longer).unwrap_or(u64::MAX).max(backoff.delay_ms);
+        self.backoff = Some(Backoff {
+            delay_ms: longer_ms.min(options.max_ms),
+            restart_at_ms: now_ms.max(backoff.restart_at_ms).saturating_add(after_ms),
+        });
+        after_ms
     }
-}
 
-/// A number of milliseconds, to be printed.
-struct Duration(u64);
-
-impl fmt::Display for Duration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_multiple_of(1_000) {
-            write!(f, "{}s", self.0 / 1_000)
-        } else {
-            write!(f, "{}ms", self.0)
-        }
+    /// Makes a delay longer or shorter by at most so many thousandths.
+    fn with_jitter(&mut self, delay_ms: u64, permille: u32) -> u64 {
+        let most = u128::from(delay_ms) * u128::from(permille.min(1_000)) / 1_000;
+        let most = u64::try_from(most).unwrap_or(u64::MAX);
+        // splitmix64: one multiplication more than a counter, and good enough to spread restarts.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.random;
+        bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^= bits >> 31;
+        let span = u128::from(most) * 2 + 1;
+        let offset = u64::try_from((u128::from(bits) * span) >> 64).unwrap_or(0);
+        (delay_ms - most).saturating_add(offset)
     }
-}
-
-fn parse(text: &str) -> Result<RestartStrategy, &'static str> {
-    let (name, options) = text.split_once(':').unwrap_or((text, ""));
-    let options: Vec<&str> = if options.is_empty() { vec![] } else { options.split(':').collect() };
-    match (name, options.as_slice()) {
-        ("none", []) => Ok(RestartStrategy::None),
-        ("fixed-delay", [attempts, delay]) => Ok(RestartStrategy::FixedDelay {
-            attempts: count(attempts)?,
-            delay_ms: duration_ms(delay)?,
-        }),
-        ("failure-rate", [failures, interval, delay]) => Ok(RestartStrategy::FailureRate {
-            max_failures: count(failures)?,
-            interval_ms: duration_ms(interval)?,
-            delay_ms: duration_ms(delay)?,
-        }),
-        ("none" | "fixed-delay" | "failure-rate", _) => Err("the number of options is wrong"),
-        _ => Err("the name is unknown"),
-    }
-}
-
-fn count(text: &str) -> Result<u32, &'static str> {
-    const REASON: &str = "a count is an integer from 0 to 4294967295";
-    digits(text).and_then(|digits| digits.parse().ok()).ok_or(REASON)
-}
-
-fn duration_ms(text: &str) -> Result<u64, &'static str> {
-    const REASON: &str = "a duration is an integer followed by ms, s, m or h";
-    let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or(REASON)?;
-    let (number, unit) = text.split_at(unit_at);
-    let unit_ms: u64 = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(REASON),
-    };
-    let number: Option<u64> = digits(number).ok_or(REASON)?.parse().ok();
-    number.and_then(|number| number.checked_mul(unit_ms)).ok_or("a duration is too long")
-}
-
-/// The text itself if it is a plain number: `parse` alone would take a plus sign as well.
-fn digits(text: &str) -> Option<&str> {
-    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
 }
 
 #[cfg(test)]

@@ -1,21 +1,28 @@
-//! When the next checkpoint is due.
+//! When the next checkpoint is due, and of which kind.
 //!
-//! Invariants: one request waits at most, and a trigger of any kind serves it.
+//! Invariants: a trigger of any kind restarts the interval; savepoints wait for nothing.
+//!
+//! Source: Flink `CheckpointRequestDecider`.
 
-use crate::CoordinatorConfig;
+use crate::request::RequestQueue;
+use crate::{CheckpointKind, CoordinatorConfig};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Schedule {
     /// Start of the run or the last trigger, whichever is later; `None` before the start.
     anchor_ms: Option<u64>,
     last_end_ms: Option<u64>,
-    request: Option<Request>,
+    pub(crate) requests: RequestQueue,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Request {
-    Ordinary,
-    Final,
+/// What is under way, as far as triggering depends on it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct UnderWay {
+    /// Checkpoints that are no savepoints.
+    pub(crate) checkpoints: usize,
+    pub(crate) savepoints: usize,
+    /// Whether one of them ends the job.
+    pub(crate) ends_job: bool,
 }
 
 impl Schedule {
@@ -23,37 +30,46 @@ impl Schedule {
         self.anchor_ms = Some(now_ms);
     }
 
-    /// Keeps the request; two of them become one, which is final if either is.
-    pub(crate) fn requested(&mut self, is_final: bool) {
-        if is_final {
-            self.request = Some(Request::Final);
-        } else {
-            self.request.get_or_insert(Request::Ordinary);
-        }
-    }
-
-    /// Notes a trigger and tells whether it is to be a final one.
-    pub(crate) fn triggered(&mut self, now_ms: u64) -> bool {
+    /// Notes a trigger.
+    pub(crate) fn triggered(&mut self, now_ms: u64) {
         self.anchor_ms = Some(now_ms);
-        self.request.take() == Some(Request::Final)
     }
 
-    /// Notes that the pending checkpoint completed or was aborted.
+    /// Notes that a checkpoint completed or was aborted.
     pub(crate) fn ended(&mut self, now_ms: u64) {
         self.last_end_ms = Some(now_ms);
     }
 
-    /// When to trigger, provided that nothing is pending: a time in the past means at once.
-    pub(crate) fn due_ms(&self, config: &CoordinatorConfig) -> Option<u64> {
+    /// When to trigger what: a time in the past means at once. `None` while only an event can bring
+    /// it about.
+    pub(crate) fn due(
+        &self,
+        config: &CoordinatorConfig,
+        under_way: UnderWay,
+    ) -> Option<(u64, CheckpointKind)> {
         let anchor_ms = self.anchor_ms?;
+        if under_way.ends_job {
+            return None;
+        }
+        let next = self.requests.next();
+        let is_forced = !config.unaligned && next.is_some_and(CheckpointKind::is_savepoint);
+        if let Some(kind) = next.filter(|_| is_forced) {
+            return Some((0, kind));
+        }
+        if under_way.checkpoints >= config.effective_max_concurrent()
+            || config.unaligned && under_way.savepoints > 0
+        {
+            return None;
+        }
         let pause_over_ms =
             self.last_end_ms.map_or(0, |end| end.saturating_add(config.min_pause_ms));
-        match self.request {
-            Some(Request::Final) => Some(0),
-            Some(Request::Ordinary) => Some(pause_over_ms),
+        match next {
+            Some(CheckpointKind::Final) if under_way.checkpoints + under_way.savepoints > 0 => None,
+            Some(CheckpointKind::Final) => Some((0, CheckpointKind::Final)),
+            Some(kind) => Some((pause_over_ms, kind)),
             None => {
-                let interval_ms = config.interval_ms?;
-                Some(anchor_ms.saturating_add(interval_ms).max(pause_over_ms))
+                let at_ms = anchor_ms.saturating_add(config.interval_ms?).max(pause_over_ms);
+                Some((at_ms, CheckpointKind::Checkpoint))
             }
         }
     }

@@ -1,13 +1,15 @@
 //! What happened in this run, in numbers.
 //!
-//! Invariants: `triggered` is the sum of `completed`, all `failed` and the pending one; the
+//! Invariants: `triggered` is the sum of `completed`, all `failed` and the pending ones; the
 //! history lists the last [`HISTORY_LEN`] triggered checkpoints, oldest first.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use alluvium_core::{CheckpointId, SubtaskState};
+use alluvium_core::{CheckpointId, SharedFile, SubtaskState};
 
-use crate::AbortReason;
+use crate::metrics::Samples;
+use crate::pending::TaskPosition;
+use crate::{AbortReason, CheckpointKind, SubtaskMetrics, Summary};
 
 /// How many checkpoints the history remembers.
 ///
@@ -29,10 +31,15 @@ pub struct Statistics {
     /// Events that a correct driver never sends: `Committed` or `CommitFailed` of a checkpoint
     /// that is not committing, `Started` in a run that has begun or is over.
     pub impossible_events: u64,
-    /// Requests for a checkpoint that came when no more are triggered.
+    /// Requests for a checkpoint that were refused: no more are triggered, or too many wait.
     pub refused_requests: u64,
     /// The last checkpoints, oldest first.
     pub history: VecDeque<CheckpointRecord>,
+    duration_ms: Samples,
+    checkpointed_len_bytes: Samples,
+    state_len_bytes: Samples,
+    persisted_bytes: Samples,
+    latest_completed: Option<CheckpointRecord>,
 }
 
 /// Checkpoints that did not complete.
@@ -41,6 +48,8 @@ pub struct Statistics {
 pub struct FailureCounts {
     /// Not all tasks acknowledged in time.
     pub expired: u64,
+    /// A later one completed first.
+    pub subsumed: u64,
     /// A task could not take part.
     pub declined: u64,
     /// The metadata could not be written.
@@ -73,18 +82,59 @@ pub struct IgnoredCounts {
 pub struct CheckpointRecord {
     /// The checkpoint.
     pub checkpoint: CheckpointId,
-    /// Whether it was to be the last one of the job.
-    pub is_final: bool,
+    /// What for.
+    pub kind: CheckpointKind,
     /// When it was triggered, in milliseconds of the caller's clock.
     pub triggered_at_ms: u64,
+    /// When the last acknowledgement so far came, in milliseconds of the caller's clock.
+    pub latest_ack_at_ms: Option<u64>,
     /// What became of it.
     pub outcome: CheckpointOutcome,
-    /// Size of the acknowledged state in bytes, inlined or not.
+    /// Bytes that were written for it, inlined or not. Source: Flink `checkpointed_size`.
+    pub checkpointed_len_bytes: u64,
+    /// The same and those of the earlier files that it refers to, each counted once for a task.
+    /// Source: Flink `state_size`.
     pub state_len_bytes: u64,
-    /// How many tasks have acknowledged.
-    pub acknowledged: usize,
+    /// What the tasks measured: one for each acknowledgement, by operator as the plan lists them and
+    /// by subtask.
+    pub subtasks: BTreeMap<(usize, u16), SubtaskRecord>,
     /// How many tasks there are.
     pub tasks: usize,
+}
+
+/// The acknowledgement of one task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubtaskRecord {
+    /// When it came, in milliseconds of the caller's clock.
+    pub ack_at_ms: u64,
+    /// Bytes that the task has written.
+    pub checkpointed_len_bytes: u64,
+    /// The same and those of the earlier files that its state refers to.
+    pub state_len_bytes: u64,
+    /// How long it took.
+    pub metrics: SubtaskMetrics,
+}
+
+impl CheckpointRecord {
+    /// How many tasks have acknowledged.
+    pub fn acknowledged(&self) -> usize {
+        self.subtasks.len()
+    }
+
+    /// From the trigger to the last acknowledgement so far, in milliseconds.
+    pub fn end_to_end_ms(&self) -> u64 {
+        let last = self.latest_ack_at_ms.unwrap_or(self.triggered_at_ms);
+        last.saturating_sub(self.triggered_at_ms)
+    }
+
+    /// Bytes of records in flight that were processed, and that were written, by all tasks.
+    pub fn in_flight_bytes(&self) -> (u64, u64) {
+        self.subtasks.values().fold((0, 0), |(processed, persisted), subtask| {
+            let SubtaskMetrics { processed_bytes, persisted_bytes, .. } = subtask.metrics;
+            (processed.saturating_add(processed_bytes), persisted.saturating_add(persisted_bytes))
+        })
+    }
 }
 
 /// What became of a checkpoint.
@@ -118,11 +168,36 @@ pub(crate) enum Ignored {
 }
 
 impl Statistics {
+    /// The newest checkpoint that completed, even if the history has lost it.
+    pub const fn latest_completed(&self) -> Option<&CheckpointRecord> {
+        self.latest_completed.as_ref()
+    }
+
+    /// Time from trigger to last acknowledgement, in milliseconds, of completed checkpoints.
+    pub fn duration_ms(&self) -> Summary {
+        self.duration_ms.summary()
+    }
+
+    /// Bytes written for each completed checkpoint.
+    pub fn checkpointed_len_bytes(&self) -> Summary {
+        self.checkpointed_len_bytes.summary()
+    }
+
+    /// Bytes of each completed checkpoint, with those that it shares with earlier ones.
+    pub fn state_len_bytes(&self) -> Summary {
+        self.state_len_bytes.summary()
+    }
+
+    /// Bytes of records in flight written into each completed checkpoint.
+    pub fn persisted_bytes(&self) -> Summary {
+        self.persisted_bytes.summary()
+    }
+
     pub(crate) fn triggered(
         &mut self,
         checkpoint: CheckpointId,
         triggered_at_ms: u64,
-        is_final: bool,
+        kind: CheckpointKind,
         tasks: usize,
     ) {
         self.triggered += 1;
@@ -131,38 +206,61 @@ impl Statistics {
         }
         self.history.push_back(CheckpointRecord {
             checkpoint,
-            is_final,
+            kind,
             triggered_at_ms,
+            latest_ack_at_ms: None,
             outcome: CheckpointOutcome::Pending,
+            checkpointed_len_bytes: 0,
             state_len_bytes: 0,
-            acknowledged: 0,
+            subtasks: BTreeMap::new(),
             tasks,
         });
     }
 
-    /// Notes an acknowledgement of the pending checkpoint, which is the newest of the history.
-    pub(crate) fn acknowledged(&mut self, state: &SubtaskState) {
-        if let Some(record) = self.history.back_mut() {
-            record.acknowledged += 1;
-            let written = state.written_len_bytes();
-            record.state_len_bytes = record.state_len_bytes.saturating_add(written);
-        }
+    /// Notes an acknowledgement of a pending checkpoint.
+    pub(crate) fn acknowledged(
+        &mut self,
+        checkpoint: CheckpointId,
+        (operator, subtask): TaskPosition,
+        ack_at_ms: u64,
+        state: &SubtaskState,
+        metrics: SubtaskMetrics,
+    ) {
+        let Some(record) = self.record(checkpoint) else { return };
+        let checkpointed_len_bytes = state.written_len_bytes();
+        let shared: BTreeSet<&SharedFile> = state.shared_files().collect();
+        let streams = state.streams().map(|stream| stream.len_bytes);
+        let state_len_bytes = streams.chain(shared.iter().map(|file| file.len_bytes)).sum();
+        record.latest_ack_at_ms = Some(ack_at_ms);
+        let sum = &mut record.checkpointed_len_bytes;
+        *sum = sum.saturating_add(checkpointed_len_bytes);
+        record.state_len_bytes = record.state_len_bytes.saturating_add(state_len_bytes);
+        let subtask_record =
+            SubtaskRecord { ack_at_ms, checkpointed_len_bytes, state_len_bytes, metrics };
+        record.subtasks.insert((operator, subtask.get()), subtask_record);
     }
 
-    pub(crate) fn completed(&mut self, at_ms: u64) {
+    pub(crate) fn completed(&mut self, checkpoint: CheckpointId, at_ms: u64) {
         self.completed += 1;
-        self.set_outcome(CheckpointOutcome::Completed { at_ms });
+        self.set_outcome(checkpoint, CheckpointOutcome::Completed { at_ms });
+        let Some(record) = self.record(checkpoint).cloned() else { return };
+        self.duration_ms.add(record.end_to_end_ms());
+        self.checkpointed_len_bytes.add(record.checkpointed_len_bytes);
+        self.state_len_bytes.add(record.state_len_bytes);
+        self.persisted_bytes.add(record.in_flight_bytes().1);
+        self.latest_completed = Some(record);
     }
 
-    pub(crate) fn aborted(&mut self, at_ms: u64, reason: AbortReason) {
+    pub(crate) fn aborted(&mut self, checkpoint: CheckpointId, at_ms: u64, reason: AbortReason) {
         let count = match reason {
             AbortReason::Expired => &mut self.failed.expired,
+            AbortReason::Subsumed { .. } => &mut self.failed.subsumed,
             AbortReason::Declined { .. } => &mut self.failed.declined,
             AbortReason::CommitFailed { .. } => &mut self.failed.commit_failed,
             AbortReason::JobStopped => &mut self.failed.job_stopped,
         };
         *count += 1;
-        self.set_outcome(CheckpointOutcome::Aborted { at_ms, reason });
+        self.set_outcome(checkpoint, CheckpointOutcome::Aborted { at_ms, reason });
     }
 
     pub(crate) fn ignored(&mut self, kind: Ignored) {
@@ -177,8 +275,12 @@ impl Statistics {
         *count += 1;
     }
 
-    fn set_outcome(&mut self, outcome: CheckpointOutcome) {
-        if let Some(record) = self.history.back_mut() {
+    fn record(&mut self, checkpoint: CheckpointId) -> Option<&mut CheckpointRecord> {
+        self.history.iter_mut().rev().find(|record| record.checkpoint == checkpoint)
+    }
+
+    fn set_outcome(&mut self, checkpoint: CheckpointId, outcome: CheckpointOutcome) {
+        if let Some(record) = self.record(checkpoint) {
             record.outcome = outcome;
         }
     }

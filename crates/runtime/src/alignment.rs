@@ -4,13 +4,20 @@
 //!
 //! Invariants:
 //! - exactly-once: an input whose barrier came is held until those of all others have come;
-//! - at-least-once: no input is ever held;
-//! - a newer barrier ends an older alignment, and an older one is ignored;
+//! - exactly-once: a newer barrier ends an older alignment, and an older one is ignored;
+//! - at-least-once: no input is ever held, so barriers of several checkpoints may be missing at a
+//!   time; one that completes does not end those before it;
 //! - a checkpoint completes at most once.
 //!
 //! Source: Flink `SingleCheckpointBarrierHandler`, `CheckpointBarrierTracker`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use alluvium_core::CheckpointId;
+
+/// How many checkpoints are waited for at a time where no input is held. Source: Flink
+/// `CheckpointBarrierTracker.MAX_CHECKPOINTS_TO_TRACK`.
+const MAX_TRACKED: usize = 50;
 
 /// What a restore promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,55 +44,77 @@ pub enum Arrival {
 #[derive(Debug, Clone)]
 pub struct Aligner {
     mode: CheckpointMode,
-    arrived: Vec<bool>,
-    current: Option<CheckpointId>,
-    /// The highest checkpoint that completed, was aborted, or was overtaken.
+    inputs: usize,
+    /// The inputs whose barrier came, by checkpoint; at most one checkpoint in exactly-once.
+    arrived: BTreeMap<CheckpointId, BTreeSet<usize>>,
+    /// Exactly-once: the highest checkpoint that completed or was overtaken. The barriers of those
+    /// up to it have come, or will never come in a way that counts.
     over: Option<CheckpointId>,
+    /// The last checkpoints that were aborted or, in at-least-once, have completed.
+    ended: BTreeSet<CheckpointId>,
 }
 
 impl Aligner {
     /// Alignment over a number of inputs.
     pub fn new(mode: CheckpointMode, inputs: usize) -> Self {
-        Self { mode, arrived: vec![false; inputs], current: None, over: None }
+        let (arrived, ended) = (BTreeMap::new(), BTreeSet::new());
+        Self { mode, inputs, arrived, over: None, ended }
     }
 
     /// A barrier came from an input.
     pub fn barrier(&mut self, input: usize, checkpoint: CheckpointId) -> Arrival {
-        if Some(checkpoint) <= self.over || Some(checkpoint) < self.current {
+        if Some(checkpoint) <= self.over || self.ended.contains(&checkpoint) {
             return Arrival::Ignored;
         }
-        if Some(checkpoint) > self.current {
-            self.end_alignment();
-            self.current = Some(checkpoint);
+        match self.mode {
+            CheckpointMode::ExactlyOnce => match self.arrived.keys().next().copied() {
+                Some(newer) if newer > checkpoint => return Arrival::Ignored,
+                Some(older) if older < checkpoint => self.end_up_to(older),
+                _ => {}
+            },
+            CheckpointMode::AtLeastOnce => {
+                if self.arrived.len() == MAX_TRACKED
+                    && !self.arrived.contains_key(&checkpoint)
+                    && let Some((oldest, _)) = self.arrived.pop_first()
+                {
+                    self.forget(oldest);
+                }
+            }
         }
-        if let Some(arrived) = self.arrived.get_mut(input) {
-            *arrived = true;
+        let arrived = self.arrived.entry(checkpoint).or_default();
+        arrived.insert(input);
+        if arrived.len() < self.inputs {
+            return Arrival::Waiting;
         }
-        if self.arrived.iter().all(|arrived| *arrived) {
-            self.end_alignment();
-            Arrival::Complete
-        } else {
-            Arrival::Waiting
+        match self.mode {
+            CheckpointMode::ExactlyOnce => self.end_up_to(checkpoint),
+            CheckpointMode::AtLeastOnce => self.forget(checkpoint),
         }
+        Arrival::Complete
     }
 
     /// The checkpoint will not complete: barriers of it that are still on their way are ignored.
     pub fn abort(&mut self, checkpoint: CheckpointId) {
-        if self.current.is_some_and(|current| current <= checkpoint) {
-            self.end_alignment();
-        }
-        self.over = self.over.max(Some(checkpoint));
+        self.forget(checkpoint);
     }
 
     /// Whether records of an input must wait.
     pub fn is_held(&self, input: usize) -> bool {
         self.mode == CheckpointMode::ExactlyOnce
-            && self.arrived.get(input).is_some_and(|arrived| *arrived)
+            && self.arrived.values().any(|arrived| arrived.contains(&input))
     }
 
-    fn end_alignment(&mut self) {
-        self.over = self.over.max(self.current.take());
-        self.arrived.fill(false);
+    fn end_up_to(&mut self, checkpoint: CheckpointId) {
+        self.over = self.over.max(Some(checkpoint));
+        self.arrived.retain(|other, _| *other > checkpoint);
+    }
+
+    fn forget(&mut self, checkpoint: CheckpointId) {
+        self.arrived.remove(&checkpoint);
+        self.ended.insert(checkpoint);
+        if self.ended.len() > MAX_TRACKED {
+            self.ended.pop_first();
+        }
     }
 }
 

@@ -5,25 +5,30 @@
 //! - a checkpoint has effects outside only after the store's `commit` returned.
 
 mod actions;
+mod asked;
 mod clean_up;
 mod graph;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium_coordinator::{Coordinator, Event, JobPlan, StartPoint, TaskId};
-use alluvium_core::Parallelism;
+use alluvium_coordinator::{
+    Action, CheckpointKind, Coordinator, Event, JobPlan, StartPoint, TaskId,
+};
+use alluvium_core::{CheckpointId, Parallelism};
 use alluvium_format::codec::{DefaultCodec, HasCodec};
 use alluvium_state::{StateBackend, StateKey};
 use tokio::sync::mpsc;
 
-use self::actions::{Actions, Stored};
+use self::actions::{Actions, Stored, Wanted};
+use crate::control::{Ask, Savepoint, Stop};
 use crate::error::panic_text;
 use crate::operator::{KeyedOperator, Pipeline};
 use crate::restore::RestorePoint;
 use crate::running::{End, Running, blocking};
+use crate::store::SavepointFolder;
 use crate::task::{Command, Report};
-use crate::{CheckpointStore, JobConfig, JobError, JobEvent, TaskError};
+use crate::{CheckpointStore, ControlError, JobConfig, JobError, JobEvent, StoreError, TaskError};
 
 /// What one attempt is made of.
 pub(crate) struct Attempt<B, P> {
@@ -33,6 +38,8 @@ pub(crate) struct Attempt<B, P> {
     pub(crate) config: JobConfig,
     pub(crate) parallelism: Parallelism,
     pub(crate) point: Option<RestorePoint>,
+    /// What the run began from, if it owns that and it lies elsewhere.
+    pub(crate) claimed: Option<RestorePoint>,
     pub(crate) plan: JobPlan,
     pub(crate) start: StartPoint,
 }
@@ -40,8 +47,12 @@ pub(crate) struct Attempt<B, P> {
 /// What came of an attempt.
 pub(crate) struct AttemptEnd<R> {
     pub(crate) outcome: Result<Vec<R>, JobError>,
-    /// How many checkpoints completed.
+    /// How many checkpoints and savepoints completed.
     pub(crate) completed: u64,
+    /// The savepoint that the job was stopped with, if that is complete.
+    pub(crate) stopped_with: Option<Savepoint>,
+    /// Keeps account of what the attempt leaves behind; `None` when it did not begin.
+    pub(crate) coordinator: Option<Coordinator>,
 }
 
 /// What a task came to: operators hand over a result.
@@ -56,10 +67,10 @@ pub(crate) struct Tasks<R> {
 }
 
 impl<R> Tasks<R> {
-    fn send_all(&self, command: Command) {
+    fn send_all(&self, command: &Command) {
         for task in self.sources.iter().chain(&self.others) {
             // A task that has ended needs no command.
-            let _ = task.send(command);
+            let _ = task.send(command.clone());
         }
     }
 }
@@ -86,7 +97,11 @@ where
     B: StateBackend,
     P: Pipeline<B::Keyed<K, DefaultCodec>>,
 {
-    let failed = |error| AttemptEnd { outcome: Err(error), completed: 0 };
+    let failed = |error| {
+        let (outcome, stopped_with, coordinator) = (Err(error), None, None);
+        AttemptEnd { outcome, completed: 0, stopped_with, coordinator }
+    };
+    let claimed = attempt.claimed.clone();
     let restored = attempt.point.as_ref().map(|point| point.metadata.properties.checkpoint);
     let (config, store) = (attempt.config.clone(), Arc::clone(&attempt.store));
     let (id, plan) = (attempt.plan.attempt, attempt.plan.clone());
@@ -103,11 +118,14 @@ where
         Ok(Err(error)) | Err(error) => return failed(error),
     };
     let count = tasks.sources.len();
-    let actions = Actions::new(store, id, config.clone());
-    let mut driver = Driver { coordinator, tasks, actions, config, sources_left: count };
+    let actions = Actions::new(store, id, config.clone(), claimed);
+    let draining = None;
+    let mut driver = Driver { coordinator, tasks, actions, config, sources_left: count, draining };
     let outcome = driver.run().await;
     driver.shut_down().await;
-    AttemptEnd { outcome, completed: driver.coordinator.statistics().completed }
+    let (completed, stopped_with) =
+        (driver.coordinator.statistics().completed, driver.actions.stopped_with.take());
+    AttemptEnd { outcome, completed, stopped_with, coordinator: Some(driver.coordinator) }
 }
 
 struct Driver<R> {
@@ -117,6 +135,8 @@ struct Driver<R> {
     config: JobConfig,
     /// Sources that have not ended.
     sources_left: usize,
+    /// The savepoint before which all sources were ended for good.
+    draining: Option<CheckpointId>,
 }
 
 impl<R: Send + 'static> Driver<R> {
@@ -136,6 +156,7 @@ impl<R: Send + 'static> Driver<R> {
                     Some((task, end)) => results.extend(result_of(task, end)?),
                     None => return Ok(results),
                 },
+                ask = self.config.control.next() => self.asked(ask)?,
                 () = self.config.host.sleep(Duration::from_millis(wait.unwrap_or(0))),
                     if wait.is_some() => self.tell(Event::Tick)?,
             }
@@ -145,11 +166,11 @@ impl<R: Send + 'static> Driver<R> {
     fn report(&mut self, report: Report) -> Result<(), JobError> {
         let attempt = self.actions.attempt();
         match report {
-            Report::Acknowledged { checkpoint, task, state } => {
-                self.tell(Event::Acknowledged { checkpoint, attempt, task, state })
+            Report::Acknowledged { checkpoint, task, state, metrics } => {
+                self.tell(Event::Acknowledged { checkpoint, attempt, task, state, metrics })
             }
-            Report::Declined { checkpoint, task, reason } => {
-                self.tell(Event::Declined { checkpoint, attempt, task, reason })
+            Report::Declined { checkpoint, task, cause, reason } => {
+                self.tell(Event::Declined { checkpoint, attempt, task, cause, reason })
             }
             Report::Ended => {
                 self.sources_left = self.sources_left.saturating_sub(1);
@@ -163,7 +184,57 @@ impl<R: Send + 'static> Driver<R> {
         if self.sources_left > 0 {
             return Ok(());
         }
-        self.tell(Event::TriggerRequested { is_final: true })
+        self.tell(Event::Requested { kind: CheckpointKind::Final, request: None })
+    }
+
+    /// Somebody asks for something.
+    fn asked(&mut self, ask: Ask) -> Result<(), JobError> {
+        match ask {
+            Ask::Checkpoint { is_full, reply } => {
+                let kind = if is_full {
+                    CheckpointKind::FullCheckpoint
+                } else {
+                    CheckpointKind::Checkpoint
+                };
+                let request = Some(self.actions.asked.checkpoint(reply));
+                self.tell(Event::Requested { kind, request })
+            }
+            Ask::Savepoint { target, format, stop, reply } => {
+                let kind = match stop {
+                    None => CheckpointKind::Savepoint(format),
+                    Some(stop) => {
+                        CheckpointKind::StopWithSavepoint { format, drain: stop == Stop::Drain }
+                    }
+                };
+                self.actions.reserve(Wanted { kind, target, reply });
+                Ok(())
+            }
+            Ask::Statistics { reply } => {
+                // Whoever asked may be gone.
+                let _ = reply.send(self.coordinator.statistics().clone());
+                Ok(())
+            }
+            Ask::Cancel => Err(JobError::Cancelled),
+        }
+    }
+
+    /// A folder for a savepoint is there, or cannot be.
+    fn reserved(
+        &mut self,
+        Wanted { kind, target, reply }: Wanted,
+        folder: Result<SavepointFolder, StoreError>,
+    ) -> Result<(), JobError> {
+        match folder {
+            Ok(folder) => {
+                let request = Some(self.actions.asked.savepoint(folder, reply));
+                self.tell(Event::Requested { kind, request })
+            }
+            Err(error) => {
+                let (target, reason) = (target.root().to_owned(), error.to_string());
+                let _ = reply.send(Err(ControlError::Target { target, reason }));
+                Ok(())
+            }
+        }
     }
 
     fn stored(&mut self, stored: Stored) -> Result<(), JobError> {
@@ -179,17 +250,38 @@ impl<R: Send + 'static> Driver<R> {
                 Ok(())
             }
             Stored::Cleaned => Ok(()),
+            Stored::Reserved(wanted, folder) => self.reserved(wanted, folder),
         }
     }
 
     /// Tells the coordinator what happened and carries out what it asks for.
     fn tell(&mut self, event: Event) -> Result<(), JobError> {
         let actions = self.coordinator.handle(self.config.clock.now_ms(), event);
-        let mut aborted = false;
+        let (mut aborted, mut drained) = (false, None);
         for action in actions {
+            if let Action::NotifyAborted { checkpoint, reason } = &action
+                && self.draining == Some(*checkpoint)
+            {
+                drained = Some(JobError::NotDrained {
+                    checkpoint: *checkpoint,
+                    reason: reason.to_string(),
+                });
+            }
+            if let Action::Trigger {
+                checkpoint,
+                kind: CheckpointKind::StopWithSavepoint { drain: true, .. },
+                ..
+            } = &action
+            {
+                self.draining = Some(*checkpoint);
+            }
             aborted |= self.actions.carry_out(action, &self.tasks)?;
         }
-        if aborted { self.request_final() } else { Ok(()) }
+        match drained {
+            Some(error) => Err(error),
+            None if aborted => self.request_final(),
+            None => Ok(()),
+        }
     }
 
     /// Ends all tasks and waits for everything that is in flight.
@@ -199,8 +291,8 @@ impl<R: Send + 'static> Driver<R> {
         let _ = self.tell_stopped(Event::Stopped);
         while let Some(report) = self.tasks.reports.recv().await {
             let attempt = self.actions.attempt();
-            if let Report::Acknowledged { checkpoint, task, state } = report {
-                let event = Event::Acknowledged { checkpoint, attempt, task, state };
+            if let Report::Acknowledged { checkpoint, task, state, metrics } = report {
+                let event = Event::Acknowledged { checkpoint, attempt, task, state, metrics };
                 let _ = self.tell_stopped(event);
             }
         }

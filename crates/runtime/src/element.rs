@@ -1,6 +1,6 @@
 //! What travels between tasks.
 
-use alluvium_core::CheckpointId;
+use crate::barrier::Barrier;
 
 /// An element of a stream. Records come in batches; everything else keeps its place among them.
 #[derive(Debug)]
@@ -8,7 +8,7 @@ pub(crate) enum Element<T> {
     /// Records, in order.
     Batch(Vec<T>),
     /// The state of a checkpoint lies before this, what comes later does not belong to it.
-    Barrier(CheckpointId),
+    Barrier(Barrier),
     /// No record of this time or an earlier one comes any more, in milliseconds.
     Watermark(i64),
     /// No record comes any more; barriers still do.

@@ -115,6 +115,28 @@ pub enum JobError {
     /// The checkpoint store refused.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// Somebody cancelled the job.
+    #[error("the job was cancelled")]
+    Cancelled,
+    /// The job was to end with a savepoint and its operators have heard that all input is over, but
+    /// the savepoint failed: what they do next would not be what they would have done.
+    #[error("stopping with savepoint {checkpoint} failed after all input was ended: {reason}")]
+    NotDrained {
+        /// The number of the savepoint.
+        checkpoint: CheckpointId,
+        /// Why it failed.
+        reason: String,
+    },
+    /// The savepoint with which the job was to end is complete, but the job failed before it had
+    /// ended. It does not start anew: what follows the savepoint is for whoever asked for it.
+    #[error("savepoint {location} is complete, but the job failed before its end: {source}")]
+    AfterStop {
+        /// Where the savepoint lies.
+        location: String,
+        /// Why the job failed.
+        #[source]
+        source: Box<JobError>,
+    },
     /// State was not restored.
     #[error("checkpoint {checkpoint} cannot be restored: {source}")]
     Restore {
@@ -152,6 +174,26 @@ pub enum JobError {
     },
 }
 
+impl StoreError {
+    /// Whether bytes are missing or wrong, for good. What a newer version has written is sound, and a
+    /// storage that does not answer says nothing.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { source, .. } => !matches!(
+                source,
+                FormatError::UnsupportedVersion { .. } | FormatError::UnsupportedFeatures { .. }
+            ),
+            Self::State { source, .. } => match &**source {
+                RestoreError::Storage(error) => !is_passing(error),
+                RestoreError::Damaged { .. } => true,
+                _ => false,
+            },
+            Self::Mismatch { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 impl JobError {
     /// Whether starting the job again could help.
     pub(crate) fn may_restart(&self) -> bool {
@@ -159,6 +201,7 @@ impl JobError {
             Self::Task { .. }
             | Self::Panic { .. }
             | Self::Checkpoints(_)
+            | Self::NotDrained { .. }
             | Self::Internal { .. } => true,
             Self::Store(StoreError::Storage(error)) => is_passing(error),
             Self::Restore { source, .. } => {

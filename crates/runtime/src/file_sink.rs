@@ -59,9 +59,14 @@ pub struct FileSink {
 impl FileSink {
     /// A sink of one subtask below an output folder.
     pub fn new(output: Arc<dyn Storage>, context: &OperatorContext) -> Self {
+        // 1. A job is stopped with a savepoint, in attempt 1;
+        // 2. another job begins from it with a checkpoint root of its own, in attempt 1 too;
+        // 3. it writes a file under the name of one that the first has pre-committed.
+        let after = context.restored_attempt.map(|restored| restored.get().saturating_add(1));
+        let attempt = context.attempt.get().max(after.unwrap_or(0));
         Self {
             output,
-            attempt: context.attempt,
+            attempt: AttemptId::new(attempt),
             subtask: context.subtask,
             restored: context.restored,
             restored_attempt: context.restored_attempt,

@@ -23,18 +23,16 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use alluvium_coordinator::{CoordinatorConfig, RestartStrategy};
+//! use alluvium_coordinator::CoordinatorConfig;
 //! use alluvium_core::{CheckpointId, JobId, KeyGroup, OperatorUid};
 //! use alluvium_heap::HeapStateBackend;
 //! use alluvium_runtime::{
-//!     CheckpointMode, CheckpointStore, JobConfig, KeyedOperator, KeyedRecord, OperatorContext,
-//!     OperatorUids, Pipeline, RestoreFrom, Sink, Source, SourceStatus, SystemClock, TaskError,
-//!     TokioHost, run,
+//!     CheckpointStore, JobConfig, KeyedOperator, KeyedRecord, OperatorContext, OperatorUids,
+//!     Pipeline, Sink, Source, SourceStatus, SystemClock, TaskError, TokioHost, run,
 //! };
 //! use alluvium_state::{
 //!     KeyedStateBackend, OperatorStateBackend, SnapshotMode, ValueState, ValueStateDescriptor,
 //! };
-//! use alluvium_storage::StreamPolicy;
 //!
 //! struct Word(String);
 //! impl KeyedRecord for Word {
@@ -106,26 +104,17 @@
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let uids = OperatorUids {
+//!     source: OperatorUid::new("words")?,
+//!     operator: OperatorUid::new("count")?,
+//!     sink: OperatorUid::new("nowhere")?,
+//! };
 //! let config = JobConfig {
-//!     uids: OperatorUids {
-//!         source: OperatorUid::new("words")?,
-//!         operator: OperatorUid::new("count")?,
-//!         sink: OperatorUid::new("nowhere")?,
-//!     },
 //!     parallelism: 2,
-//!     max_parallelism: None,
-//!     mode: CheckpointMode::ExactlyOnce,
 //!     checkpoints: CoordinatorConfig::new().interval_ms(Some(1_000)),
-//!     restart: RestartStrategy::None,
-//!     restore: RestoreFrom::Latest,
-//!     streams: StreamPolicy::files(),
 //!     snapshot_mode: SnapshotMode::Incremental,
-//!     records_per_s: None,
-//!     hash_seed: 42,
-//!     clock: Arc::new(SystemClock),
-//!     host: Arc::new(TokioHost::new()),
-//!     records: Arc::default(),
 //!     listener: Arc::new(|event| println!("{event:?}")),
+//!     ..JobConfig::new(uids, Arc::new(SystemClock), Arc::new(TokioHost::new()))
 //! };
 //! let root = alluvium_storage::open("memory:runtime-doc")?;
 //! let store = CheckpointStore::open_exclusive(&*root, JobId::new("wordcount")?)?;
@@ -141,7 +130,9 @@
 //! ```
 
 mod alignment;
+mod barrier;
 mod clock;
+mod control;
 mod driver;
 mod element;
 mod error;
@@ -159,12 +150,17 @@ mod task;
 
 pub use alignment::{Aligner, Arrival, CheckpointMode};
 pub use clock::{Clock, SystemClock};
+pub use control::{ControlError, JobControl, JobStatus, Savepoint, Stop};
 pub use error::{JobError, StoreError, TaskError};
 pub use file_sink::{FileSink, UPDATES_DIR};
 pub use host::{AbortHandle, Host, HostTask, HostWork, TokioHost};
-pub use job::{JobConfig, JobEvent, JobOutcome, Listener, RestoreFrom, run};
+pub use job::{
+    CheckpointRetention, ClaimMode, JobConfig, JobEvent, JobOutcome, Listener, RestoreFrom, run,
+};
 pub use operator::{
     KeyedOperator, KeyedRecord, OperatorContext, Pipeline, Sink, Source, SourceStatus,
 };
 pub use restore::OperatorUids;
-pub use store::{CheckpointEntry, CheckpointStatus, CheckpointStore, verify_checkpoint};
+pub use store::{
+    CheckpointEntry, CheckpointStatus, CheckpointStore, read_savepoint, verify_checkpoint,
+};

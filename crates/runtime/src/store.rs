@@ -9,9 +9,12 @@
 
 mod leftovers;
 mod listing;
+mod savepoint;
 mod verify;
 
 pub use listing::{CheckpointEntry, CheckpointStatus};
+pub(crate) use savepoint::SavepointFolder;
+pub use savepoint::read_savepoint;
 pub use verify::verify_checkpoint;
 
 use std::collections::BTreeSet;

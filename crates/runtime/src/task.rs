@@ -17,23 +17,22 @@ pub(crate) use source::SourceTask;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use alluvium_coordinator::TaskId;
+use alluvium_coordinator::{DeclineCause, SubtaskMetrics, TaskId};
 use alluvium_core::{AttemptId, CheckpointId, SubtaskState};
-use alluvium_state::{
-    FrozenOperatorState, FrozenState, SnapshotError, SnapshotMode, SnapshotTarget,
-};
-use alluvium_storage::{CheckpointStreams, Storage};
+use alluvium_state::{FrozenOperatorState, FrozenState, SnapshotError, SnapshotTarget};
 use tokio::sync::mpsc;
 
-use crate::Host;
+use crate::barrier::Barrier;
+use crate::{Clock, Host};
 
 /// What the driver tells a task.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Command {
     /// Sources only: emit a barrier.
-    Trigger(CheckpointId),
+    Trigger(Barrier),
     /// The checkpoint is complete.
     Complete {
         checkpoint: CheckpointId,
@@ -51,10 +50,12 @@ pub(crate) enum Report {
         checkpoint: CheckpointId,
         task: TaskId,
         state: SubtaskState,
+        metrics: SubtaskMetrics,
     },
     Declined {
         checkpoint: CheckpointId,
         task: TaskId,
+        cause: DeclineCause,
         reason: String,
     },
     /// A source has ended.
@@ -66,43 +67,82 @@ pub(crate) enum Report {
 pub(crate) struct Participant {
     pub(crate) task: TaskId,
     pub(crate) attempt: AttemptId,
-    pub(crate) streams: CheckpointStreams,
-    pub(crate) mode: SnapshotMode,
-    /// The job's folder.
-    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) reports: mpsc::UnboundedSender<Report>,
-    /// Whether a snapshot is being written.
-    pub(crate) is_writing: Arc<AtomicBool>,
+    /// How many snapshots are being written: of checkpoints, and of savepoints.
+    pub(crate) writing: Arc<[AtomicUsize; 2]>,
+    /// Most snapshots of either kind that are written at a time.
+    pub(crate) max_writing: usize,
+}
+
+/// What a task has measured of a checkpoint when it hands its frozen state over.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Measured {
+    /// From the first barrier to the last.
+    pub(crate) alignment: Duration,
+    /// From the trigger to the first barrier, in milliseconds.
+    pub(crate) start_delay_ms: u64,
+    /// While no record was processed.
+    pub(crate) sync: Duration,
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Participant {
+    /// Time from the trigger of a checkpoint until now, in milliseconds.
+    pub(crate) fn delay_ms(&self, barrier: &Barrier) -> u64 {
+        self.clock.now_ms().saturating_sub(barrier.snapshot.triggered_at_ms)
+    }
+
     /// Writes frozen state where it may block, and reports what came of it.
     pub(crate) fn persist(
         &self,
-        checkpoint: CheckpointId,
+        barrier: &Barrier,
         keyed: Option<Box<dyn FrozenState>>,
         operator: FrozenOperatorState,
+        measured: Measured,
     ) {
+        let checkpoint = barrier.checkpoint;
+        let kind = usize::from(barrier.snapshot.kind.is_savepoint());
         // A checkpoint that expired may still be writing; with one more behind each that does,
         // frozen state would pile up.
-        if self.is_writing.swap(true, Ordering::SeqCst) {
+        let [checkpoints, savepoints] = &*self.writing;
+        let writing = if kind == 0 { checkpoints } else { savepoints };
+        if writing.fetch_add(1, Ordering::SeqCst) >= self.max_writing {
+            writing.fetch_sub(1, Ordering::SeqCst);
             let reason = "its snapshot for an earlier checkpoint is still being written";
-            return self.decline(checkpoint, reason.to_owned());
+            return self.decline(checkpoint, DeclineCause::NotReady, reason.to_owned());
         }
-        let this = self.clone();
+        let (this, barrier) = (self.clone(), barrier.clone());
         let work = move || {
-            let task = this.task.clone();
+            let (task, begun) = (this.task.clone(), this.host.now());
             // A codec of the user may panic; without a report the checkpoint would never end.
             let written = panic::catch_unwind(AssertUnwindSafe(|| {
-                this.write(checkpoint, keyed, operator).map_err(|error| error.to_string())
+                this.write(&barrier, keyed, operator).map_err(|error| error.to_string())
             }));
             let panicked = Err("writing the state panicked".to_owned());
             let report = match written.unwrap_or(panicked) {
-                Ok(state) => Report::Acknowledged { checkpoint, task, state },
-                Err(reason) => Report::Declined { checkpoint, task, reason },
+                Ok(state) => {
+                    let metrics = SubtaskMetrics {
+                        start_delay_ms: measured.start_delay_ms,
+                        alignment_ms: ms(measured.alignment),
+                        sync_ms: ms(measured.sync),
+                        async_ms: ms(this.host.now().saturating_sub(begun)),
+                        ..SubtaskMetrics::default()
+                    };
+                    Report::Acknowledged { checkpoint, task, state, metrics }
+                }
+                Err(reason) => {
+                    let cause = DeclineCause::Asynchronous;
+                    Report::Declined { checkpoint, task, cause, reason }
+                }
             };
-            this.is_writing.store(false, Ordering::SeqCst);
+            let [checkpoints, savepoints] = &*this.writing;
+            let writing = if kind == 0 { checkpoints } else { savepoints };
+            writing.fetch_sub(1, Ordering::SeqCst);
             // Without a driver the attempt is over, and the next one removes what was written.
             let _ = this.reports.send(report);
         };
@@ -110,19 +150,20 @@ impl Participant {
         self.host.spawn_blocking(&name, Box::new(work));
     }
 
-    /// Reports that the synchronous part failed.
-    pub(crate) fn decline(&self, checkpoint: CheckpointId, reason: String) {
+    /// Reports that the task does not take part.
+    pub(crate) fn decline(&self, checkpoint: CheckpointId, cause: DeclineCause, reason: String) {
         let task = self.task.clone();
-        let _ = self.reports.send(Report::Declined { checkpoint, task, reason });
+        let _ = self.reports.send(Report::Declined { checkpoint, task, cause, reason });
     }
 
     fn write(
         &self,
-        checkpoint: CheckpointId,
+        barrier: &Barrier,
         keyed: Option<Box<dyn FrozenState>>,
         operator: FrozenOperatorState,
     ) -> Result<SubtaskState, SnapshotError> {
-        let (streams, attempt, mode) = (self.streams.clone(), self.attempt, self.mode);
+        let (streams, mode) = (barrier.snapshot.streams.clone(), barrier.snapshot.mode);
+        let (checkpoint, attempt) = (barrier.checkpoint, self.attempt);
         let target = SnapshotTarget { streams, checkpoint, attempt, mode };
         let TaskId { operator: uid, subtask } = &self.task;
         // The keyed stream comes last: what follows it cannot fail, so it is never left behind.
@@ -132,7 +173,7 @@ impl Participant {
             Err(error) => {
                 if let Some(file) = operator.as_ref().and_then(|handle| handle.stream.file()) {
                     // The checkpoint is declined with the first cause, whatever this one says.
-                    let _ = self.storage.delete(file);
+                    let _ = target.streams.discard(file);
                 }
                 return Err(error);
             }

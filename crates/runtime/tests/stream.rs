@@ -11,15 +11,15 @@ use alluvium_core::{JobId, KeyGroup, OperatorUid, StoragePath};
 use alluvium_heap::HeapStateBackend;
 use alluvium_runtime::{
     CheckpointMode, CheckpointStore, FileSink, JobConfig, JobEvent, KeyedOperator, KeyedRecord,
-    OperatorContext, OperatorUids, Pipeline, RestoreFrom, Source, SourceStatus, SystemClock,
-    TaskError, TokioHost, run,
+    OperatorContext, OperatorUids, Pipeline, Source, SourceStatus, SystemClock, TaskError,
+    TokioHost, run,
 };
 use alluvium_state::{
     BroadcastState, BroadcastStateDescriptor, KeyedStateBackend, ListStateDescriptor,
     OperatorListState, OperatorStateBackend, ReducingState, ReducingStateDescriptor, SnapshotMode,
 };
 use alluvium_storage::{
-    Location, Storage, StorageEntry, StorageError, StorageLock, StorageWriter, StreamPolicy, open,
+    Location, Storage, StorageEntry, StorageError, StorageLock, StorageWriter, open,
 };
 use bytes::Bytes;
 
@@ -243,26 +243,24 @@ impl World {
         let uid = |name: &str| OperatorUid::new(name).unwrap();
         let (source, operator, sink) = (uid("ranges"), uid("sum"), uid("files"));
         let config = JobConfig {
-            uids: OperatorUids { source, operator, sink },
             parallelism,
-            max_parallelism: None,
             mode,
             checkpoints: CoordinatorConfig::new().interval_ms(Some(2)).retained(2),
             restart: RestartStrategy::FixedDelay { attempts: 3, delay_ms: 1 },
-            restore: RestoreFrom::Latest,
-            streams: StreamPolicy::files(),
             snapshot_mode: SnapshotMode::Incremental,
             records_per_s: Some(100_000.0),
             hash_seed: 3,
-            clock: Arc::new(SystemClock),
-            host: Arc::new(TokioHost::new()),
-            records: Arc::default(),
             listener: Arc::new(move |event| {
                 if matches!(event, JobEvent::Restarting { .. }) {
                     let is_first = restarts.fetch_add(1, Ordering::SeqCst) == 0;
                     unlist.store(is_first, Ordering::SeqCst);
                 }
             }),
+            ..JobConfig::new(
+                OperatorUids { source, operator, sink },
+                Arc::new(SystemClock),
+                Arc::new(TokioHost::new()),
+            )
         };
         let fail_once = Arc::new(AtomicBool::new(fails));
         let job = Arc::new(Job { stop_at, fail_once, output: self.below("output") });

@@ -10,15 +10,14 @@ use alluvium_coordinator::{CoordinatorConfig, RestartStrategy};
 use alluvium_core::{JobId, KeyGroup, OperatorUid, StoragePath};
 use alluvium_heap::HeapStateBackend;
 use alluvium_runtime::{
-    CheckpointMode, CheckpointStore, FileSink, JobConfig, KeyedOperator, KeyedRecord,
-    OperatorContext, OperatorUids, Pipeline, RestoreFrom, Source, SourceStatus, SystemClock,
-    TaskError, TokioHost, run,
+    CheckpointStore, FileSink, JobConfig, KeyedOperator, KeyedRecord, OperatorContext,
+    OperatorUids, Pipeline, Source, SourceStatus, SystemClock, TaskError, TokioHost, run,
 };
 use alluvium_state::{
     KeyedStateBackend, ListStateDescriptor, OperatorListState, OperatorStateBackend, SnapshotMode,
     TimeDomain, Timer, TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
 };
-use alluvium_storage::{Storage, StreamPolicy, open};
+use alluvium_storage::{Storage, open};
 
 /// Keys of all clicks.
 const KEYS: u64 = 40;
@@ -240,21 +239,18 @@ fn run_to(
 ) -> (Vec<u64>, u64) {
     let uid = |name: &str| OperatorUid::new(name).unwrap();
     let config = JobConfig {
-        uids: OperatorUids { source: uid("clicks"), operator: uid("windows"), sink: uid("files") },
         parallelism,
         max_parallelism: Some(16),
-        mode: CheckpointMode::ExactlyOnce,
         checkpoints: CoordinatorConfig::new().interval_ms(Some(2)),
         restart: RestartStrategy::FixedDelay { attempts: 3, delay_ms: 1 },
-        restore: RestoreFrom::Latest,
-        streams: StreamPolicy::files(),
         snapshot_mode: SnapshotMode::Incremental,
         records_per_s: Some(20_000.0),
         hash_seed: 5,
-        clock: Arc::new(SystemClock),
-        host: Arc::new(TokioHost::new()),
-        records: Arc::default(),
-        listener: Arc::new(|_| {}),
+        ..JobConfig::new(
+            OperatorUids { source: uid("clicks"), operator: uid("windows"), sink: uid("files") },
+            Arc::new(SystemClock),
+            Arc::new(TokioHost::new()),
+        )
     };
     let below = |name: &str| storage.below(&StoragePath::new(name).unwrap()).unwrap();
     let calls = Calls { fails: fails.unwrap_or(u64::MAX), ..Calls::default() };

@@ -1,15 +1,15 @@
 //! What tasks say about a checkpoint.
 //!
 //! Invariants:
-//! - a message counts only if it comes from a task of this run, for the pending checkpoint, and
+//! - a message counts only if it comes from a task of this run, for a pending checkpoint, and
 //!   once; any other is counted by kind, and of its state only the files of its own streams are
 //!   deleted, and only those that no checkpoint references;
-//! - every shared file that the pending checkpoint refers to was written for it, or was counted by
+//! - every shared file that a pending checkpoint refers to was written for it, or was counted by
 //!   the registry before: none is deleted, or about to be.
 //!
-//! Why the second one holds. A retained checkpoint goes only when the pending one completes, so
-//! nothing that was retained at the trigger can go before the last acknowledgement is here. A
-//! backend that builds on checkpoints of which it was told that they are complete, and of which
+//! Why the second one holds. A retained checkpoint that a later one replaces goes only when every
+//! checkpoint has ended that was under way then, so nothing that was retained at the trigger can go
+//! before the last acknowledgement is here. A backend that builds on checkpoints of which it was told that they are complete, and of which
 //! the newest at the trigger is retained, therefore finds its files there. One that missed a
 //! completion does not:
 //! 1. checkpoint 3 completes, and a backend hears of it;
@@ -29,7 +29,7 @@ use alluvium_core::{AttemptId, CheckpointId, SharedFile, StoragePath, SubtaskSta
 use super::Coordinator;
 use crate::pending::{PendingCheckpoint, TaskPosition};
 use crate::statistics::Ignored;
-use crate::{AbortReason, Action, TaskId};
+use crate::{AbortReason, Action, DeclineCause, SubtaskMetrics, TaskId};
 
 impl Coordinator {
     pub(super) fn acknowledge(
@@ -38,58 +38,66 @@ impl Coordinator {
         attempt: AttemptId,
         task: &TaskId,
         state: SubtaskState,
+        metrics: SubtaskMetrics,
         actions: &mut Vec<Action>,
     ) {
         let position = self.pending_position(checkpoint, attempt, task);
-        let position = match (position, &self.pending) {
+        let position = match (position, self.pending.get(checkpoint)) {
             (Ok(_), _) if state.index != task.subtask => Err(Ignored::WrongSubtask),
             (Ok(position), Some(pending)) if !pending.has(&position) => Ok(position),
             (Ok(_), _) => Err(Ignored::Duplicate),
             (Err(kind), _) => Err(kind),
         };
-        match (position, self.gone(&state)) {
-            (Ok(position), None) => self.accept(position, state, actions),
+        match (position, self.gone(checkpoint, &state)) {
+            (Ok(position), None) => self.accept(checkpoint, position, state, metrics, actions),
             (Ok(_), Some(gone)) => {
                 let reason = format!("its state refers to {gone}, which no checkpoint has");
-                self.abort(AbortReason::Declined { task: task.clone(), reason }, actions);
-                self.discard(&state, actions);
+                let (task, cause) = (task.clone(), DeclineCause::Asynchronous);
+                self.abort(checkpoint, AbortReason::Declined { task, cause, reason }, actions);
+                self.discard(checkpoint, &state, actions);
             }
             (Err(kind), _) => {
                 self.statistics.ignored(kind);
-                self.discard_ignored(attempt, &state, actions);
+                self.discard_ignored(checkpoint, attempt, &state, actions);
             }
         }
     }
 
-    fn accept(&mut self, position: TaskPosition, state: SubtaskState, actions: &mut Vec<Action>) {
-        let Some(pending) = self.pending.as_mut() else { return };
-        self.files.add(state.files());
-        self.statistics.acknowledged(&state);
-        pending.insert(position, state);
-        if let Some(metadata) = pending.commit_if_complete(&self.plan, self.now_ms) {
-            let is_final = pending.is_final;
-            actions.push(Action::Commit { metadata, is_final });
+    fn accept(
+        &mut self,
+        checkpoint: CheckpointId,
+        position: TaskPosition,
+        state: SubtaskState,
+        metrics: SubtaskMetrics,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(pending) = self.pending.get_mut(checkpoint) else { return };
+        if !pending.kind.is_savepoint() {
+            self.files.add(state.files());
         }
+        self.statistics.acknowledged(checkpoint, position, self.now_ms, &state, metrics);
+        pending.insert(position, state, &self.plan, self.now_ms);
+        self.commit_next(actions);
     }
 
     pub(super) fn decline(
         &mut self,
         checkpoint: CheckpointId,
         attempt: AttemptId,
-        task: TaskId,
-        reason: String,
+        declined: AbortReason,
         actions: &mut Vec<Action>,
     ) {
-        let committing = self.pending.as_ref().is_some_and(PendingCheckpoint::is_committing);
-        match self.pending_position(checkpoint, attempt, &task) {
+        let AbortReason::Declined { task, .. } = &declined else { return };
+        let collecting = self.pending.get(checkpoint).is_some_and(PendingCheckpoint::is_collecting);
+        match self.pending_position(checkpoint, attempt, task) {
             // All tasks have acknowledged, this one too, and the metadata may exist by now.
-            Ok(_) if committing => self.statistics.ignored(Ignored::Duplicate),
-            Ok(_) => self.abort(AbortReason::Declined { task, reason }, actions),
+            Ok(_) if !collecting => self.statistics.ignored(Ignored::Duplicate),
+            Ok(_) => self.abort(checkpoint, declined, actions),
             Err(kind) => self.statistics.ignored(kind),
         }
     }
 
-    /// The place of a task in the pending checkpoint, or why the message does not belong to it.
+    /// The place of a task in a pending checkpoint, or why the message does not belong to it.
     fn pending_position(
         &self,
         checkpoint: CheckpointId,
@@ -102,7 +110,7 @@ impl Coordinator {
         if checkpoint >= self.next {
             return Err(Ignored::UnknownCheckpoint);
         }
-        if self.pending.as_ref().is_none_or(|pending| pending.id != checkpoint) {
+        if self.pending.get(checkpoint).is_none() {
             return Err(Ignored::Late);
         }
         match self.operators.get(&task.operator) {
@@ -111,20 +119,35 @@ impl Coordinator {
         }
     }
 
-    /// A shared file of the state that is deleted, or about to be.
-    fn gone(&self, state: &SubtaskState) -> Option<StoragePath> {
-        let written: BTreeSet<&StoragePath> = state.written_files().collect();
-        let mut files = state.shared_files().map(|SharedFile { path, .. }| path);
-        files.find(|path| !written.contains(path) && !self.files.contains(path)).cloned()
+    /// Whether the states of a checkpoint are those of a savepoint, as far as that is remembered.
+    fn is_savepoint(&self, checkpoint: CheckpointId) -> bool {
+        self.past_savepoints.iter().any(|(past, _)| *past == checkpoint)
+            || self.pending.get(checkpoint).is_some_and(|pending| pending.kind.is_savepoint())
     }
 
-    fn discard_ignored(&self, attempt: AttemptId, state: &SubtaskState, actions: &mut Vec<Action>) {
+    /// A shared file of the state that is deleted, or about to be; of a savepoint, which refers to
+    /// none but its own, any other.
+    fn gone(&self, checkpoint: CheckpointId, state: &SubtaskState) -> Option<StoragePath> {
+        let written: BTreeSet<&StoragePath> = state.written_files().collect();
+        let is_savepoint = self.is_savepoint(checkpoint);
+        let is_there = |path: &StoragePath| !is_savepoint && self.files.contains(path);
+        let mut files = state.shared_files().map(|SharedFile { path, .. }| path);
+        files.find(|path| !written.contains(path) && !is_there(path)).cloned()
+    }
+
+    fn discard_ignored(
+        &self,
+        checkpoint: CheckpointId,
+        attempt: AttemptId,
+        state: &SubtaskState,
+        actions: &mut Vec<Action>,
+    ) {
         // A later run owns the checkpoint root, and this one cannot know what it references:
         // 1. run 3 hangs, run 4 starts, and its checkpoint 9 completes with file f;
         // 2. an acknowledgement of run 4 that names f strays to run 3, which knows no such file;
         // 3. discarding f would leave run 4 with a checkpoint that cannot be restored.
         if attempt <= self.plan.attempt {
-            self.discard(state, actions);
+            self.discard(checkpoint, state, actions);
         }
     }
 
@@ -136,8 +159,15 @@ impl Coordinator {
     /// The same holds before 7 completes (a duplicate), when a later checkpoint refers to f, and
     /// when the second acknowledgement shares only some files with the first one, hence the look
     /// at each file instead of at the states. Files that the state merely refers to are named when
-    /// the checkpoint that has them goes.
-    fn discard(&self, state: &SubtaskState, actions: &mut Vec<Action>) {
+    /// the checkpoint that has them goes. The states of a savepoint that failed lie in its folder,
+    /// which goes as a whole; those of one that is under way or complete are left alone.
+    fn discard(&self, checkpoint: CheckpointId, state: &SubtaskState, actions: &mut Vec<Action>) {
+        if self.past_savepoints.contains(&(checkpoint, true)) {
+            actions.push(Action::DiscardSavepoint { checkpoint });
+        }
+        if self.is_savepoint(checkpoint) {
+            return;
+        }
         let own = state.written_files();
         discard(own.filter(|file| !self.files.contains(file)).cloned().collect(), actions);
     }

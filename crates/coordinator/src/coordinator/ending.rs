@@ -7,24 +7,41 @@
 
 use std::collections::BTreeSet;
 
-use alluvium_core::{CheckpointId, CheckpointMetadata};
+use alluvium_core::CheckpointId;
 
 use super::acknowledging::discard;
-use super::{Coordinator, Run};
+use super::{Coordinator, Run, answer};
 use crate::pending::PendingCheckpoint;
-use crate::{AbortReason, Action, JobFailure};
+use crate::{AbortReason, Action, JobFailure, RequestFailure};
+
+/// How many savepoints that have ended are remembered for states that come late.
+///
+/// Source: Flink `CheckpointCoordinator.NUM_GHOST_CHECKPOINT_IDS`.
+const PAST_SAVEPOINTS: usize = 16;
 
 impl Coordinator {
+    /// Begins the next commit: they go one after the other, so that checkpoints come into being in
+    /// the order of their numbers.
+    pub(super) fn commit_next(&mut self, actions: &mut Vec<Action>) {
+        if let Some((metadata, kind)) = self.pending.commit_next() {
+            actions.push(Action::Commit { metadata, kind });
+        }
+    }
+
     pub(super) fn complete(&mut self, checkpoint: CheckpointId, actions: &mut Vec<Action>) {
         let Some(pending) = self.take_committing(checkpoint) else {
             return;
         };
-        let is_final = pending.is_final;
-        // Its files move from pending to retained, so their counts stay.
-        self.retained.push_back(pending.into_committed());
-        self.statistics.completed(self.now_ms);
+        let (kind, requests) = (pending.kind, pending.requests.clone());
+        self.statistics.completed(checkpoint, self.now_ms);
         self.schedule.ended(self.now_ms);
         self.failed_in_a_row = 0;
+        if kind.is_savepoint() {
+            self.remember_savepoint(checkpoint, false);
+        } else {
+            // Its files move from pending to retained, so their counts stay.
+            self.retained.push_back(pending.into_committed());
+        }
         if self.run == Run::Stopped {
             // Nobody is left to notify: the tasks of this run are gone, and what they held back
             // is committed when the next run restores this checkpoint. Nothing is deleted either:
@@ -33,18 +50,55 @@ impl Coordinator {
             // 3. 8 is committed after all and would subsume 7;
             // 4. deleting 7 now pulls the files away from under that restore.
             // The next run takes over both and subsumes at its first completion.
+            answer(requests, Ok(checkpoint), actions);
             return;
         }
-        if is_final {
-            self.run = Run::Over;
+        if kind.is_announced() {
+            self.subsume_pending(checkpoint, actions);
         }
-        let surplus = self.retained.len().saturating_sub(self.config.retained);
-        let subsumed: Vec<CheckpointMetadata> = self.retained.drain(..surplus).collect();
-        let highest = subsumed.last().map(|metadata| metadata.properties.checkpoint);
-        actions.push(Action::NotifyComplete { checkpoint, subsumed: highest, is_final });
-        // One after the other, oldest first: what two of them reference is named with the second,
-        // when the metadata of the first is gone already.
-        for metadata in subsumed {
+        if kind.ends_job() {
+            self.run = Run::Over;
+            let waiting = self.schedule.requests.take_all();
+            answer(waiting, Err(RequestFailure::JobStopped), actions);
+        }
+        if kind.is_announced() {
+            let surplus = self.retained.len().saturating_sub(self.config.retained);
+            let subsumed: Vec<_> = self.retained.drain(..surplus).collect();
+            let highest = subsumed.last().map(|metadata| metadata.properties.checkpoint);
+            actions.push(Action::NotifyComplete { checkpoint, subsumed: highest, kind });
+            // What is under way now may build on any of them.
+            let under_way = self.pending.ids(|pending| !pending.kind.is_savepoint());
+            let until = under_way.last().copied().unwrap_or(checkpoint);
+            self.leaving.extend(subsumed.into_iter().map(|metadata| (metadata, until)));
+            self.delete_claimed(actions);
+        }
+        answer(requests, Ok(checkpoint), actions);
+        self.delete_leaving(actions);
+        self.commit_next(actions);
+    }
+
+    /// What is under way and older than a checkpoint that completed has no use any more.
+    fn subsume_pending(&mut self, by: CheckpointId, actions: &mut Vec<Action>) {
+        for older in self.pending.ids(|pending| pending.id < by && !pending.kind.is_savepoint()) {
+            self.abort(older, AbortReason::Subsumed { by }, actions);
+        }
+    }
+
+    /// What the run began from in another folder counts as the oldest retained checkpoint.
+    fn delete_claimed(&mut self, actions: &mut Vec<Action>) {
+        if self.claimed && self.retained.len() >= self.config.retained {
+            self.claimed = false;
+            actions.push(Action::DeleteClaimed);
+        }
+    }
+
+    /// One after the other, oldest first: what two of them reference is named with the second, when
+    /// the metadata of the first is gone already.
+    fn delete_leaving(&mut self, actions: &mut Vec<Action>) {
+        let under_way = self.pending.ids(|pending| !pending.kind.is_savepoint());
+        let oldest = under_way.first().copied();
+        let may_go = |until: CheckpointId| oldest.is_none_or(|oldest| until < oldest);
+        while let Some((metadata, _)) = self.leaving.pop_front_if(|(_, until)| may_go(*until)) {
             let checkpoint = metadata.properties.checkpoint;
             let files = self.files.release(metadata.files()).into_iter().collect();
             actions.push(Action::DeleteCheckpoint { checkpoint, files });
@@ -58,45 +112,76 @@ impl Coordinator {
         actions: &mut Vec<Action>,
     ) {
         if let Some(pending) = self.take_committing(checkpoint) {
-            self.pending = Some(pending);
-            self.abort(AbortReason::CommitFailed { reason }, actions);
+            self.pending.insert(pending);
+            self.abort(checkpoint, AbortReason::CommitFailed { reason }, actions);
+            if self.run != Run::Stopped {
+                self.commit_next(actions);
+            }
         }
     }
 
-    /// Takes the pending checkpoint if it is this one and committing; counts the event if not.
+    /// Takes a pending checkpoint if it is committing; counts the event if not.
     fn take_committing(&mut self, checkpoint: CheckpointId) -> Option<PendingCheckpoint> {
-        let pending = self.pending.take_if(|it| it.id == checkpoint && it.is_committing());
-        self.statistics.impossible_events += u64::from(pending.is_none());
-        pending
+        let committing = self.pending.get(checkpoint).is_some_and(PendingCheckpoint::is_committing);
+        self.statistics.impossible_events += u64::from(!committing);
+        if committing { self.pending.remove(checkpoint) } else { None }
     }
 
     pub(super) fn stop(&mut self, actions: &mut Vec<Action>) {
         // A commit in flight may still take effect, so it is left to report.
-        if self.pending.as_ref().is_some_and(|pending| !pending.is_committing()) {
-            self.abort(AbortReason::JobStopped, actions);
+        for checkpoint in self.pending.ids(|pending| !pending.is_committing()) {
+            self.abort(checkpoint, AbortReason::JobStopped, actions);
         }
+        let waiting = self.schedule.requests.take_all();
+        answer(waiting, Err(RequestFailure::JobStopped), actions);
         self.run = Run::Stopped;
     }
 
-    pub(super) fn abort(&mut self, reason: AbortReason, actions: &mut Vec<Action>) {
-        let Some(pending) = self.pending.take() else {
+    pub(super) fn abort(
+        &mut self,
+        checkpoint: CheckpointId,
+        reason: AbortReason,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(pending) = self.pending.remove(checkpoint) else {
             return;
         };
-        let checkpoint = pending.id;
+        let (kind, requests) = (pending.kind, pending.requests.clone());
         self.schedule.ended(self.now_ms);
-        self.statistics.aborted(self.now_ms, reason.clone());
+        self.statistics.aborted(checkpoint, self.now_ms, reason.clone());
         // Tasks hear of it before files go, so that none builds on a file about to be deleted.
         if self.run != Run::Stopped {
             actions.push(Action::NotifyAborted { checkpoint, reason: reason.clone() });
         }
+        let failure = RequestFailure::Aborted { checkpoint, reason: reason.clone() };
+        answer(requests, Err(failure), actions);
+        if kind.is_savepoint() {
+            self.remember_savepoint(checkpoint, true);
+            actions.push(Action::DiscardSavepoint { checkpoint });
+        } else {
+            self.discard_pending(pending, actions);
+            if self.run != Run::Stopped {
+                self.delete_leaving(actions);
+            }
+        }
+        if self.run == Run::Running && !kind.is_savepoint() && reason.counts() {
+            self.count_failure(checkpoint, reason, actions);
+        }
+    }
+
+    fn discard_pending(&mut self, pending: PendingCheckpoint, actions: &mut Vec<Action>) {
         let mut free = BTreeSet::new();
         for state in pending.into_states() {
             free.extend(self.files.release(state.files()));
         }
         discard(free, actions);
-        if self.run == Run::Running && reason != AbortReason::JobStopped {
-            self.count_failure(checkpoint, reason, actions);
+    }
+
+    fn remember_savepoint(&mut self, checkpoint: CheckpointId, has_failed: bool) {
+        if self.past_savepoints.len() == PAST_SAVEPOINTS {
+            self.past_savepoints.pop_front();
         }
+        self.past_savepoints.push_back((checkpoint, has_failed));
     }
 
     fn count_failure(
@@ -109,6 +194,8 @@ impl Coordinator {
         let (failed, tolerable) = (self.failed_in_a_row, self.config.tolerable_failed_checkpoints);
         if failed > tolerable {
             self.run = Run::Over;
+            let waiting = self.schedule.requests.take_all();
+            answer(waiting, Err(RequestFailure::JobStopped), actions);
             let reason =
                 JobFailure::TooManyFailedCheckpoints { failed, tolerable, checkpoint, reason };
             actions.push(Action::FailJob { reason });

@@ -13,7 +13,8 @@ use alluvium_core::{
 };
 
 use crate::{
-    AbortReason, Action, Coordinator, CoordinatorConfig, Event, JobPlan, StartPoint, TaskId,
+    AbortReason, Action, CheckpointKind, Coordinator, CoordinatorConfig, DeclineCause, Event,
+    JobPlan, RequestFailure, RequestId, StartPoint, SubtaskMetrics, TaskId,
 };
 
 pub(super) const ATTEMPT: u32 = 3;
@@ -109,8 +110,10 @@ pub(super) fn metadata(checkpoint: u64, times: (u64, u64), files: [&str; 3]) -> 
 pub(super) const STARTED: Event = Event::Started;
 pub(super) const TICK: Event = Event::Tick;
 pub(super) const STOPPED: Event = Event::Stopped;
-pub(super) const REQUEST: Event = Event::TriggerRequested { is_final: false };
-pub(super) const FINAL_REQUEST: Event = Event::TriggerRequested { is_final: true };
+pub(super) const REQUEST: Event =
+    Event::Requested { kind: CheckpointKind::Checkpoint, request: None };
+pub(super) const FINAL_REQUEST: Event =
+    Event::Requested { kind: CheckpointKind::Final, request: None };
 
 pub(super) fn ack(checkpoint: u64, number: usize, files: &str) -> Event {
     ack_of(ATTEMPT, checkpoint, number, state(number, files))
@@ -118,12 +121,14 @@ pub(super) fn ack(checkpoint: u64, number: usize, files: &str) -> Event {
 
 pub(super) fn ack_of(attempt: u32, checkpoint: u64, number: usize, state: SubtaskState) -> Event {
     let (checkpoint, attempt) = (id(checkpoint), AttemptId::new(attempt));
-    Event::Acknowledged { checkpoint, attempt, task: task(number), state }
+    let metrics = SubtaskMetrics::default();
+    Event::Acknowledged { checkpoint, attempt, task: task(number), state, metrics }
 }
 
 pub(super) fn decline(checkpoint: u64, number: usize) -> Event {
     let (checkpoint, attempt) = (id(checkpoint), AttemptId::new(ATTEMPT));
-    Event::Declined { checkpoint, attempt, task: task(number), reason: "disk full".to_owned() }
+    let (cause, reason) = (DeclineCause::Asynchronous, "disk full".to_owned());
+    Event::Declined { checkpoint, attempt, task: task(number), cause, reason }
 }
 
 pub(super) fn committed(checkpoint: u64) -> Event {
@@ -134,23 +139,27 @@ pub(super) fn commit_failed(checkpoint: u64) -> Event {
     Event::CommitFailed { checkpoint: id(checkpoint), reason: "no space".to_owned() }
 }
 
-pub(super) fn trigger(checkpoint: u64, triggered_at_ms: u64) -> Action {
+pub(super) fn trigger_of(kind: CheckpointKind, checkpoint: u64, triggered_at_ms: u64) -> Action {
     let (checkpoint, attempt) = (id(checkpoint), AttemptId::new(ATTEMPT));
-    Action::Trigger { checkpoint, attempt, triggered_at_ms, is_final: false }
+    Action::Trigger { checkpoint, attempt, triggered_at_ms, kind, requests: Vec::new() }
+}
+
+pub(super) fn trigger(checkpoint: u64, triggered_at_ms: u64) -> Action {
+    trigger_of(CheckpointKind::Checkpoint, checkpoint, triggered_at_ms)
 }
 
 pub(super) fn final_trigger(checkpoint: u64, triggered_at_ms: u64) -> Action {
-    let (checkpoint, attempt) = (id(checkpoint), AttemptId::new(ATTEMPT));
-    Action::Trigger { checkpoint, attempt, triggered_at_ms, is_final: true }
+    trigger_of(CheckpointKind::Final, checkpoint, triggered_at_ms)
 }
 
 pub(super) fn commit(checkpoint: u64, times: (u64, u64), files: [&str; 3]) -> Action {
-    Action::Commit { metadata: metadata(checkpoint, times, files), is_final: false }
+    let kind = CheckpointKind::Checkpoint;
+    Action::Commit { metadata: metadata(checkpoint, times, files), kind }
 }
 
 pub(super) fn complete(checkpoint: u64, subsumed: Option<u64>) -> Action {
     let (checkpoint, subsumed) = (id(checkpoint), subsumed.map(id));
-    Action::NotifyComplete { checkpoint, subsumed, is_final: false }
+    Action::NotifyComplete { checkpoint, subsumed, kind: CheckpointKind::Checkpoint }
 }
 
 pub(super) fn aborted(checkpoint: u64, reason: AbortReason) -> Action {
@@ -158,7 +167,8 @@ pub(super) fn aborted(checkpoint: u64, reason: AbortReason) -> Action {
 }
 
 pub(super) fn declined(number: usize) -> AbortReason {
-    AbortReason::Declined { task: task(number), reason: "disk full".to_owned() }
+    let (cause, reason) = (DeclineCause::Asynchronous, "disk full".to_owned());
+    AbortReason::Declined { task: task(number), cause, reason }
 }
 
 pub(super) fn not_committed() -> AbortReason {
@@ -217,4 +227,28 @@ impl Script {
     pub(super) fn retained(&self) -> Vec<u64> {
         self.0.retained().map(|metadata| metadata.properties.checkpoint.get()).collect()
     }
+}
+
+/// A request with a number.
+pub(super) fn request(kind: CheckpointKind, number: u64) -> Event {
+    Event::Requested { kind, request: Some(RequestId(number)) }
+}
+
+pub(super) fn answered(number: u64, answer: Result<u64, RequestFailure>) -> Action {
+    Action::Answer { requests: vec![RequestId(number)], answer: answer.map(id) }
+}
+
+pub(super) fn trigger_for(
+    kind: CheckpointKind,
+    checkpoint: u64,
+    triggered_at_ms: u64,
+    number: u64,
+) -> Action {
+    let (checkpoint, attempt) = (id(checkpoint), AttemptId::new(ATTEMPT));
+    let requests = vec![RequestId(number)];
+    Action::Trigger { checkpoint, attempt, triggered_at_ms, kind, requests }
+}
+
+pub(super) fn discard_savepoint(checkpoint: u64) -> Action {
+    Action::DiscardSavepoint { checkpoint: id(checkpoint) }
 }

@@ -6,16 +6,33 @@ use alluvium_core::{AttemptId, CheckpointMetadata, StoragePath, SubtaskState};
 use proptest::prelude::*;
 
 use super::fixture::*;
-use crate::{Action, Coordinator, CoordinatorConfig, Event, StartPoint, TaskId};
+use crate::{
+    AbortReason, Action, CheckpointKind, Coordinator, CoordinatorConfig, Event, RequestId,
+    SavepointFormat, StartPoint, TaskId,
+};
 
 /// An event whose checkpoint is given relative to the newest one.
 #[derive(Debug, Clone)]
 enum Op {
     Plain(Event),
-    Ack { back: u64, attempt: u32, task: usize, state: SubtaskState },
-    Decline { back: u64, task: usize },
-    Committed { back: u64 },
-    CommitFailed { back: u64 },
+    /// With a number of its own.
+    Ask(CheckpointKind),
+    Ack {
+        back: u64,
+        attempt: u32,
+        task: usize,
+        state: SubtaskState,
+    },
+    Decline {
+        back: u64,
+        task: usize,
+    },
+    Committed {
+        back: u64,
+    },
+    CommitFailed {
+        back: u64,
+    },
 }
 
 /// A few names only, so that states often share files.
@@ -45,6 +62,12 @@ fn any_op() -> impl Strategy<Value = Op> {
         15 => Just(Op::Plain(TICK)),
         8 => Just(Op::Plain(REQUEST)),
         1 => Just(Op::Plain(FINAL_REQUEST)),
+        4 => Just(Op::Ask(CheckpointKind::Savepoint(SavepointFormat::Canonical))),
+        2 => Just(Op::Ask(CheckpointKind::FullCheckpoint)),
+        1 => Just(Op::Ask(CheckpointKind::Checkpoint)),
+        1 => any::<bool>().prop_map(|drain| {
+            Op::Ask(CheckpointKind::StopWithSavepoint { format: SavepointFormat::Native, drain })
+        }),
         4 => Just(Op::Plain(STARTED)),
         1 => Just(Op::Plain(STOPPED)),
     ]
@@ -52,24 +75,29 @@ fn any_op() -> impl Strategy<Value = Op> {
 
 fn any_config() -> impl Strategy<Value = (CoordinatorConfig, usize)> {
     let interval = prop::option::of(1..60u64);
-    (interval, 0..40u64, 1..120u64, 1..4usize, 0..6u32).prop_map(
-        |(interval, pause, timeout, retained, tolerable)| {
+    let pause = prop_oneof![Just(0), 0..40u64];
+    let concurrent = (1..4usize, prop::bool::weighted(0.2));
+    (interval, pause, 1..120u64, 1..4usize, 0..6u32, concurrent).prop_map(
+        |(interval, pause, timeout, retained, tolerable, (concurrent, unaligned))| {
             let config = CoordinatorConfig::new()
                 .interval_ms(interval)
                 .min_pause_ms(pause)
                 .timeout_ms(timeout)
                 .retained(retained)
+                .max_concurrent(concurrent)
+                .unaligned(unaligned)
                 .tolerable_failed_checkpoints(tolerable);
             (config, retained)
         },
     )
 }
 
-fn event_of(op: Op, newest: u64) -> Event {
+fn event_of(op: Op, newest: u64, asked: u64) -> Event {
     // Ids begin at 1; one before it becomes 1 again.
     let checkpoint = |back: u64| (newest + 1).saturating_sub(back).max(1);
     match op {
         Op::Plain(event) => event,
+        Op::Ask(kind) => Event::Requested { kind, request: Some(RequestId(asked)) },
         Op::Ack { back, attempt, task, state } => ack_of(attempt, checkpoint(back), task, state),
         Op::Decline { back, task } => decline(checkpoint(back), task),
         Op::Committed { back } => committed(checkpoint(back)),
@@ -77,98 +105,165 @@ fn event_of(op: Op, newest: u64) -> Event {
     }
 }
 
+/// A checkpoint that was triggered and has not ended.
+struct Open {
+    kind: CheckpointKind,
+    states: BTreeMap<TaskId, SubtaskState>,
+    committing: bool,
+    /// How many requests it serves.
+    requests: usize,
+}
+
 /// What an observer of events and actions knows.
 #[derive(Default)]
 struct Account {
+    most: usize,
     newest: u64,
-    open: Option<u64>,
-    states: BTreeMap<TaskId, SubtaskState>,
-    committing: bool,
+    open: BTreeMap<u64, Open>,
     stopped: bool,
     failed: bool,
     completed: u64,
+    completed_checkpoints: u64,
+    asked: u64,
+    answered: BTreeSet<RequestId>,
+    discarded_savepoints: BTreeSet<u64>,
 }
 
 impl Account {
     /// Takes one event with its actions and checks them against each other.
     fn take(&mut self, event: &Event, actions: &[Action], retained: &[CheckpointMetadata]) {
-        let open_before = self.open;
+        // What expires goes before the event counts: its files may be in a state that comes now.
+        let expired = actions.iter().rposition(|action| {
+            matches!(action, Action::NotifyAborted { reason: AbortReason::Expired, .. })
+        });
+        let is_end = |action: &Action| {
+            matches!(
+                action,
+                Action::Answer { .. }
+                    | Action::Discard { .. }
+                    | Action::DiscardSavepoint { .. }
+                    | Action::DeleteCheckpoint { .. }
+                    | Action::FailJob { .. }
+            )
+        };
+        let end = expired.map_or(0, |last| {
+            last + 1 + actions[last + 1..].iter().take_while(|action| is_end(action)).count()
+        });
+        let (expiring, actions) = actions.split_at(end);
+        for action in expiring {
+            self.take_action(action);
+        }
+        self.check_deletions(expiring, retained);
+        self.take_event(event);
         for action in actions {
             self.take_action(action);
         }
-        if open_before == self.open {
-            self.take_event(event);
-        }
         self.stopped |= *event == STOPPED;
+        if self.stopped {
+            // Whatever was not committing has ended.
+            assert!(self.open.values().all(|open| open.committing));
+            let asked = (0..self.asked).map(RequestId);
+            let committing: usize = self.open.values().map(|open| open.requests).sum();
+            let missing = asked.filter(|request| !self.answered.contains(request)).count();
+            assert_eq!(missing, committing, "requests without an answer");
+        }
         self.check_deletions(actions, retained);
     }
 
     fn take_action(&mut self, action: &Action) {
         match action {
-            Action::Trigger { checkpoint, .. } => {
-                assert_eq!(self.open, None, "two checkpoints are pending");
+            Action::Trigger { checkpoint, kind, requests, .. } => {
                 assert!(checkpoint.get() > self.newest, "ids must increase");
                 assert!(!self.stopped && !self.failed, "triggered after the end");
+                assert!(self.open.values().all(|open| !open.kind.ends_job()));
                 self.newest = checkpoint.get();
-                self.open = Some(self.newest);
+                let (states, requests) = (BTreeMap::new(), requests.len());
+                let open = Open { kind: *kind, states, committing: false, requests };
+                self.open.insert(self.newest, open);
+                let checkpoints = self.open.values().filter(|open| !open.kind.is_savepoint());
+                assert!(checkpoints.count() <= self.most, "too many are under way");
             }
             Action::Commit { metadata, .. } => {
-                assert_eq!(self.open, Some(metadata.properties.checkpoint.get()));
-                assert!(!self.committing, "committed twice");
-                self.committing = true;
+                assert!(self.open.values().all(|open| !open.committing), "two commits at a time");
+                let open = self.open.get_mut(&metadata.properties.checkpoint.get()).unwrap();
+                open.committing = true;
             }
             Action::NotifyComplete { checkpoint, .. } => {
-                assert!(self.committing && !self.stopped);
-                self.completed += 1;
-                self.close(checkpoint.get());
+                assert!(!self.stopped);
+                let open = self.complete(checkpoint.get());
+                assert!(open.kind.is_announced());
+                let older =
+                    |(id, open): (&u64, &Open)| *id < checkpoint.get() && !open.kind.is_savepoint();
+                assert!(!self.open.iter().any(older), "an older one is still under way");
             }
             Action::NotifyAborted { checkpoint, .. } => {
                 assert!(!self.stopped);
-                self.close(checkpoint.get());
+                let open = self.open.remove(&checkpoint.get()).unwrap();
+                if open.kind.is_savepoint() {
+                    self.discarded_savepoints.insert(checkpoint.get());
+                }
             }
             Action::FailJob { .. } => {
                 assert!(!self.failed, "failed twice");
                 self.failed = true;
             }
+            Action::Answer { requests, answer } => {
+                for request in requests {
+                    assert!(self.answered.insert(*request), "{request:?} is answered twice");
+                }
+                if let Ok(checkpoint) = answer
+                    && self.open.contains_key(&checkpoint.get())
+                {
+                    self.complete(checkpoint.get());
+                }
+            }
+            Action::DiscardSavepoint { checkpoint } => {
+                assert!(self.discarded_savepoints.contains(&checkpoint.get()));
+            }
             Action::Discard { files } => assert!(!files.is_empty()),
             Action::DeleteCheckpoint { .. } | Action::WakeAt { .. } => {}
+            Action::DeleteClaimed => panic!("nothing was claimed"),
         }
     }
 
-    /// Registers the first acknowledgement of each task of the open checkpoint, and ends one that
+    fn complete(&mut self, checkpoint: u64) -> Open {
+        let open = self.open.remove(&checkpoint).unwrap();
+        assert!(open.committing);
+        self.completed += 1;
+        self.completed_checkpoints += u64::from(!open.kind.is_savepoint());
+        open
+    }
+
+    /// Registers the first acknowledgement of each task of an open checkpoint, and ends one that
     /// was committing when the run stopped.
     fn take_event(&mut self, event: &Event) {
         match event {
-            Event::Acknowledged { checkpoint, attempt, task: from, state } => {
+            Event::Acknowledged { checkpoint, attempt, task: from, state, .. } => {
                 let known = (0..TASKS).any(|number| task(number) == *from);
-                let fits = *attempt == AttemptId::new(ATTEMPT)
-                    && self.open == Some(checkpoint.get())
-                    && known
-                    && state.index == from.subtask;
-                if fits {
-                    self.states.entry(from.clone()).or_insert_with(|| state.clone());
+                let fits =
+                    *attempt == AttemptId::new(ATTEMPT) && known && state.index == from.subtask;
+                if let Some(open) = self.open.get_mut(&checkpoint.get()).filter(|_| fits) {
+                    open.states.entry(from.clone()).or_insert_with(|| state.clone());
                 }
             }
             Event::Committed { checkpoint } | Event::CommitFailed { checkpoint, .. }
-                if self.stopped && self.committing && self.open == Some(checkpoint.get()) =>
+                if self.stopped
+                    && self.open.get(&checkpoint.get()).is_some_and(|open| open.committing) =>
             {
-                self.completed += u64::from(matches!(event, Event::Committed { .. }));
-                self.close(checkpoint.get());
+                match event {
+                    Event::Committed { .. } => drop(self.complete(checkpoint.get())),
+                    _ => drop(self.open.remove(&checkpoint.get())),
+                }
+                self.discarded_savepoints.insert(checkpoint.get());
             }
             _ => {}
         }
     }
 
-    fn close(&mut self, checkpoint: u64) {
-        assert_eq!(self.open, Some(checkpoint), "it ended without having begun, or twice");
-        self.open = None;
-        self.committing = false;
-        self.states.clear();
-    }
-
     fn check_deletions(&self, actions: &[Action], retained: &[CheckpointMetadata]) {
-        let mut used: BTreeSet<&StoragePath> =
-            self.states.values().flat_map(SubtaskState::files).collect();
+        let checkpoints = self.open.values().filter(|open| !open.kind.is_savepoint());
+        let states = checkpoints.flat_map(|open| open.states.values());
+        let mut used: BTreeSet<&StoragePath> = states.flat_map(SubtaskState::files).collect();
         used.extend(retained.iter().flat_map(CheckpointMetadata::files));
         for action in actions {
             let files = match action {
@@ -188,9 +283,13 @@ impl Account {
 
     fn check_totals(&self, coordinator: &Coordinator) {
         let (statistics, failed) = (coordinator.statistics(), coordinator.statistics().failed);
-        let failures = failed.expired + failed.declined + failed.commit_failed + failed.job_stopped;
-        let open = u64::from(self.open.is_some());
+        let failures = failed.expired
+            + failed.subsumed
+            + failed.declined
+            + failed.commit_failed
+            + failed.job_stopped;
         assert_eq!(statistics.completed, self.completed);
+        let open = self.open.len() as u64;
         assert_eq!(statistics.triggered, statistics.completed + failures + open);
         assert_eq!(statistics.triggered, self.newest, "ids are given out one by one");
     }
@@ -206,7 +305,8 @@ proptest! {
     ) {
         let new = || Coordinator::new(config.clone(), plan(), StartPoint::default()).unwrap();
         let (mut coordinator, mut twin) = (new(), new());
-        let mut account = Account::default();
+        let most = config.effective_max_concurrent();
+        let mut account = Account { most, ..Account::default() };
         let mut clock_ms = 1_000;
         let mut latest_ms = 0;
         let _ = coordinator.handle(clock_ms, STARTED);
@@ -216,7 +316,8 @@ proptest! {
             // Now and then the caller's clock is behind.
             let now_ms = if back_ms > 17 { clock_ms - back_ms } else { clock_ms };
             latest_ms = now_ms.max(latest_ms);
-            let event = event_of(op, account.newest);
+            let event = event_of(op.clone(), account.newest, account.asked);
+            account.asked += u64::from(matches!(op, Op::Ask(_)));
             let actions = coordinator.handle(now_ms, event.clone());
             prop_assert_eq!(&twin.handle(now_ms, event.clone()), &actions, "not deterministic");
             let retained: Vec<_> = coordinator.retained().cloned().collect();
@@ -224,7 +325,7 @@ proptest! {
 
             let most = keep + usize::from(account.stopped);
             prop_assert!(retained.len() <= most, "{} of {most} retained", retained.len());
-            prop_assert_eq!(retained.is_empty(), account.completed == 0);
+            prop_assert_eq!(retained.is_empty(), account.completed_checkpoints == 0);
             let ids = retained.iter().map(|metadata| metadata.properties.checkpoint);
             prop_assert!(ids.is_sorted_by(|a, b| a < b));
             prop_assert_eq!(coordinator.latest(), retained.last());

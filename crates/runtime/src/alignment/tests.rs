@@ -54,3 +54,34 @@ fn one_input_aligns_at_once() {
     assert_eq!(aligner.barrier(0, id(5)), Arrival::Complete);
     assert!(!aligner.is_held(0));
 }
+
+#[test]
+fn an_abort_ends_the_alignment_of_that_checkpoint_alone() {
+    let mut aligner = Aligner::new(CheckpointMode::ExactlyOnce, 2);
+    assert_eq!(aligner.barrier(0, id(5)), Arrival::Waiting);
+    aligner.abort(id(6));
+    assert!(aligner.is_held(0), "a savepoint that was triggered after it has failed");
+    assert_eq!(aligner.barrier(1, id(5)), Arrival::Complete);
+    assert_eq!(aligner.barrier(0, id(6)), Arrival::Ignored);
+    assert_eq!(aligner.barrier(0, id(7)), Arrival::Waiting);
+}
+
+#[test]
+fn without_held_inputs_several_checkpoints_are_waited_for() {
+    let mut aligner = Aligner::new(CheckpointMode::AtLeastOnce, 2);
+    assert_eq!(aligner.barrier(0, id(1)), Arrival::Waiting);
+    assert_eq!(aligner.barrier(0, id(2)), Arrival::Waiting);
+    assert_eq!(aligner.barrier(1, id(1)), Arrival::Complete);
+    assert_eq!(aligner.barrier(1, id(1)), Arrival::Ignored);
+    assert_eq!(aligner.barrier(1, id(2)), Arrival::Complete);
+}
+
+#[test]
+fn what_is_waited_for_is_bounded() {
+    let mut aligner = Aligner::new(CheckpointMode::AtLeastOnce, 2);
+    for n in 1..=MAX_TRACKED as u64 + 1 {
+        assert_eq!(aligner.barrier(0, id(n)), Arrival::Waiting);
+    }
+    assert_eq!(aligner.barrier(1, id(1)), Arrival::Ignored, "the oldest is given up");
+    assert_eq!(aligner.barrier(1, id(2)), Arrival::Complete);
+}

@@ -4,13 +4,19 @@
 
 use std::sync::Arc;
 
-use alluvium_coordinator::{AbortReason, Action};
+use alluvium_coordinator::{AbortReason, Action, CheckpointKind, RequestId, SavepointFormat};
 use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata};
-use alluvium_storage::StorageError;
+use alluvium_state::SnapshotMode;
+use alluvium_storage::{CheckpointStreams, Storage, StorageError, StreamPolicy};
 
 use super::Tasks;
+use super::asked::Asked;
 use super::clean_up::{CleanUp, Waste};
+use crate::barrier::{Barrier, SnapshotOptions};
+use crate::control::{Reply, Savepoint};
+use crate::restore::RestorePoint;
 use crate::running::Running;
+use crate::store::SavepointFolder;
 use crate::task::Command;
 use crate::{CheckpointStore, JobConfig, JobError, JobEvent, StoreError};
 
@@ -26,6 +32,16 @@ pub(super) enum Stored {
     Panicked(JobError),
     Cleaned,
     CleanUpFailed(String),
+    /// A folder is there for a savepoint that somebody asked for, or cannot be.
+    Reserved(Wanted, Result<SavepointFolder, StoreError>),
+}
+
+/// A savepoint that somebody asked for.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) kind: CheckpointKind,
+    pub(super) target: Arc<dyn Storage>,
+    pub(super) reply: Reply<Savepoint>,
 }
 
 pub(super) struct Actions {
@@ -36,12 +52,34 @@ pub(super) struct Actions {
     clean_up: CleanUp,
     /// Metadata of the checkpoint that is being committed.
     committing: Option<CheckpointMetadata>,
+    pub(super) asked: Asked,
+    /// What the run began from, if it owns that and it lies elsewhere.
+    claimed: Option<RestorePoint>,
+    /// The savepoint with which the job ends, once it is complete.
+    pub(super) stopped_with: Option<Savepoint>,
 }
 
 impl Actions {
-    pub(super) fn new(store: Arc<CheckpointStore>, attempt: AttemptId, config: JobConfig) -> Self {
+    pub(super) fn new(
+        store: Arc<CheckpointStore>,
+        attempt: AttemptId,
+        config: JobConfig,
+        claimed: Option<RestorePoint>,
+    ) -> Self {
         let (work, clean_up) = (Running::new(Arc::clone(&config.host)), CleanUp::default());
-        Self { store, attempt, config, work, clean_up, committing: None }
+        let (asked, committing, stopped_with) = (Asked::default(), None, None);
+        Self { store, attempt, config, work, clean_up, committing, asked, claimed, stopped_with }
+    }
+
+    /// Reserves a folder for a savepoint.
+    pub(super) fn reserve(&mut self, wanted: Wanted) {
+        let store = Arc::clone(&self.store);
+        // Different for each process, attempt and savepoint, as far as the seed of a process is.
+        let seed = self.config.hash_seed ^ self.config.clock.now_ms().rotate_left(24);
+        self.work.spawn_blocking("savepoint folder", move || {
+            let folder = store.begin_savepoint(&wanted.target, seed);
+            Stored::Reserved(wanted, folder)
+        });
     }
 
     pub(super) const fn attempt(&self) -> AttemptId {
@@ -74,24 +112,49 @@ impl Actions {
         tasks: &Tasks<R>,
     ) -> Result<bool, JobError> {
         match action {
-            Action::Trigger { checkpoint, .. } => {
+            Action::Trigger { checkpoint, kind, triggered_at_ms, requests, .. } => {
+                let snapshot = self.options_of(checkpoint, kind, triggered_at_ms, &requests);
+                let barrier = Barrier { checkpoint, snapshot: Arc::new(snapshot) };
                 for source in &tasks.sources {
                     // A source that is gone ends the attempt by its own failure.
-                    let _ = source.send(Command::Trigger(checkpoint));
+                    let _ = source.send(Command::Trigger(barrier.clone()));
                 }
             }
-            Action::Commit { metadata, .. } => self.commit(metadata),
-            Action::NotifyComplete { checkpoint, is_final, .. } => {
-                tasks.send_all(Command::Complete { checkpoint, is_final });
-                if let Some(metadata) = self.committing.take() {
-                    let event = JobEvent::Completed { metadata: &metadata, is_final };
-                    (self.config.listener)(&event);
+            Action::Commit { metadata, kind } => self.commit(metadata, kind),
+            Action::NotifyComplete { checkpoint, kind, .. } => {
+                let is_final = kind.ends_job();
+                tasks.send_all(&Command::Complete { checkpoint, is_final });
+                if let (true, Some(folder)) = (is_final, self.asked.folder(checkpoint)) {
+                    let location = folder.location();
+                    self.stopped_with = Some(Savepoint { checkpoint, location });
                 }
+                self.completed(kind);
             }
             Action::NotifyAborted { checkpoint, reason } => {
-                tasks.send_all(Command::Abort(checkpoint));
+                tasks.send_all(&Command::Abort(checkpoint));
                 self.aborted(checkpoint, &reason);
                 return Ok(reason != AbortReason::JobStopped);
+            }
+            Action::Answer { requests, answer } => {
+                if answer.is_ok() {
+                    // A savepoint that no task hears of.
+                    self.completed(CheckpointKind::Savepoint(SavepointFormat::default()));
+                }
+                for request in requests {
+                    if let Some(folder) = self.asked.answer(request, &answer) {
+                        self.clean_up(Waste::Savepoint(folder));
+                    }
+                }
+            }
+            Action::DiscardSavepoint { checkpoint } => {
+                if let Some(folder) = self.asked.folder(checkpoint).cloned() {
+                    self.clean_up(Waste::Savepoint(folder));
+                }
+            }
+            Action::DeleteClaimed => {
+                if let Some(point) = self.claimed.take() {
+                    self.clean_up(Waste::Claimed(point));
+                }
             }
             Action::Discard { files } => self.clean_up(Waste::Files(files)),
             Action::DeleteCheckpoint { checkpoint, files } => {
@@ -104,23 +167,67 @@ impl Actions {
         Ok(false)
     }
 
+    /// What a snapshot is for, and where it goes.
+    fn options_of(
+        &mut self,
+        checkpoint: CheckpointId,
+        kind: CheckpointKind,
+        triggered_at_ms: u64,
+        requests: &[RequestId],
+    ) -> SnapshotOptions {
+        let (policy, configured) = (self.config.streams, self.config.snapshot_mode);
+        if let Some(folder) = self.asked.triggered(checkpoint, kind, requests) {
+            let native = kind.savepoint() == Some(SavepointFormat::Native);
+            let mode = if native { SnapshotMode::Native } else { SnapshotMode::Full };
+            let policy = StreamPolicy { max_inline_bytes: None, ..policy };
+            let streams = CheckpointStreams::savepoint(Arc::clone(folder.storage()), policy);
+            return SnapshotOptions { kind, triggered_at_ms, mode, streams };
+        }
+        let is_rebase =
+            kind == CheckpointKind::FullCheckpoint && configured == SnapshotMode::Incremental;
+        let mode = if is_rebase { SnapshotMode::Rebase } else { configured };
+        let streams = CheckpointStreams::new(Arc::clone(self.store.storage()), policy);
+        SnapshotOptions { kind, triggered_at_ms, mode, streams }
+    }
+
+    /// Tells the listener of what was committed last, once.
+    fn completed(&mut self, kind: CheckpointKind) {
+        let Some(metadata) = self.committing.take() else { return };
+        let folder = self.asked.folder(metadata.properties.checkpoint);
+        let savepoint = folder.map(SavepointFolder::location);
+        let (metadata, is_final) = (&metadata, kind.ends_job());
+        let event = JobEvent::Completed { metadata, is_final, savepoint };
+        (self.config.listener)(&event);
+    }
+
     fn aborted(&mut self, checkpoint: CheckpointId, reason: &AbortReason) {
         let reason = reason.to_string();
         (self.config.listener)(&JobEvent::Aborted { checkpoint, reason });
         self.clean_up(Waste::EmptyDir(checkpoint));
     }
 
-    fn commit(&mut self, metadata: CheckpointMetadata) {
+    fn commit(&mut self, metadata: CheckpointMetadata, kind: CheckpointKind) {
         self.committing = Some(metadata.clone());
         let store = Arc::clone(&self.store);
+        let checkpoint = metadata.properties.checkpoint;
+        let folder = self.asked.folder(checkpoint).filter(|_| kind.is_savepoint()).cloned();
         self.work.spawn_blocking("commit", move || {
-            let checkpoint = metadata.properties.checkpoint;
-            match store.commit(&metadata) {
+            let committed = match &folder {
+                Some(folder) => store.commit_savepoint(folder, &metadata),
+                None => store.commit(&metadata),
+            };
+            match committed {
                 Ok(()) => Stored::Committed(checkpoint),
                 Err(error @ StoreError::Storage(StorageError::Fenced { .. })) => {
                     Stored::Lost(error)
                 }
-                Err(error) => after_failed_commit(&store, &metadata, error),
+                Err(error) => {
+                    let exists = match &folder {
+                        Some(folder) => store.savepoint_exists_all_the_same(folder, &metadata),
+                        None => store.exists_all_the_same(&metadata),
+                    };
+                    after_failed_commit(checkpoint, &exists, error)
+                }
             }
         });
     }
@@ -147,14 +254,13 @@ impl Actions {
 /// be removed. A local file that is there although its folder was not synced may be gone after a
 /// power loss: no effect outside may follow.
 fn after_failed_commit(
-    store: &CheckpointStore,
-    metadata: &CheckpointMetadata,
+    checkpoint: CheckpointId,
+    exists: &Result<bool, StoreError>,
     error: StoreError,
 ) -> Stored {
-    let checkpoint = metadata.properties.checkpoint;
     let is_remote = matches!(error, StoreError::Storage(StorageError::Remote { .. }));
     let is_local = matches!(error, StoreError::Storage(StorageError::Io { .. }));
-    match store.exists_all_the_same(metadata) {
+    match exists {
         Ok(true) if !is_local => Stored::Committed(checkpoint),
         Ok(false) if !is_remote => Stored::CommitFailed(checkpoint, error.to_string()),
         _ => Stored::Lost(error),

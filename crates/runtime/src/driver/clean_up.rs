@@ -15,6 +15,8 @@ use std::collections::VecDeque;
 
 use alluvium_core::{AttemptId, CheckpointId, StoragePath};
 
+use crate::restore::RestorePoint;
+use crate::store::SavepointFolder;
 use crate::{CheckpointStore, StoreError};
 
 /// Something to remove.
@@ -26,6 +28,10 @@ pub(super) enum Waste {
     Checkpoint(CheckpointId, Vec<StoragePath>),
     /// The folder of a checkpoint that did not complete, if nothing is in it.
     EmptyDir(CheckpointId),
+    /// A savepoint that did not complete.
+    Savepoint(SavepointFolder),
+    /// What the run began from, and owns, in another folder.
+    Claimed(RestorePoint),
 }
 
 impl Waste {
@@ -38,6 +44,8 @@ impl Waste {
             Self::Files(files) => store.discard(attempt, files),
             Self::Checkpoint(checkpoint, files) => store.delete(attempt, *checkpoint, files),
             Self::EmptyDir(checkpoint) => store.remove_empty_dir(*checkpoint),
+            Self::Savepoint(savepoint) => CheckpointStore::discard_savepoint(savepoint),
+            Self::Claimed(point) => store.delete_claimed(attempt, &point.storage, &point.metadata),
         }
     }
 }
@@ -93,7 +101,7 @@ mod tests {
     fn number(waste: Option<Waste>) -> Option<u64> {
         match waste? {
             Waste::Checkpoint(n, _) | Waste::EmptyDir(n) => Some(n.get()),
-            Waste::Files(_) => Some(0),
+            _ => Some(0),
         }
     }
 

@@ -9,7 +9,7 @@ use alluvium_format::operator::OperatorStateItems;
 use alluvium_state::{
     KeyedBackendSpec, OperatorStateBackend, RestoreError, StateBackend, StateKey,
 };
-use alluvium_storage::{CheckpointStreams, HandleReader, ReadAccess};
+use alluvium_storage::{HandleReader, ReadAccess};
 use tokio::sync::mpsc;
 
 use super::{Attempt, TaskEnd, Tasks};
@@ -73,17 +73,14 @@ impl<B, P> Builder<'_, B, P> {
     }
 
     fn participant(&self, uid: &OperatorUid, subtask: SubtaskIndex) -> Participant {
-        let storage = Arc::clone(self.attempt.store.storage());
-        let policy = self.attempt.config.streams;
         Participant {
             task: TaskId { operator: uid.clone(), subtask },
             attempt: self.attempt.plan.attempt,
-            streams: CheckpointStreams::new(Arc::clone(&storage), policy),
-            mode: self.attempt.config.snapshot_mode,
-            storage,
+            clock: Arc::clone(&self.attempt.config.clock),
             host: Arc::clone(&self.attempt.config.host),
             reports: self.reports.clone(),
-            is_writing: Arc::default(),
+            writing: Arc::default(),
+            max_writing: self.attempt.config.checkpoints.effective_max_concurrent(),
         }
     }
 
@@ -180,6 +177,7 @@ where
             commands,
             participant: builder.participant(&uids.operator, subtask),
             loading: Loading::default(),
+            first_barrier: None,
         };
         let name = task.participant.task.clone();
         graph.others.push(command_sender);

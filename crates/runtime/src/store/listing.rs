@@ -26,6 +26,17 @@ pub enum CheckpointStatus {
     Damaged(StoreError),
 }
 
+/// What a restore of the newest checkpoint finds.
+enum Newest {
+    Nothing,
+    Whole(Box<CheckpointMetadata>),
+    Damaged {
+        /// The newest whole one of those before it.
+        older: Option<Box<CheckpointMetadata>>,
+        source: StoreError,
+    },
+}
+
 impl CheckpointStore {
     /// All checkpoint folders, by number. Only metadata is read.
     ///
@@ -64,6 +75,42 @@ impl CheckpointStore {
     /// Errors: [`StoreError::LatestDamaged`], which names the newest whole one;
     /// [`StoreError::Storage`].
     pub fn latest(&self) -> Result<Option<CheckpointMetadata>, StoreError> {
+        match self.newest()? {
+            Newest::Nothing => Ok(None),
+            Newest::Whole(latest) => Ok(Some(*latest)),
+            Newest::Damaged { older, source } => {
+                let newest_whole = older.map(|older| self.location_of(&older));
+                Err(StoreError::LatestDamaged { newest_whole, source: Box::new(source) })
+            }
+        }
+    }
+
+    /// The newest checkpoint that is whole, verified to its last byte, and what is wrong with a newer
+    /// one, if there is one.
+    ///
+    /// Errors: [`StoreError::LatestDamaged`] when there are checkpoints and none is whole, and when the
+    /// newest is not damaged but cannot be read now, or only by a newer version of this program;
+    /// [`StoreError::Storage`].
+    pub fn latest_whole(&self) -> Result<(Option<CheckpointMetadata>, Option<String>), StoreError> {
+        match self.newest()? {
+            Newest::Nothing => Ok((None, None)),
+            Newest::Whole(latest) => Ok((Some(*latest), None)),
+            Newest::Damaged { older: Some(older), source } if source.is_damage() => {
+                Ok((Some(*older), Some(source.to_string())))
+            }
+            Newest::Damaged { older, source } => {
+                let newest_whole = older.map(|older| self.location_of(&older));
+                Err(StoreError::LatestDamaged { newest_whole, source: Box::new(source) })
+            }
+        }
+    }
+
+    fn location_of(&self, metadata: &CheckpointMetadata) -> String {
+        let dir = JobLayout::checkpoint_dir(metadata.properties.checkpoint);
+        format!("{}/{dir}", self.storage.root())
+    }
+
+    fn newest(&self) -> Result<Newest, StoreError> {
         let mut whole = Vec::new();
         let mut damaged: Option<(CheckpointId, StoreError)> = None;
         for entry in self.list()? {
@@ -78,23 +125,19 @@ impl CheckpointStore {
         if let Some((checkpoint, source)) = damaged
             && Some(checkpoint) > newest
         {
-            return Err(self.latest_damaged(whole, source));
+            return Ok(self.damaged(whole, source));
         }
-        let Some(latest) = whole.pop() else { return Ok(None) };
+        let Some(latest) = whole.pop() else { return Ok(Newest::Nothing) };
         match self.verify(&latest) {
-            Ok(()) => Ok(Some(latest)),
-            Err(source) => Err(self.latest_damaged(whole, source)),
+            Ok(()) => Ok(Newest::Whole(Box::new(latest))),
+            Err(source) => Ok(self.damaged(whole, source)),
         }
     }
 
-    /// Names the newest of the older checkpoints that is whole.
-    fn latest_damaged(&self, older: Vec<CheckpointMetadata>, source: StoreError) -> StoreError {
-        let whole = older.into_iter().rev().find(|older| self.verify(older).is_ok());
-        let newest_whole = whole.map(|metadata| {
-            let dir = JobLayout::checkpoint_dir(metadata.properties.checkpoint);
-            format!("{}/{dir}", self.storage.root())
-        });
-        StoreError::LatestDamaged { newest_whole, source: Box::new(source) }
+    /// Finds the newest of the older checkpoints that is whole.
+    fn damaged(&self, older: Vec<CheckpointMetadata>, source: StoreError) -> Newest {
+        let older = older.into_iter().rev().find(|older| self.verify(older).is_ok());
+        Newest::Damaged { older: older.map(Box::new), source }
     }
 
     /// Compares every byte of a checkpoint with its checksums. Files are mapped: one that somebody

@@ -2,7 +2,9 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use alluvium_coordinator::DeclineCause;
 use alluvium_core::CheckpointId;
 use alluvium_state::{
     BroadcastState, BroadcastStateDescriptor, KeyedStateBackend, OperatorStateBackend, TimeDomain,
@@ -10,9 +12,10 @@ use alluvium_state::{
 use tokio::sync::mpsc;
 
 use super::loading::Loading;
-use super::{Alarm, Command, Participant, wait_for_the_end};
+use super::{Alarm, Command, Measured, Participant, wait_for_the_end};
 use crate::TaskError;
 use crate::alignment::{Aligner, Arrival};
+use crate::barrier::Barrier;
 use crate::element::Element;
 use crate::event_time::EventTime;
 use crate::exchange::Routed;
@@ -40,6 +43,9 @@ pub(crate) struct KeyedTask<B: KeyedStateBackend, O: KeyedOperator<B>> {
     pub(crate) participant: Participant,
     /// Nothing until the operator is open: it registers the states.
     pub(crate) loading: Loading,
+    /// When the first barrier of the newest checkpoint came, on the clock of the host, and how long
+    /// after the trigger that was.
+    pub(crate) first_barrier: Option<(CheckpointId, Duration, u64)>,
 }
 
 /// What woke the task.
@@ -65,7 +71,7 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
             let event = poll_fn(|context| self.poll_event(&mut turn, context)).await;
             match event {
                 Event::Command(Some(command)) => {
-                    if self.hear(command) {
+                    if self.hear(&command) {
                         return self.operator.result(&mut self.keyed);
                     }
                 }
@@ -79,14 +85,20 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
                 // 1. The task looks for commands, and there is none;
                 // 2. a checkpoint completes, its files may go, and the next one is triggered;
                 // 3. the task finds its barrier: the snapshot must not build on one before.
-                Event::Input(input, Some(Element::Barrier(checkpoint))) => {
+                Event::Input(input, Some(Element::Barrier(barrier))) => {
                     while let Ok(command) = self.commands.try_recv() {
-                        if self.hear(command) {
+                        if self.hear(&command) {
                             return self.operator.result(&mut self.keyed);
                         }
                     }
+                    let checkpoint = barrier.checkpoint;
+                    if self.first_barrier.is_none_or(|(first, ..)| first < checkpoint) {
+                        let participant = &self.participant;
+                        let delay_ms = participant.delay_ms(&barrier);
+                        self.first_barrier = Some((checkpoint, participant.host.now(), delay_ms));
+                    }
                     match self.aligner.barrier(input, checkpoint) {
-                        Arrival::Complete => self.snapshot(checkpoint).await?,
+                        Arrival::Complete => self.snapshot(&barrier).await?,
                         Arrival::Waiting => self.keyed.announce(checkpoint),
                         Arrival::Ignored => {}
                     }
@@ -116,8 +128,8 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
     }
 
     /// Takes a command and says whether it was the last one.
-    fn hear(&mut self, command: Command) -> bool {
-        match command {
+    fn hear(&mut self, command: &Command) -> bool {
+        match *command {
             Command::Complete { checkpoint, is_final } => {
                 self.keyed.complete(checkpoint);
                 return is_final;
@@ -213,14 +225,25 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
         Ok(())
     }
 
-    async fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<(), TaskError> {
+    async fn snapshot(&mut self, barrier: &Barrier) -> Result<(), TaskError> {
+        let (checkpoint, begun) = (barrier.checkpoint, self.participant.host.now());
         self.operator.snapshot(&mut self.state)?;
         let frozen = self.keyed.freeze(checkpoint);
         match frozen.and_then(|keyed| Ok((keyed, self.state.freeze()?))) {
-            Ok((keyed, state)) => self.participant.persist(checkpoint, Some(keyed), state),
-            Err(error) => self.participant.decline(checkpoint, error.to_string()),
+            Ok((keyed, state)) => {
+                let first = self.first_barrier.filter(|(first, ..)| *first == checkpoint);
+                let measured = Measured {
+                    alignment: first.map_or(Duration::ZERO, |(_, at, _)| begun.saturating_sub(at)),
+                    start_delay_ms: first.map_or(0, |(.., delay_ms)| delay_ms),
+                    sync: self.participant.host.now().saturating_sub(begun),
+                };
+                self.participant.persist(barrier, Some(keyed), state, measured);
+            }
+            Err(error) => {
+                self.participant.decline(checkpoint, DeclineCause::Snapshot, error.to_string());
+            }
         }
-        self.send(Element::Barrier(checkpoint)).await;
+        self.send(Element::Barrier(barrier.clone())).await;
         Ok(())
     }
 

@@ -1,11 +1,13 @@
 //! A sink subtask: writes batches, pre-commits at barriers, commits on completion.
 
+use alluvium_coordinator::DeclineCause;
 use alluvium_state::OperatorStateBackend;
 use tokio::sync::mpsc;
 
-use super::{Command, Participant, wait_for_the_end};
+use super::{Command, Measured, Participant, wait_for_the_end};
 use crate::TaskError;
 use crate::alignment::{Aligner, Arrival};
+use crate::barrier::Barrier;
 use crate::element::Element;
 use crate::operator::Sink;
 
@@ -43,13 +45,9 @@ impl<S: Sink> SinkTask<S> {
             };
             match element {
                 Some(Element::Batch(records)) => self.sink.write(records)?,
-                Some(Element::Barrier(checkpoint)) => {
-                    if self.aligner.barrier(0, checkpoint) == Arrival::Complete {
-                        self.sink.pre_commit(checkpoint, &mut self.state)?;
-                        match self.state.freeze() {
-                            Ok(frozen) => self.participant.persist(checkpoint, None, frozen),
-                            Err(error) => self.participant.decline(checkpoint, error.to_string()),
-                        }
+                Some(Element::Barrier(barrier)) => {
+                    if self.aligner.barrier(0, barrier.checkpoint) == Arrival::Complete {
+                        self.snapshot(&barrier)?;
                     }
                 }
                 Some(Element::Watermark(_) | Element::EndOfInput) => {}
@@ -57,5 +55,23 @@ impl<S: Sink> SinkTask<S> {
                 None => is_open = false,
             }
         }
+    }
+
+    fn snapshot(&mut self, barrier: &Barrier) -> Result<(), TaskError> {
+        let checkpoint = barrier.checkpoint;
+        let (begun, start_delay_ms) =
+            (self.participant.host.now(), self.participant.delay_ms(barrier));
+        self.sink.pre_commit(checkpoint, &mut self.state)?;
+        match self.state.freeze() {
+            Ok(frozen) => {
+                let sync = self.participant.host.now().saturating_sub(begun);
+                let measured = Measured { start_delay_ms, sync, ..Measured::default() };
+                self.participant.persist(barrier, None, frozen, measured);
+            }
+            Err(error) => {
+                self.participant.decline(checkpoint, DeclineCause::Snapshot, error.to_string());
+            }
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,5 @@
 use crate::coordinator::fixture::*;
-use crate::{Action, CheckpointOutcome, CoordinatorConfig, HISTORY_LEN};
+use crate::{Action, CheckpointKind, CheckpointOutcome, CoordinatorConfig, HISTORY_LEN};
 
 #[test]
 fn a_checkpoint_goes_from_trigger_to_completion() {
@@ -45,8 +45,13 @@ fn after_the_final_checkpoint_nothing_is_triggered() {
     script.step(11, ack(1, 0, "a"), &[]);
     script.step(12, ack(1, 1, "b"), &[]);
     let written = metadata(1, (10, 13), ["a", "b", "c"]);
-    script.step(13, ack(1, 2, "c"), &[Action::Commit { metadata: written, is_final: true }]);
-    let end = Action::NotifyComplete { checkpoint: id(1), subsumed: None, is_final: true };
+    script.step(
+        13,
+        ack(1, 2, "c"),
+        &[Action::Commit { metadata: written, kind: CheckpointKind::Final }],
+    );
+    let end =
+        Action::NotifyComplete { checkpoint: id(1), subsumed: None, kind: CheckpointKind::Final };
     script.step(14, committed(1), &[end]);
     script.step(1_000, TICK, &[]);
     script.step(1_001, REQUEST, &[]);
@@ -103,8 +108,8 @@ fn the_history_lists_the_last_ten_with_sizes_and_outcome() {
     let oldest = statistics.history.front().unwrap();
     assert_eq!((oldest.checkpoint, oldest.triggered_at_ms), (id(3), 30));
     assert_eq!(oldest.outcome, CheckpointOutcome::Completed { at_ms: 30 });
-    assert_eq!((oldest.state_len_bytes, oldest.acknowledged, oldest.tasks), (300, 3, 3));
+    assert_eq!((oldest.state_len_bytes, oldest.acknowledged(), oldest.tasks), (300, 3, 3));
     let newest = statistics.history.back().unwrap();
     assert_eq!((newest.checkpoint, &newest.outcome), (id(12), &CheckpointOutcome::Pending));
-    assert_eq!((newest.state_len_bytes, newest.acknowledged, newest.tasks), (100, 1, 3));
+    assert_eq!((newest.state_len_bytes, newest.acknowledged(), newest.tasks), (100, 1, 3));
 }

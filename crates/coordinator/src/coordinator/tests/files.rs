@@ -1,7 +1,7 @@
 //! What may be deleted and what must stay.
 
 use crate::coordinator::fixture::*;
-use crate::{AbortReason, CoordinatorConfig, StartPoint};
+use crate::{AbortReason, CoordinatorConfig, DeclineCause, StartPoint};
 
 fn config() -> CoordinatorConfig {
     CoordinatorConfig::new().tolerable_failed_checkpoints(100)
@@ -29,7 +29,7 @@ fn an_equal_duplicate_keeps_its_file() {
     script.step(15, ack(1, 2, "c"), &[]);
     script.step(16, committed(1), &[complete(1, None)]);
     assert_eq!(script.0.statistics().ignored.duplicate, 2);
-    let acknowledged = script.0.statistics().history[0].acknowledged;
+    let acknowledged = script.0.statistics().history[0].acknowledged();
     assert_eq!(acknowledged, 3, "duplicates do not count");
 }
 
@@ -95,7 +95,7 @@ fn acknowledgements_that_do_not_fit_are_discarded_and_counted_by_kind() {
     let ignored = script.0.statistics().ignored;
     assert_eq!((ignored.unknown_checkpoint, ignored.unknown_task), (1, 1));
     assert_eq!((ignored.wrong_attempt, ignored.wrong_subtask), (1, 1));
-    assert_eq!(script.0.statistics().history[0].acknowledged, 0);
+    assert_eq!(script.0.statistics().history[0].acknowledged(), 0);
 }
 
 #[test]
@@ -180,11 +180,12 @@ fn a_state_that_refers_to_a_file_that_is_gone_is_declined() {
     let _ = script.0.handle(30, REQUEST);
     script.step(31, ack(3, 1, "c"), &[]);
     let reason = "its state refers to a, which no checkpoint has".to_owned();
-    let declined = AbortReason::Declined { task: task(0), reason };
+    let cause = DeclineCause::Asynchronous;
+    let declined = AbortReason::Declined { task: task(0), cause, reason };
     let expected = [aborted(3, declined), discard("c"), discard("d")];
     script.step(32, ack(3, 0, "d+b+a"), &expected);
     let statistics = script.0.statistics();
-    assert_eq!((statistics.failed.declined, statistics.history[2].acknowledged), (1, 1));
+    assert_eq!((statistics.failed.declined, statistics.history[2].acknowledged()), (1, 1));
     assert_eq!(script.retained(), [2]);
     // Nor does a state that was never acknowledged become one by being referred to.
     let _ = script.0.handle(40, REQUEST);
@@ -213,7 +214,8 @@ fn shared_files_come_with_the_checkpoint_that_writes_them() {
 #[test]
 fn files_of_checkpoints_that_were_passed_over_are_spared() {
     let retained = vec![metadata(5, (1, 2), ["a", "b", "-"])];
-    let start = StartPoint { next: id(8), retained, spared: vec![path("a"), path("x")] };
+    let spared = vec![path("a"), path("x")];
+    let start = StartPoint { next: id(8), retained, spared, claimed: false };
     let mut script = Script::started_from(config(), start);
     let actions = script.complete(10, 8, ["c+a", "d", "-"]);
     assert_eq!(actions, [complete(8, Some(5)), delete(5, "b")]);
