@@ -125,6 +125,7 @@ impl<T: StateValue, N: StateKey> ValueState<T, N> {
     /// The value; `None` when there is none.
     ///
     /// Errors: [`StateError::ForeignHandle`], as for all methods of handles.
+    #[inline]
     pub fn get<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -136,6 +137,7 @@ impl<T: StateValue, N: StateKey> ValueState<T, N> {
     }
 
     /// Replaces the value.
+    #[inline]
     pub fn set<C: KeyContext<Namespace = N>>(self, at: &mut C, value: T) -> Result<(), StateError> {
         if self.id.has_ttl {
             return access::value_set(self, at, value);
@@ -144,6 +146,7 @@ impl<T: StateValue, N: StateKey> ValueState<T, N> {
     }
 
     /// Changes the value in place, beginning with the default when there is none.
+    #[inline]
     pub fn update<C: KeyContext<Namespace = N>, R>(
         self,
         at: &mut C,
@@ -156,6 +159,7 @@ impl<T: StateValue, N: StateKey> ValueState<T, N> {
     }
 
     /// Changes the value in place, beginning with `initial` when there is none.
+    #[inline]
     pub fn update_or_insert_with<C: KeyContext<Namespace = N>, R>(
         self,
         at: &mut C,
@@ -169,6 +173,7 @@ impl<T: StateValue, N: StateKey> ValueState<T, N> {
     }
 
     /// Removes the value.
+    #[inline]
     pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
         access::clear(self, at)
     }
@@ -178,6 +183,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
     /// The elements in order; none when there is no list.
     ///
     /// Errors: [`StateError::ForeignHandle`], as for all methods of handles.
+    #[inline]
     pub fn elements<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -189,6 +195,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
     }
 
     /// Appends an element.
+    #[inline]
     pub fn add<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
@@ -198,6 +205,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
     }
 
     /// Appends elements.
+    #[inline]
     pub fn add_all<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
@@ -210,6 +218,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
     }
 
     /// Replaces the list; an empty one is the same as none.
+    #[inline]
     pub fn set<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
@@ -222,6 +231,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
     }
 
     /// Removes the list.
+    #[inline]
     pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
         access::clear(self, at)
     }
@@ -231,6 +241,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     /// The value of a user key.
     ///
     /// Errors: [`StateError::ForeignHandle`], as for all methods of handles.
+    #[inline]
     pub fn get<'c, C: KeyContext<Namespace = N>>(
         self,
         at: &'c C,
@@ -243,6 +254,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     }
 
     /// Sets the value of a user key.
+    #[inline]
     pub fn put<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
@@ -256,6 +268,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     }
 
     /// Changes the value of a user key in place, beginning with the default when there is none.
+    #[inline]
     pub fn update<C: KeyContext<Namespace = N>, R>(
         self,
         at: &mut C,
@@ -272,6 +285,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     }
 
     /// Removes a user key.
+    #[inline]
     pub fn remove<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
@@ -284,6 +298,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     }
 
     /// Whether a user key is there.
+    #[inline]
     pub fn contains<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -293,6 +308,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     }
 
     /// Whether there is no entry.
+    #[inline]
     pub fn is_empty<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<bool, StateError> {
         if self.id.has_ttl {
             return access::map_is_empty(self, at);
@@ -301,6 +317,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     }
 
     /// The entries, in no order.
+    #[inline]
     pub fn entries<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -312,6 +329,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     }
 
     /// The user keys, in no order.
+    #[inline]
     pub fn keys<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -321,6 +339,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     }
 
     /// The values, in no order.
+    #[inline]
     pub fn values<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -330,6 +349,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     }
 
     /// Removes all entries.
+    #[inline]
     pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
         access::clear(self, at)
     }
@@ -339,6 +359,7 @@ impl<T: StateValue, N: StateKey> ReducingState<T, N> {
     /// What all added values were reduced to; `None` when none was added.
     ///
     /// Errors: [`StateError::ForeignHandle`], as for all methods of handles.
+    #[inline]
     pub fn get<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -350,6 +371,7 @@ impl<T: StateValue, N: StateKey> ReducingState<T, N> {
     }
 
     /// Reduces a value into the state.
+    #[inline]
     pub fn add<C: KeyContext<Namespace = N>>(self, at: &mut C, value: T) -> Result<(), StateError> {
         if self.id.has_ttl {
             return access::reducing_add(self, at, value);
@@ -358,6 +380,7 @@ impl<T: StateValue, N: StateKey> ReducingState<T, N> {
     }
 
     /// Removes the value.
+    #[inline]
     pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
         access::clear(self, at)
     }
@@ -367,6 +390,7 @@ impl<A: AggregateFunction, N: StateKey> AggregatingState<A, N> {
     /// The result of all added inputs; `None` when none was added.
     ///
     /// Errors: [`StateError::ForeignHandle`], as for all methods of handles.
+    #[inline]
     pub fn get<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -378,6 +402,7 @@ impl<A: AggregateFunction, N: StateKey> AggregatingState<A, N> {
     }
 
     /// Adds an input.
+    #[inline]
     pub fn add<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
@@ -390,6 +415,7 @@ impl<A: AggregateFunction, N: StateKey> AggregatingState<A, N> {
     }
 
     /// Removes the accumulator.
+    #[inline]
     pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
         access::clear(self, at)
     }

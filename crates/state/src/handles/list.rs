@@ -35,6 +35,7 @@ impl ListLayout {
 
 impl<T: StateValue, N: StateKey> ListState<T, N> {
     /// How many elements there are; 0 when there is no list.
+    #[inline]
     pub fn len<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<u64, StateError> {
         if self.id.has_ttl {
             return queue::list_len(self, at);
@@ -43,6 +44,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
     }
 
     /// Whether there is no element.
+    #[inline]
     pub fn is_empty<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<bool, StateError> {
         if self.id.has_ttl {
             return Ok(queue::list_len(self, at)? == 0);
@@ -52,6 +54,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
 
     /// The elements from a position on, in order; the first one is at 0. There are none from the end
     /// on.
+    #[inline]
     pub fn elements_from<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -81,6 +84,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
     ///     Ok(())
     /// }
     /// ```
+    #[inline]
     pub fn pop_front<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
@@ -92,6 +96,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
     }
 
     /// Removes elements from the front, all of them when there are no more.
+    #[inline]
     pub fn remove_front<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
@@ -104,6 +109,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
     }
 
     /// Removes everything behind the first `len` elements.
+    #[inline]
     pub fn truncate<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,

@@ -45,6 +45,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     /// The value of a user key.
     ///
     /// Errors: [`StateError::ForeignHandle`], as for all methods of handles.
+    #[inline]
     pub fn get<'c, C: KeyContext<Namespace = N>>(
         self,
         at: &'c C,
@@ -54,6 +55,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     }
 
     /// Sets the value of a user key.
+    #[inline]
     pub fn put<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
@@ -64,6 +66,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     }
 
     /// Changes the value of a user key in place, beginning with the default when there is none.
+    #[inline]
     pub fn update<C: KeyContext<Namespace = N>, R>(
         self,
         at: &mut C,
@@ -77,6 +80,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     }
 
     /// Removes a user key.
+    #[inline]
     pub fn remove<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
@@ -86,6 +90,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     }
 
     /// Whether a user key is there.
+    #[inline]
     pub fn contains<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -95,6 +100,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     }
 
     /// Whether there is no entry.
+    #[inline]
     pub fn is_empty<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<bool, StateError> {
         Ok(self.first(at)?.is_none())
     }
@@ -114,6 +120,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     ///     Ok(latest.map(|(_, price)| price.into_owned()))
     /// }
     /// ```
+    #[inline]
     pub fn range<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -123,6 +130,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     }
 
     /// The entries whose user keys lie in a range, in descending order.
+    #[inline]
     pub fn range_rev<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -132,6 +140,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     }
 
     /// All entries, in ascending order.
+    #[inline]
     pub fn entries<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -140,6 +149,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     }
 
     /// All user keys, in ascending order.
+    #[inline]
     pub fn keys<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -148,6 +158,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     }
 
     /// All values, in ascending order of their user keys.
+    #[inline]
     pub fn values<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -156,6 +167,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     }
 
     /// The entry with the least user key.
+    #[inline]
     pub fn first<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -164,6 +176,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     }
 
     /// The entry with the greatest user key.
+    #[inline]
     pub fn last<C: KeyContext<Namespace = N>>(
         self,
         at: &C,
@@ -175,6 +188,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     ///
     /// A backend that marks what was removed, as RocksDB does, passes over the marks until it has
     /// cleaned up: to take many, go through a [range](SortedMapState::range) and remove its keys.
+    #[inline]
     pub fn pop_first<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
@@ -185,6 +199,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
 
     /// Removes the entry with the greatest user key and gives it; else as
     /// [`SortedMapState::pop_first`].
+    #[inline]
     pub fn pop_last<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
@@ -205,6 +220,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     }
 
     /// Removes all entries.
+    #[inline]
     pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
         at.clear(self)
     }

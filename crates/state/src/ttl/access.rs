@@ -1,6 +1,8 @@
 //! What the methods of handles do where a state has a time to live.
 //!
-//! Each function works on the same state with stamps, through the same [`KeyContext`].
+//! Each function works on the same state with stamps, through the same [`KeyContext`]. They are `cold`
+//! so that they stay out of the methods of handles: those are only inlined into a loop over records
+//! while they are small, and a call for each record costs a third of a get and half of an update.
 
 use std::cell::Cell;
 
@@ -135,6 +137,7 @@ fn changing<T, R>(
     Ok(result)
 }
 
+#[cold]
 pub(crate) fn value_get<T: StateValue, C: KeyContext>(
     state: ValueState<T, C::Namespace>,
     at: &C,
@@ -143,6 +146,7 @@ pub(crate) fn value_get<T: StateValue, C: KeyContext>(
     seen(at, state, at.value_get(state)?)
 }
 
+#[cold]
 pub(crate) fn value_set<T: StateValue, C: KeyContext>(
     state: ValueState<T, C::Namespace>,
     at: &mut C,
@@ -152,6 +156,7 @@ pub(crate) fn value_set<T: StateValue, C: KeyContext>(
     at.value_set(stamped_value(state), Stamped { stamp_ms, value })
 }
 
+#[cold]
 pub(crate) fn value_update<T: StateValue, C: KeyContext, R>(
     state: ValueState<T, C::Namespace>,
     at: &mut C,
@@ -164,6 +169,7 @@ pub(crate) fn value_update<T: StateValue, C: KeyContext, R>(
     })
 }
 
+#[cold]
 pub(crate) fn list_elements<T: StateValue, C: KeyContext>(
     state: ListState<T, C::Namespace>,
     at: &C,
@@ -175,6 +181,7 @@ pub(crate) fn list_elements<T: StateValue, C: KeyContext>(
     Ok(Box::new(elements.map(|element| element.map(without_stamp))))
 }
 
+#[cold]
 pub(crate) fn list_add_all<T: StateValue, C: KeyContext>(
     state: ListState<T, C::Namespace>,
     at: &mut C,
@@ -184,6 +191,7 @@ pub(crate) fn list_add_all<T: StateValue, C: KeyContext>(
     at.list_add_all(stamped_list(state), elements.map(|value| Stamped { stamp_ms, value }))
 }
 
+#[cold]
 pub(crate) fn list_set<T: StateValue, C: KeyContext>(
     state: ListState<T, C::Namespace>,
     at: &mut C,
@@ -194,6 +202,7 @@ pub(crate) fn list_set<T: StateValue, C: KeyContext>(
     at.list_set(stamped_list(state), elements.collect())
 }
 
+#[cold]
 pub(crate) fn map_get<'c, UK: StateKey, UV: StateValue, C: KeyContext>(
     state: MapState<UK, UV, C::Namespace>,
     at: &'c C,
@@ -208,6 +217,7 @@ pub(crate) fn map_get<'c, UK: StateKey, UV: StateValue, C: KeyContext>(
     Ok(moment.is_visible(stamp_ms).then(|| without_stamp(found)))
 }
 
+#[cold]
 pub(crate) fn map_put<UK: StateKey, UV: StateValue, C: KeyContext>(
     state: MapState<UK, UV, C::Namespace>,
     at: &mut C,
@@ -218,6 +228,7 @@ pub(crate) fn map_put<UK: StateKey, UV: StateValue, C: KeyContext>(
     at.map_put(stamped_map(state), user_key, Stamped { stamp_ms, value })
 }
 
+#[cold]
 pub(crate) fn map_update<UK: StateKey, UV: StateValue, C: KeyContext, R>(
     state: MapState<UK, UV, C::Namespace>,
     at: &mut C,
@@ -231,6 +242,7 @@ pub(crate) fn map_update<UK: StateKey, UV: StateValue, C: KeyContext, R>(
     })
 }
 
+#[cold]
 pub(crate) fn map_remove<UK: StateKey, UV: StateValue, C: KeyContext>(
     state: MapState<UK, UV, C::Namespace>,
     at: &mut C,
@@ -240,6 +252,7 @@ pub(crate) fn map_remove<UK: StateKey, UV: StateValue, C: KeyContext>(
     at.map_remove(stamped_map(state), user_key)
 }
 
+#[cold]
 pub(crate) fn map_entries<UK: StateKey, UV: StateValue, C: KeyContext>(
     state: MapState<UK, UV, C::Namespace>,
     at: &C,
@@ -252,6 +265,7 @@ pub(crate) fn map_entries<UK: StateKey, UV: StateValue, C: KeyContext>(
 }
 
 /// Whether no entry is visible; that alone refreshes none.
+#[cold]
 pub(crate) fn map_is_empty<UK: StateKey, UV: StateValue, C: KeyContext>(
     state: MapState<UK, UV, C::Namespace>,
     at: &C,
@@ -265,6 +279,7 @@ pub(crate) fn map_is_empty<UK: StateKey, UV: StateValue, C: KeyContext>(
     Ok(true)
 }
 
+#[cold]
 pub(crate) fn reducing_get<T: StateValue, C: KeyContext>(
     state: ReducingState<T, C::Namespace>,
     at: &C,
@@ -273,6 +288,7 @@ pub(crate) fn reducing_get<T: StateValue, C: KeyContext>(
     seen(at, ValueState::new(state.id()), found)
 }
 
+#[cold]
 pub(crate) fn reducing_add<T: StateValue, C: KeyContext>(
     state: ReducingState<T, C::Namespace>,
     at: &mut C,
@@ -282,6 +298,7 @@ pub(crate) fn reducing_add<T: StateValue, C: KeyContext>(
     at.reducing_add(stamped_reducing(state), Stamped { stamp_ms, value })
 }
 
+#[cold]
 pub(crate) fn aggregating_get<A: AggregateFunction, C: KeyContext>(
     state: AggregatingState<A, C::Namespace>,
     at: &C,
@@ -294,6 +311,7 @@ pub(crate) fn aggregating_get<A: AggregateFunction, C: KeyContext>(
     Ok(moment.is_visible(stamp_ms).then_some(value))
 }
 
+#[cold]
 pub(crate) fn aggregating_add<A: AggregateFunction, C: KeyContext>(
     state: AggregatingState<A, C::Namespace>,
     at: &mut C,
