@@ -28,7 +28,9 @@ use crate::restore::RestorePoint;
 use crate::running::{End, Running, blocking};
 use crate::store::SavepointFolder;
 use crate::task::{Command, Report};
-use crate::{CheckpointStore, ControlError, JobConfig, JobError, JobEvent, StoreError, TaskError};
+use crate::{
+    CheckpointStore, ControlError, HostTask, JobConfig, JobError, JobEvent, StoreError, TaskError,
+};
 
 /// What one attempt is made of.
 pub(crate) struct Attempt<B, P> {
@@ -119,14 +121,25 @@ where
     };
     let count = tasks.sources.len();
     let actions = Actions::new(store, id, config.clone(), claimed);
-    let draining = None;
-    let mut driver = Driver { coordinator, tasks, actions, config, sources_left: count, draining };
+    let (sources_left, draining, final_again) = (count, None, None);
+    let mut driver =
+        Driver { coordinator, tasks, actions, config, sources_left, draining, final_again };
     let outcome = driver.run().await;
     driver.shut_down().await;
     let (completed, stopped_with) =
         (driver.coordinator.statistics().completed, driver.actions.stopped_with.take());
     AttemptEnd { outcome, completed, stopped_with, coordinator: Some(driver.coordinator) }
 }
+
+/// Time until the job's last checkpoint is asked for again after one was aborted: long enough for a
+/// snapshot of the aborted one to be written.
+///
+/// 1. all sources have ended, and subtask 0 writes its snapshot for checkpoint 4 when that is aborted;
+/// 2. checkpoint 5 is triggered at once, and declined by subtask 0, which is still writing for 4;
+///    subtask 1 has begun to write for 5 meanwhile;
+/// 3. checkpoint 6 is declined by subtask 1, which is still writing for 5, and so on: thousands of
+///    checkpoints in a second, none of which completes.
+const FINAL_AGAIN: Duration = Duration::from_millis(100);
 
 struct Driver<R> {
     coordinator: Coordinator,
@@ -137,6 +150,8 @@ struct Driver<R> {
     sources_left: usize,
     /// The savepoint before which all sources were ended for good.
     draining: Option<CheckpointId>,
+    /// Until the last checkpoint is asked for again.
+    final_again: Option<HostTask>,
 }
 
 impl<R: Send + 'static> Driver<R> {
@@ -159,6 +174,12 @@ impl<R: Send + 'static> Driver<R> {
                 ask = self.config.control.next() => self.asked(ask)?,
                 () = self.config.host.sleep(Duration::from_millis(wait.unwrap_or(0))),
                     if wait.is_some() => self.tell(Event::Tick)?,
+                () = async { if let Some(wait) = &mut self.final_again { wait.await } },
+                    if self.final_again.is_some() =>
+                {
+                    self.final_again = None;
+                    self.request_final()?;
+                }
             }
         }
     }
@@ -277,11 +298,10 @@ impl<R: Send + 'static> Driver<R> {
             }
             aborted |= self.actions.carry_out(action, &self.tasks)?;
         }
-        match drained {
-            Some(error) => Err(error),
-            None if aborted => self.request_final(),
-            None => Ok(()),
+        if aborted && self.sources_left == 0 {
+            self.final_again = Some(self.config.host.sleep(FINAL_AGAIN));
         }
+        drained.map_or(Ok(()), Err)
     }
 
     /// Ends all tasks and waits for everything that is in flight.
