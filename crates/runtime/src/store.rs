@@ -117,6 +117,7 @@ impl CheckpointStore {
                     let (own, found) = (attempt, found.properties.attempt);
                     return Err(StoreError::TakenBy { checkpoint, own, found });
                 }
+                self.make_durable(checkpoint)?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -125,6 +126,19 @@ impl CheckpointStore {
         // 3. this run creates the metadata: the newer run does not know of it.
         // The second check sees the claim, so no effect outside follows from step 3.
         Ok(check_attempt(&*self.storage, attempt)?)
+    }
+
+    /// Makes sure that the metadata of a checkpoint survives a crash of the machine: before effects
+    /// outside follow from it that nobody has seen to be committed.
+    ///
+    /// 1. a run creates the metadata of checkpoint 5, and is told that the last sync has failed;
+    /// 2. the next one finds checkpoint 5, restores it, and its sinks commit;
+    /// 3. the machine loses power, and 5 is gone: the next run begins from 4, and what the sinks have
+    ///    committed comes once more.
+    ///
+    /// Errors: [`StoreError::Storage`].
+    pub(crate) fn make_durable(&self, checkpoint: CheckpointId) -> Result<(), StoreError> {
+        Ok(self.storage.sync(&JobLayout::metadata(checkpoint))?)
     }
 
     /// After `commit` failed: whether the checkpoint exists all the same, because only the answer

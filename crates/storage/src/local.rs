@@ -227,6 +227,11 @@ impl Storage for LocalStorage {
         })
     }
 
+    /// The bytes of a file are synced before it appears, so this syncs the folders.
+    fn sync(&self, path: &StoragePath) -> Result<(), StorageError> {
+        publish::sync_folders(&self.top, &self.full_path(path), self.location(Some(path)))
+    }
+
     fn lock(&self, path: &StoragePath) -> Result<Option<StorageLock>, StorageError> {
         lock::take(&self.full_path(path), self.location(Some(path))).map(Some)
     }

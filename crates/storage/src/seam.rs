@@ -118,6 +118,16 @@ pub trait Storage: Send + Sync + fmt::Debug {
         Ok(())
     }
 
+    /// Makes sure that a file that is there survives a crash of the machine, even if the call that
+    /// created it has failed: its last sync may be what failed. Before anything that cannot be undone
+    /// follows from such a file.
+    ///
+    /// Shape: by default nothing, for storages where whatever is seen is durable.
+    fn sync(&self, path: &StoragePath) -> Result<(), StorageError> {
+        let _ = path;
+        Ok(())
+    }
+
     /// Takes an exclusive lock, held until it is dropped or the process ends; `None` where the
     /// storage has no locks.
     ///

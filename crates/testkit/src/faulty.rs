@@ -334,6 +334,11 @@ impl Storage for FaultyStorage {
         self.inner.delete_unfinished(dir)
     }
 
+    fn sync(&self, path: &StoragePath) -> Result<(), StorageError> {
+        self.check_alive("sync", Some(path))?;
+        self.inner.sync(path)
+    }
+
     fn lock(&self, path: &StoragePath) -> Result<Option<StorageLock>, StorageError> {
         self.check_alive("lock", Some(path))?;
         self.inner.lock(path)

@@ -35,11 +35,13 @@ impl FileSink {
         let root = self.output.root();
         match self.output.rename(&from, &to) {
             Ok(()) => Ok(()),
-            // A crash between the two halves of a move leaves both names.
+            // A crash between the two halves of a move leaves both names; so does a move whose sync
+            // failed, and then only the first name would survive a power cut.
             Err(StorageError::AlreadyExists { .. }) => {
                 if self.output.read_all(&from)? != self.output.read_all(&to)? {
                     return Err(format!("output {root}/{to} exists with another content").into());
                 }
+                self.output.sync(&to)?;
                 Ok(self.output.delete(&from)?)
             }
             Err(StorageError::NotFound { .. }) => match self.output.len_bytes(&to) {

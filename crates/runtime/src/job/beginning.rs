@@ -75,6 +75,9 @@ pub(super) fn first_beginning(
     let next = CheckpointStore::next_id(&entries).max(next);
     let is_here = |point: &&RestorePoint| point.storage.root() == store.storage().root();
     let claimed = point.clone().filter(|it| claim == ClaimMode::Claim && !is_here(&it));
+    if let Some(restored) = point.as_ref().filter(is_here) {
+        store.make_durable(restored.metadata.properties.checkpoint)?;
+    }
     // Without a claim nothing that is there is this run's to delete.
     let restored = point.as_ref().filter(is_here).filter(|_| claim == ClaimMode::Claim);
     let restored = restored.map(|point| point.metadata.properties.checkpoint);
@@ -143,6 +146,7 @@ pub(super) fn next_beginning(
     let damage = refused.values().next_back().cloned();
     let point = match newest {
         Some(newest) => {
+            store.make_durable(newest.properties.checkpoint)?;
             let (metadata, storage) = (newest.clone(), Arc::clone(store.storage()));
             Some(RestorePoint { metadata, storage, is_owned: false })
         }

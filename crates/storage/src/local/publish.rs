@@ -111,8 +111,17 @@ pub(super) fn link(
     let dir = to.parent().unwrap_or(top);
     create_dirs(dir).map_err(|blocked| blocked.into_error("rename", location.clone()))?;
     hard_link(from, to, &location)?;
+    sync_folders(top, to, location)
+}
+
+/// Syncs the folder of a file and the ones above it.
+pub(super) fn sync_folders(
+    top: &Path,
+    file: &Path,
+    location: Location,
+) -> Result<(), StorageError> {
     let operation = "sync the folder of";
-    sync_up_to(dir, top).map_err(|source| StorageError::Io {
+    sync_up_to(file.parent().unwrap_or(top), top).map_err(|source| StorageError::Io {
         operation,
         location,
         source: source.into(),
