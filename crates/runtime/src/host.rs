@@ -35,6 +35,13 @@ pub trait Host: fmt::Debug + Send + Sync {
 
     /// Time since some moment that stays the same; it never goes back.
     fn now(&self) -> Duration;
+
+    /// Delivers what a task reports of a checkpoint. By default at once and once, as in one process;
+    /// where a network lies between, a report may come late, more than once or never, and the
+    /// protocol bears that.
+    fn relay(&self, deliver: Box<dyn Fn() + Send>) {
+        deliver();
+    }
 }
 
 /// Aborts one task: it is dropped where it waits, soon afterwards. Fine when it has ended.

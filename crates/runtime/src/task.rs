@@ -44,7 +44,7 @@ pub(crate) enum Command {
 }
 
 /// What a task tells the driver.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Report {
     Acknowledged {
         checkpoint: CheckpointId,
@@ -143,8 +143,7 @@ impl Participant {
             let [checkpoints, savepoints] = &*this.writing;
             let writing = if kind == 0 { checkpoints } else { savepoints };
             writing.fetch_sub(1, Ordering::SeqCst);
-            // Without a driver the attempt is over, and the next one removes what was written.
-            let _ = this.reports.send(report);
+            this.report(report);
         };
         let name = format!("snapshot of {}", self.task);
         self.host.spawn_blocking(&name, Box::new(work));
@@ -152,8 +151,13 @@ impl Participant {
 
     /// Reports that the task does not take part.
     pub(crate) fn decline(&self, checkpoint: CheckpointId, cause: DeclineCause, reason: String) {
-        let task = self.task.clone();
-        let _ = self.reports.send(Report::Declined { checkpoint, task, cause, reason });
+        self.report(Report::Declined { checkpoint, task: self.task.clone(), cause, reason });
+    }
+
+    /// Without a driver the attempt is over, and the next one removes what was written.
+    fn report(&self, report: Report) {
+        let reports = self.reports.clone();
+        self.host.relay(Box::new(move || drop(reports.send(report.clone()))));
     }
 
     fn write(

@@ -212,9 +212,13 @@ impl RemoteCause {
             message.push_str(": ");
             message.push_str(&cause.to_string());
         }
-        let one_line = message.split_whitespace().collect::<Vec<_>>().join(" ");
         // A service answers an overloaded moment and a dead line alike; both pass.
-        let temporary = error.is_temporary() || error.is_persistent();
+        Self::from_message(&message, error.is_temporary() || error.is_persistent())
+    }
+
+    /// An answer in one line without secrets, for storages that are made elsewhere.
+    pub fn from_message(message: &str, temporary: bool) -> Self {
+        let one_line = message.split_whitespace().collect::<Vec<_>>().join(" ");
         Self { message: one_line.chars().take(MAX_CAUSE_CHARS).collect(), temporary }
     }
 
