@@ -88,6 +88,11 @@ impl CoordinatorConfig {
         self
     }
 
+    /// Whether barriers may overtake records.
+    pub const fn is_unaligned(&self) -> bool {
+        self.unaligned
+    }
+
     /// How many checkpoints may be under way with these options.
     pub fn effective_max_concurrent(&self) -> usize {
         if self.unaligned || self.min_pause_ms > 0 { 1 } else { self.max_concurrent }

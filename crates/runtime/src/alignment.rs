@@ -63,7 +63,7 @@ impl Aligner {
 
     /// A barrier came from an input.
     pub fn barrier(&mut self, input: usize, checkpoint: CheckpointId) -> Arrival {
-        if Some(checkpoint) <= self.over || self.ended.contains(&checkpoint) {
+        if self.has_ended(checkpoint) {
             return Arrival::Ignored;
         }
         match self.mode {
@@ -96,6 +96,16 @@ impl Aligner {
     /// The checkpoint will not complete: barriers of it that are still on their way are ignored.
     pub fn abort(&mut self, checkpoint: CheckpointId) {
         self.forget(checkpoint);
+    }
+
+    /// The inputs whose barrier of a checkpoint has come, as long as others are missing.
+    pub(crate) fn arrived(&self, checkpoint: CheckpointId) -> BTreeSet<usize> {
+        self.arrived.get(&checkpoint).cloned().unwrap_or_default()
+    }
+
+    /// Whether a checkpoint has completed, was overtaken by a newer one, or was aborted.
+    pub(crate) fn has_ended(&self, checkpoint: CheckpointId) -> bool {
+        Some(checkpoint) <= self.over || self.ended.contains(&checkpoint)
     }
 
     /// Whether records of an input must wait.

@@ -24,6 +24,8 @@ pub(crate) struct SnapshotOptions {
     pub(crate) triggered_at_ms: u64,
     pub(crate) mode: SnapshotMode,
     pub(crate) streams: CheckpointStreams,
+    /// Whether the barrier overtakes records from the beginning.
+    pub(crate) is_unaligned: bool,
 }
 
 impl Barrier {

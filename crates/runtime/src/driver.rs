@@ -21,6 +21,7 @@ use alluvium_state::{StateBackend, StateKey};
 use tokio::sync::mpsc;
 
 use self::actions::{Actions, Stored, Wanted};
+use crate::barrier::Barrier;
 use crate::control::{Ask, Savepoint, Stop};
 use crate::error::panic_text;
 use crate::operator::{KeyedOperator, Pipeline};
@@ -69,6 +70,13 @@ pub(crate) struct Tasks<R> {
 }
 
 impl<R> Tasks<R> {
+    /// Lets a barrier overtake the records on their way to the tasks behind the sources.
+    fn overtake(&self, barrier: &Barrier) {
+        for task in &self.others {
+            let _ = task.send(Command::Overtake(barrier.clone()));
+        }
+    }
+
     fn send_all(&self, command: &Command) {
         for task in self.sources.iter().chain(&self.others) {
             // A task that has ended needs no command.
@@ -161,6 +169,7 @@ impl<R: Send + 'static> Driver<R> {
         loop {
             let deadline = self.coordinator.next_deadline_ms();
             let wait = deadline.map(|at| at.saturating_sub(self.config.clock.now_ms()));
+            let overtaking = self.until_overtaking();
             // In this order, so that the same schedule gives the same run. Each event lets time
             // pass as well, so the clock may come last.
             tokio::select! {
@@ -172,6 +181,11 @@ impl<R: Send + 'static> Driver<R> {
                     None => return Ok(results),
                 },
                 ask = self.config.control.next() => self.asked(ask)?,
+                () = self.config.host.sleep(overtaking), if self.actions.aligning.is_some() => {
+                    if let Some(barrier) = self.actions.aligning.take() {
+                        self.tasks.overtake(&barrier);
+                    }
+                }
                 () = self.config.host.sleep(Duration::from_millis(wait.unwrap_or(0))),
                     if wait.is_some() => self.tell(Event::Tick)?,
                 () = async { if let Some(wait) = &mut self.final_again { wait.await } },
@@ -182,6 +196,14 @@ impl<R: Send + 'static> Driver<R> {
                 }
             }
         }
+    }
+
+    /// Time until the barriers of the checkpoint that is being aligned overtake records.
+    fn until_overtaking(&self) -> Duration {
+        let at_ms = self.actions.aligning.as_ref().map_or(0, |barrier| {
+            barrier.snapshot.triggered_at_ms.saturating_add(self.config.aligned_timeout_ms)
+        });
+        Duration::from_millis(at_ms.saturating_sub(self.config.clock.now_ms()))
     }
 
     fn report(&mut self, report: Report) -> Result<(), JobError> {

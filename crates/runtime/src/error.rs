@@ -1,7 +1,7 @@
 //! What can go wrong with a job and with its checkpoint store.
 
 use alluvium_coordinator::{JobFailure, PlanError, TaskId};
-use alluvium_core::{AttemptId, CheckpointId};
+use alluvium_core::{AttemptId, CheckpointId, OperatorUid};
 use alluvium_format::FormatError;
 use alluvium_state::RestoreError;
 use alluvium_storage::StorageError;
@@ -157,6 +157,15 @@ pub enum JobError {
         expected: String,
         /// What the checkpoint has.
         found: String,
+    },
+    /// Unaligned checkpoints hold records in flight, and these have no codec.
+    #[error(
+        "checkpoints are to be unaligned, and the records on their way to operator {operator} have no \
+         codec: give the pipeline one, or leave checkpoints aligned"
+    )]
+    NoInFlightCodec {
+        /// The operator that receives them.
+        operator: OperatorUid,
     },
     /// The configuration is outside its domain.
     #[error("{0}")]

@@ -1,5 +1,7 @@
 //! The keyed exchange: each record goes to the subtask that owns its key group.
 
+use std::task::{Context, Poll};
+
 use alluvium_core::{KeyGroup, KeyGroupAssigner, Parallelism};
 use alluvium_format::codec::{Codec, DefaultCodec, HasCodec};
 use tokio::sync::mpsc;
@@ -7,6 +9,7 @@ use tokio::sync::mpsc;
 use crate::TaskError;
 use crate::element::Element;
 use crate::operator::KeyedRecord;
+use crate::outlet::{Gone, Outlet};
 
 /// A record and the key group that it was routed by.
 pub(crate) type Routed<R> = (KeyGroup, R);
@@ -14,7 +17,7 @@ pub(crate) type Routed<R> = (KeyGroup, R);
 /// The sending side of one source subtask.
 #[derive(Debug)]
 pub(crate) struct KeyedExchange<R: KeyedRecord> {
-    outputs: Vec<mpsc::Sender<Element<Routed<R>>>>,
+    outlets: Vec<Outlet<Element<Routed<R>>>>,
     assigner: KeyGroupAssigner<R::Key>,
     parallelism: Parallelism,
     encoded_key: Vec<u8>,
@@ -26,12 +29,13 @@ impl<R: KeyedRecord<Key: HasCodec>> KeyedExchange<R> {
         assigner: KeyGroupAssigner<R::Key>,
         parallelism: Parallelism,
     ) -> Self {
-        Self { outputs, assigner, parallelism, encoded_key: Vec::new() }
+        let outlets = outputs.into_iter().map(Outlet::new).collect();
+        Self { outlets, assigner, parallelism, encoded_key: Vec::new() }
     }
 
-    /// Sends records, waiting where a receiver is slower. `false` when the receivers are gone.
-    pub(crate) async fn send(&mut self, records: Vec<R>) -> Result<bool, TaskError> {
-        let mut batches: Vec<Vec<Routed<R>>> = self.outputs.iter().map(|_| Vec::new()).collect();
+    /// Puts records on their way, which they go on while the exchange is [flushed](Self::poll_flush).
+    pub(crate) fn push(&mut self, records: Vec<R>) -> Result<(), TaskError> {
+        let mut batches: Vec<Vec<Routed<R>>> = self.outlets.iter().map(|_| Vec::new()).collect();
         for record in records {
             self.encoded_key.clear();
             DefaultCodec.encode(record.key(), &mut self.encoded_key)?;
@@ -42,21 +46,30 @@ impl<R: KeyedRecord<Key: HasCodec>> KeyedExchange<R> {
                 batch.push((group, record));
             }
         }
-        for (output, batch) in self.outputs.iter().zip(batches) {
-            if !batch.is_empty() && output.send(Element::Batch(batch)).await.is_err() {
-                return Ok(false);
+        for (outlet, batch) in self.outlets.iter_mut().zip(batches) {
+            if !batch.is_empty() {
+                outlet.push(Element::Batch(batch));
             }
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// Sends an element to all receivers. `false` when they are gone.
-    pub(crate) async fn broadcast(&mut self, element: impl Fn() -> Element<Routed<R>>) -> bool {
-        for output in &self.outputs {
-            if output.send(element()).await.is_err() {
-                return false;
+    /// Puts an element on its way to all receivers.
+    pub(crate) fn push_to_all(&mut self, element: impl Fn() -> Element<Routed<R>>) {
+        self.outlets.iter_mut().for_each(|outlet| outlet.push(element()));
+    }
+
+    /// Ready when all receivers have room for what is on its way to them; a slow one does not hold up
+    /// the others.
+    pub(crate) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        let mut all = Poll::Ready(Ok(()));
+        for outlet in &mut self.outlets {
+            match outlet.poll_flush(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(gone)) => return Poll::Ready(Err(gone)),
+                Poll::Pending => all = Poll::Pending,
             }
         }
-        true
+        all
     }
 }

@@ -140,8 +140,11 @@ mod event_time;
 mod exchange;
 mod file_sink;
 mod host;
+mod in_flight;
+mod inputs;
 mod job;
 mod operator;
+mod outlet;
 mod rate;
 mod restore;
 mod running;
@@ -154,11 +157,13 @@ pub use control::{ControlError, JobControl, JobStatus, Savepoint, Stop};
 pub use error::{JobError, StoreError, TaskError};
 pub use file_sink::{FileSink, UPDATES_DIR};
 pub use host::{AbortHandle, Host, HostTask, HostWork, TokioHost};
+pub use in_flight::InFlightCodec;
 pub use job::{
     CheckpointRetention, ClaimMode, JobConfig, JobEvent, JobOutcome, Listener, RestoreFrom, run,
 };
 pub use operator::{
-    KeyedOperator, KeyedRecord, OperatorContext, Pipeline, Sink, Source, SourceStatus,
+    InputCodec, KeyedOperator, KeyedRecord, OperatorContext, OutputCodec, Pipeline, Sink, Source,
+    SourceStatus,
 };
 pub use restore::OperatorUids;
 pub use store::{

@@ -10,7 +10,7 @@ use alluvium_state::{
     KeyedStateBackend, OperatorStateBackend, StateKey, TimeDomain, Timer, Timers,
 };
 
-use crate::TaskError;
+use crate::{InFlightCodec, TaskError};
 
 /// Which subtask an instance is for.
 #[derive(Debug, Clone)]
@@ -174,6 +174,13 @@ pub trait Sink: Send + 'static {
     fn commit(&mut self, checkpoint: CheckpointId) -> Result<(), TaskError>;
 }
 
+/// Encodes the records between the sources and the operator of a pipeline.
+pub type InputCodec<B, P> =
+    InFlightCodec<<<P as Pipeline<B>>::Operator as KeyedOperator<B>>::Input>;
+/// Encodes the records between the operator and the sink of a pipeline.
+pub type OutputCodec<B, P> =
+    InFlightCodec<<<P as Pipeline<B>>::Operator as KeyedOperator<B>>::Output>;
+
 /// How the instances of a job are made; called once per subtask and attempt.
 pub trait Pipeline<B: KeyedStateBackend>: Send + Sync + 'static {
     /// The source.
@@ -186,6 +193,17 @@ pub trait Pipeline<B: KeyedStateBackend>: Send + Sync + 'static {
     /// How keys are assigned to key groups; fixed for the life of the job's state.
     fn assigner(&self) -> KeyGroupAssigner<B::Key> {
         KeyGroupAssigner::Stable
+    }
+
+    /// How the records between the sources and the operator are encoded when an unaligned checkpoint
+    /// finds them in flight. `None`, the default, leaves the job with aligned checkpoints.
+    fn input_codec(&self) -> Option<InputCodec<B, Self>> {
+        None
+    }
+
+    /// The same for the records between the operator and the sink.
+    fn output_codec(&self) -> Option<OutputCodec<B, Self>> {
+        None
     }
 
     /// Makes the source of a subtask.

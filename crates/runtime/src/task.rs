@@ -10,10 +10,10 @@ mod sink;
 mod source;
 
 pub(crate) use alarm::Alarm;
-pub(crate) use keyed::KeyedTask;
+pub(crate) use keyed::{KeyedTask, Progress};
 pub(crate) use loading::Loading;
-pub(crate) use sink::SinkTask;
-pub(crate) use source::SourceTask;
+pub(crate) use sink::{SinkProgress, SinkTask};
+pub(crate) use source::{Reading, SourceTask};
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -41,6 +41,9 @@ pub(crate) enum Command {
     },
     /// The checkpoint will not complete.
     Abort(CheckpointId),
+    /// Not for sources: the barrier overtakes what is still on its way. State is frozen now, and the
+    /// records that come before the barrier are recorded.
+    Overtake(Barrier),
 }
 
 /// What a task tells the driver.
@@ -85,6 +88,9 @@ pub(crate) struct Measured {
     pub(crate) start_delay_ms: u64,
     /// While no record was processed.
     pub(crate) sync: Duration,
+    /// Whether the barrier has overtaken records, and how many bytes of them were recorded.
+    pub(crate) is_unaligned: bool,
+    pub(crate) persisted_bytes: u64,
 }
 
 fn ms(duration: Duration) -> u64 {
@@ -131,7 +137,9 @@ impl Participant {
                         alignment_ms: ms(measured.alignment),
                         sync_ms: ms(measured.sync),
                         async_ms: ms(this.host.now().saturating_sub(begun)),
-                        ..SubtaskMetrics::default()
+                        processed_bytes: 0,
+                        persisted_bytes: measured.persisted_bytes,
+                        is_unaligned: measured.is_unaligned,
                     };
                     Report::Acknowledged { checkpoint, task, state, metrics }
                 }
@@ -155,7 +163,7 @@ impl Participant {
     }
 
     /// Without a driver the attempt is over, and the next one removes what was written.
-    fn report(&self, report: Report) {
+    pub(crate) fn report(&self, report: Report) {
         let reports = self.reports.clone();
         self.host.relay(Box::new(move || drop(reports.send(report.clone()))));
     }

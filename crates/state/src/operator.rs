@@ -348,6 +348,12 @@ impl FrozenOperatorState {
         &self.states
     }
 
+    /// These states and others, whose names must be different.
+    pub fn and(mut self, others: Self) -> Self {
+        self.states.extend(others.states);
+        self
+    }
+
     /// Writes everything; `None` when there was no state at all.
     ///
     /// Errors: [`SnapshotError`]; then nothing was written that anybody can see.

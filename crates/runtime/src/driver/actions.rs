@@ -53,6 +53,8 @@ pub(super) struct Actions {
     /// Metadata of the checkpoint that is being committed.
     committing: Option<CheckpointMetadata>,
     pub(super) asked: Asked,
+    /// The newest checkpoint whose barriers stay among the records, and may overtake them later.
+    pub(super) aligning: Option<Barrier>,
     /// What the run began from, if it owns that and it lies elsewhere.
     claimed: Option<RestorePoint>,
     /// The savepoint with which the job ends, once it is complete.
@@ -67,8 +69,18 @@ impl Actions {
         claimed: Option<RestorePoint>,
     ) -> Self {
         let (work, clean_up) = (Running::new(Arc::clone(&config.host)), CleanUp::default());
-        let (asked, committing, stopped_with) = (Asked::default(), None, None);
-        Self { store, attempt, config, work, clean_up, committing, asked, claimed, stopped_with }
+        Self {
+            store,
+            attempt,
+            config,
+            work,
+            clean_up,
+            committing: None,
+            asked: Asked::default(),
+            aligning: None,
+            claimed,
+            stopped_with: None,
+        }
     }
 
     /// Reserves a folder for a savepoint.
@@ -114,7 +126,13 @@ impl Actions {
         match action {
             Action::Trigger { checkpoint, kind, triggered_at_ms, requests, .. } => {
                 let snapshot = self.options_of(checkpoint, kind, triggered_at_ms, &requests);
+                let is_unaligned = snapshot.is_unaligned;
                 let barrier = Barrier { checkpoint, snapshot: Arc::new(snapshot) };
+                if is_unaligned {
+                    tasks.overtake(&barrier);
+                } else if self.may_overtake(kind) {
+                    self.aligning = Some(barrier.clone());
+                }
                 for source in &tasks.sources {
                     // A source that is gone ends the attempt by its own failure.
                     let _ = source.send(Command::Trigger(barrier.clone()));
@@ -167,6 +185,16 @@ impl Actions {
         Ok(false)
     }
 
+    /// Whether barriers of a checkpoint may overtake records.
+    ///
+    /// 1. All sources have ended, and the barrier of the last checkpoint overtakes records on their way to
+    ///    the sink, which pre-commits without them;
+    /// 2. the checkpoint holds these records, completes, and the job ends;
+    /// 3. nobody ever writes them.
+    fn may_overtake(&self, kind: CheckpointKind) -> bool {
+        self.config.checkpoints.is_unaligned() && !kind.is_savepoint() && !kind.ends_job()
+    }
+
     /// What a snapshot is for, and where it goes.
     fn options_of(
         &mut self,
@@ -181,13 +209,14 @@ impl Actions {
             let mode = if native { SnapshotMode::Native } else { SnapshotMode::Full };
             let policy = StreamPolicy { max_inline_bytes: None, ..policy };
             let streams = CheckpointStreams::savepoint(Arc::clone(folder.storage()), policy);
-            return SnapshotOptions { kind, triggered_at_ms, mode, streams };
+            return SnapshotOptions { kind, triggered_at_ms, mode, streams, is_unaligned: false };
         }
+        let is_unaligned = self.may_overtake(kind) && self.config.aligned_timeout_ms == 0;
         let is_rebase =
             kind == CheckpointKind::FullCheckpoint && configured == SnapshotMode::Incremental;
         let mode = if is_rebase { SnapshotMode::Rebase } else { configured };
         let streams = CheckpointStreams::new(Arc::clone(self.store.storage()), policy);
-        SnapshotOptions { kind, triggered_at_ms, mode, streams }
+        SnapshotOptions { kind, triggered_at_ms, mode, streams, is_unaligned }
     }
 
     /// Tells the listener of what was committed last, once.
@@ -203,10 +232,13 @@ impl Actions {
     fn aborted(&mut self, checkpoint: CheckpointId, reason: &AbortReason) {
         let reason = reason.to_string();
         (self.config.listener)(&JobEvent::Aborted { checkpoint, reason });
+        self.aligning.take_if(|barrier| barrier.checkpoint == checkpoint);
         self.clean_up(Waste::EmptyDir(checkpoint));
     }
 
     fn commit(&mut self, metadata: CheckpointMetadata, kind: CheckpointKind) {
+        let acknowledged = metadata.properties.checkpoint;
+        self.aligning.take_if(|barrier| barrier.checkpoint == acknowledged);
         self.committing = Some(metadata.clone());
         let store = Arc::clone(&self.store);
         let checkpoint = metadata.properties.checkpoint;

@@ -1,13 +1,14 @@
 //! Builds the tasks of an attempt: instances, restored state, channels.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use alluvium_coordinator::TaskId;
-use alluvium_core::{KeyGroupAssigner, KeyedStateHandle, OperatorUid, SubtaskIndex};
+use alluvium_core::{KeyGroupAssigner, KeyGroupRange, KeyedStateHandle, OperatorUid, SubtaskIndex};
 use alluvium_format::codec::{DefaultCodec, HasCodec};
 use alluvium_format::operator::OperatorStateItems;
 use alluvium_state::{
-    KeyedBackendSpec, OperatorStateBackend, RestoreError, StateBackend, StateKey,
+    KeyedBackendSpec, KeyedStateBackend, OperatorStateBackend, RestoreError, StateBackend, StateKey,
 };
 use alluvium_storage::{HandleReader, ReadAccess};
 use tokio::sync::mpsc;
@@ -16,13 +17,19 @@ use super::{Attempt, TaskEnd, Tasks};
 use crate::alignment::Aligner;
 use crate::element::Element;
 use crate::event_time::EventTime;
-use crate::exchange::KeyedExchange;
+use crate::exchange::{KeyedExchange, Routed};
+use crate::in_flight::{ForwardLog, KeyedLog, has_records, take_in_flight};
+use crate::inputs::Inputs;
 use crate::operator::{KeyedOperator, OperatorContext, Pipeline};
+use crate::outlet::Outlet;
 use crate::rate::RateLimit;
 use crate::restore::operator_states;
 use crate::running::Running;
-use crate::task::{Alarm, Command, KeyedTask, Loading, Participant, Report, SinkTask, SourceTask};
-use crate::{Host, JobError, TaskError};
+use crate::task::{
+    Alarm, Command, KeyedTask, Loading, Participant, Progress, Reading, Report, SinkProgress,
+    SinkTask, SourceTask,
+};
+use crate::{Host, InFlightCodec, JobError, TaskError};
 
 /// Elements that wait in a channel before its sender has to.
 const CHANNEL_LEN: usize = 8;
@@ -97,6 +104,31 @@ impl<B, P> Builder<'_, B, P> {
     }
 }
 
+impl<B, P> Builder<'_, B, P> {
+    /// Takes the records in flight to an operator out of its restored state.
+    fn in_flight<T>(
+        &self,
+        uid: &OperatorUid,
+        states: &mut [Vec<OperatorStateItems>],
+        codec: Option<&InFlightCodec<T>>,
+    ) -> Result<Vec<Vec<OperatorStateItems>>, JobError> {
+        let operator = uid.clone();
+        if codec.is_none() && self.attempt.config.checkpoints.is_unaligned() {
+            return Err(JobError::NoInFlightCodec { operator });
+        }
+        let in_flight = take_in_flight(states);
+        let point = self.attempt.point.as_ref();
+        if let (None, true, Some(point)) = (codec, has_records(&in_flight), point) {
+            let checkpoint = point.metadata.properties.checkpoint;
+            let found = format!("to operator {operator}");
+            let expected = "no codec for them".to_owned();
+            let what = "records in flight";
+            return Err(JobError::Incompatible { checkpoint, what, expected, found });
+        }
+        Ok(in_flight)
+    }
+}
+
 fn task_error(uid: &OperatorUid, subtask: SubtaskIndex) -> impl Fn(TaskError) -> JobError {
     let task = TaskId { operator: uid.clone(), subtask };
     move |source| JobError::Task { task: task.clone(), source }
@@ -120,19 +152,7 @@ where
     let mut graph =
         Graph { tasks: Vec::new(), sources: Vec::new(), others: Vec::new(), reports: receiver };
 
-    // Channel (source, operator): sender by source, receiver by operator.
-    let mut senders: Vec<Vec<_>> = Vec::new();
-    let mut receivers: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
-    for _ in 0..count {
-        let mut outputs = Vec::new();
-        for inputs in &mut receivers {
-            let (sender, receiver) = mpsc::channel(CHANNEL_LEN);
-            outputs.push(sender);
-            inputs.push(receiver);
-        }
-        senders.push(outputs);
-    }
-
+    let (senders, receivers) = channels(count);
     let source_states = builder.operator_states(&uids.source)?;
     for ((subtask, states), outputs) in parallelism.subtasks().zip(source_states).zip(senders) {
         let context = builder.context(&uids.source, subtask);
@@ -148,6 +168,8 @@ where
             rate: rate.clone(),
             records: Arc::clone(&config.records),
             watermark_ms: None,
+            reading: Reading::default(),
+            is_over: false,
         };
         let name = task.participant.task.clone();
         graph.sources.push(sender);
@@ -155,29 +177,44 @@ where
     }
 
     let handles = attempt.point.as_ref().map_or_else(Vec::new, |it| it.keyed(&uids.operator));
-    let operator_states = builder.operator_states(&uids.operator)?;
-    let sink_states = builder.operator_states(&uids.sink)?;
-    let parts = parallelism.subtasks().zip(operator_states).zip(sink_states).zip(receivers);
-    for (((subtask, states), sink_states), inputs) in parts {
+    let mut operator_states = builder.operator_states(&uids.operator)?;
+    let mut sink_states = builder.operator_states(&uids.sink)?;
+    let input_log = builder.in_flight(
+        &uids.operator,
+        &mut operator_states,
+        attempt.pipeline.input_codec().as_ref(),
+    )?;
+    let output_log = builder.in_flight(
+        &uids.sink,
+        &mut sink_states,
+        attempt.pipeline.output_codec().as_ref(),
+    )?;
+    let states = operator_states.into_iter().zip(sink_states);
+    let in_flight = input_log.into_iter().zip(output_log);
+    let parts = parallelism.subtasks().zip(states).zip(in_flight).zip(receivers);
+    for (((subtask, (states, sink_states)), (to_operator, to_sink)), inputs) in parts {
         let (sender, receiver) = mpsc::channel::<Element<_>>(CHANNEL_LEN);
         let context = builder.context(&uids.operator, subtask);
         let operator =
             attempt.pipeline.operator(&context).map_err(task_error(&uids.operator, subtask))?;
         let (command_sender, commands) = mpsc::unbounded_channel();
         let keyed = open_keyed::<K, B, P>(&builder, subtask, assigner, &handles)?;
+        let codec = attempt.pipeline.input_codec();
+        let inputs = keyed_inputs(inputs, codec, to_operator, keyed.key_groups())
+            .map_err(task_error(&uids.operator, subtask))?;
         let task = KeyedTask {
             operator,
             keyed,
             state: OperatorStateBackend::new(states).for_subtask(subtask),
-            aligner: Aligner::new(config.mode, inputs.len()),
-            event_time: EventTime::new(inputs.len()),
+            aligner: Aligner::new(config.mode, count),
+            event_time: EventTime::new(count),
             processing_time: Alarm::new(Arc::clone(&config.clock), Arc::clone(&config.host)),
-            inputs: inputs.into_iter().map(Some).collect(),
-            output: sender,
+            inputs,
+            output: Outlet::new(sender),
             commands,
             participant: builder.participant(&uids.operator, subtask),
             loading: Loading::default(),
-            first_barrier: None,
+            progress: Progress::default(),
         };
         let name = task.participant.task.clone();
         graph.others.push(command_sender);
@@ -186,11 +223,13 @@ where
         let context = builder.context(&uids.sink, subtask);
         let sink = attempt.pipeline.sink(&context).map_err(task_error(&uids.sink, subtask))?;
         let (command_sender, commands) = mpsc::unbounded_channel();
+        let input = sink_input(receiver, attempt.pipeline.output_codec(), to_sink)
+            .map_err(task_error(&uids.sink, subtask))?;
         let task = SinkTask {
             sink,
             state: OperatorStateBackend::new(sink_states).for_subtask(subtask),
-            input: receiver,
-            aligner: Aligner::new(config.mode, 1),
+            input,
+            progress: SinkProgress::default(),
             commands,
             participant: builder.participant(&uids.sink, subtask),
         };
@@ -199,6 +238,46 @@ where
         graph.tasks.push((name, Box::pin(async { task.run().await.map(|()| None) })));
     }
     Ok(graph)
+}
+
+type Senders<T> = Vec<Vec<mpsc::Sender<Element<T>>>>;
+type Receivers<T> = Vec<Vec<mpsc::Receiver<Element<T>>>>;
+
+/// A channel from each source to each operator: senders by source, receivers by operator.
+fn channels<T>(count: usize) -> (Senders<T>, Receivers<T>) {
+    let mut receivers: Receivers<T> = (0..count).map(|_| Vec::new()).collect();
+    let outputs = |_| {
+        let output = |inputs: &mut Vec<_>| {
+            let (sender, receiver) = mpsc::channel(CHANNEL_LEN);
+            inputs.push(receiver);
+            sender
+        };
+        receivers.iter_mut().map(output).collect()
+    };
+    let senders = (0..count).map(outputs).collect();
+    (senders, receivers)
+}
+
+fn keyed_inputs<R: Send + 'static>(
+    receivers: Vec<mpsc::Receiver<Element<Routed<R>>>>,
+    codec: Option<InFlightCodec<R>>,
+    restored: Vec<OperatorStateItems>,
+    key_groups: KeyGroupRange,
+) -> Result<Inputs<Routed<R>>, TaskError> {
+    let Some(codec) = codec else { return Ok(Inputs::new(receivers, None, VecDeque::new())) };
+    let (log, batches) = KeyedLog::restore(codec, restored, key_groups)?;
+    Ok(Inputs::new(receivers, Some(Box::new(log)), batches))
+}
+
+fn sink_input<T: Send + 'static>(
+    receiver: mpsc::Receiver<Element<T>>,
+    codec: Option<InFlightCodec<T>>,
+    restored: Vec<OperatorStateItems>,
+) -> Result<Inputs<T>, TaskError> {
+    let receivers = vec![receiver];
+    let Some(codec) = codec else { return Ok(Inputs::new(receivers, None, VecDeque::new())) };
+    let (log, batches) = ForwardLog::restore(codec, restored)?;
+    Ok(Inputs::new(receivers, Some(Box::new(log)), batches))
 }
 
 fn open_keyed<K, B, P>(

@@ -142,6 +142,11 @@ pub struct JobConfig {
     pub mode: CheckpointMode,
     /// When checkpoints are taken and how many are kept.
     pub checkpoints: CoordinatorConfig,
+    /// With [unaligned](CoordinatorConfig::unaligned) checkpoints: how long barriers stay among the
+    /// records before they overtake them, in milliseconds from the trigger. With 0 they overtake at
+    /// once; a checkpoint that is fast anyway holds no records in flight with a few hundred.
+    /// Source: Flink `execution.checkpointing.aligned-checkpoint-timeout`.
+    pub aligned_timeout_ms: u64,
     /// What to do when an attempt fails.
     pub restart: RestartStrategy,
     /// What to begin from.
@@ -179,6 +184,7 @@ impl JobConfig {
             max_parallelism: None,
             mode: CheckpointMode::ExactlyOnce,
             checkpoints: CoordinatorConfig::default(),
+            aligned_timeout_ms: 0,
             restart: RestartStrategy::default_for(true),
             restore: RestoreFrom::Latest,
             retention: CheckpointRetention::default(),

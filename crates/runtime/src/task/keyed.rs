@@ -1,51 +1,65 @@
-//! A keyed operator subtask: many inputs, aligned; one output.
+//! A keyed operator subtask: many inputs, aligned or overtaken; one output.
+//!
+//! Invariants: state is frozen between two records, never within one; while the task waits for room behind
+//! it, it hears commands, so a barrier that overtakes finds it at once.
+
+mod snapshots;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use alluvium_coordinator::DeclineCause;
 use alluvium_core::CheckpointId;
 use alluvium_state::{
     BroadcastState, BroadcastStateDescriptor, KeyedStateBackend, OperatorStateBackend, TimeDomain,
 };
 use tokio::sync::mpsc;
 
+use self::snapshots::Overtaken;
 use super::loading::Loading;
-use super::{Alarm, Command, Measured, Participant, wait_for_the_end};
+use super::{Alarm, Command, Participant, wait_for_the_end};
 use crate::TaskError;
-use crate::alignment::{Aligner, Arrival};
-use crate::barrier::Barrier;
+use crate::alignment::Aligner;
 use crate::element::Element;
 use crate::event_time::EventTime;
 use crate::exchange::Routed;
+use crate::inputs::Inputs;
 use crate::operator::KeyedOperator;
+use crate::outlet::{Gone, Outlet};
 
 /// Most outputs of timers that are sent together.
 const BATCH_LEN: usize = 1024;
 /// State in which an operator remembers that it has heard of the end of all input.
 const END_OF_INPUT: &str = "alluvium.end-of-input";
 
-/// The receiving side of one source.
-pub(crate) type Input<R> = mpsc::Receiver<Element<Routed<R>>>;
-
 pub(crate) struct KeyedTask<B: KeyedStateBackend, O: KeyedOperator<B>> {
     pub(crate) operator: O,
     pub(crate) keyed: B,
     pub(crate) state: OperatorStateBackend,
-    /// `None` once the sender is gone.
-    pub(crate) inputs: Vec<Option<Input<O::Input>>>,
+    pub(crate) inputs: Inputs<Routed<O::Input>>,
     pub(crate) aligner: Aligner,
     pub(crate) event_time: EventTime,
     pub(crate) processing_time: Alarm,
-    pub(crate) output: mpsc::Sender<Element<O::Output>>,
+    pub(crate) output: Outlet<Element<O::Output>>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) participant: Participant,
     /// Nothing until the operator is open: it registers the states.
     pub(crate) loading: Loading,
+    pub(crate) progress: Progress,
+}
+
+/// How far the checkpoints of a task are.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
     /// When the first barrier of the newest checkpoint came, on the clock of the host, and how long
-    /// after the trigger that was.
-    pub(crate) first_barrier: Option<(CheckpointId, Duration, u64)>,
+    /// after the trigger that was, in milliseconds.
+    first_barrier: Option<(CheckpointId, Duration, u64)>,
+    /// The newest checkpoint that state was frozen for.
+    frozen: Option<CheckpointId>,
+    /// Frozen state that waits for the records in flight before it.
+    overtaken: Option<Overtaken>,
+    /// Whether the job's last checkpoint is complete.
+    is_over: bool,
 }
 
 /// What woke the task.
@@ -55,6 +69,8 @@ enum Event<T> {
     /// The clock has come to the time of a timer, in milliseconds.
     Alarm(i64),
     Loaded(Result<(), TaskError>),
+    /// All records that a barrier has overtaken are recorded.
+    Recorded(CheckpointId),
 }
 
 impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
@@ -64,18 +80,13 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
         self.operator.open(&mut self.keyed, &mut self.state)?;
         self.loading = Loading::start(self.keyed.background_load(), &*self.participant.host);
         let mut ended = vec![false; self.inputs.len()];
-        let mut turn = 0;
-        loop {
+        while !self.progress.is_over {
             // What fired behind the last barrier would be in no checkpoint.
             self.set_alarm(ended.iter().all(|ended| *ended))?;
-            let event = poll_fn(|context| self.poll_event(&mut turn, context)).await;
-            match event {
-                Event::Command(Some(command)) => {
-                    if self.hear(&command) {
-                        return self.operator.result(&mut self.keyed);
-                    }
-                }
+            match poll_fn(|context| self.poll_event(context)).await? {
+                Event::Command(Some(command)) => self.hear(&command)?,
                 Event::Loaded(loaded) => loaded?,
+                Event::Recorded(checkpoint) => self.recorded(checkpoint)?,
                 Event::Alarm(now_ms) => self.fire(TimeDomain::ProcessingTime, now_ms).await?,
                 Event::Input(_, Some(Element::Batch(batch))) => self.process(batch).await?,
                 Event::Input(input, Some(Element::Watermark(watermark_ms))) => {
@@ -87,21 +98,9 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
                 // 3. the task finds its barrier: the snapshot must not build on one before.
                 Event::Input(input, Some(Element::Barrier(barrier))) => {
                     while let Ok(command) = self.commands.try_recv() {
-                        if self.hear(&command) {
-                            return self.operator.result(&mut self.keyed);
-                        }
+                        self.hear(&command)?;
                     }
-                    let checkpoint = barrier.checkpoint;
-                    if self.first_barrier.is_none_or(|(first, ..)| first < checkpoint) {
-                        let participant = &self.participant;
-                        let delay_ms = participant.delay_ms(&barrier);
-                        self.first_barrier = Some((checkpoint, participant.host.now(), delay_ms));
-                    }
-                    match self.aligner.barrier(input, checkpoint) {
-                        Arrival::Complete => self.snapshot(&barrier).await?,
-                        Arrival::Waiting => self.keyed.announce(checkpoint),
-                        Arrival::Ignored => {}
-                    }
+                    self.barrier(input, &barrier)?;
                 }
                 Event::Input(input, Some(Element::EndOfInput)) => {
                     let reached = self.event_time.end(input);
@@ -116,61 +115,36 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
                 // 1. The last checkpoint completes, and a source hears of it first;
                 // 2. it ends, and its channel closes;
                 // 3. this task sees that before its own command: it must go on waiting for it.
-                Event::Input(input, None) => {
-                    if let Some(receiver) = self.inputs.get_mut(input) {
-                        *receiver = None;
-                    }
-                }
+                Event::Input(_, None) => {}
                 // The driver is gone: it ends all tasks.
                 Event::Command(None) => match wait_for_the_end().await {},
             }
+            self.flush().await?;
         }
+        self.operator.result(&mut self.keyed)
     }
 
-    /// Takes a command and says whether it was the last one.
-    fn hear(&mut self, command: &Command) -> bool {
-        match *command {
-            Command::Complete { checkpoint, is_final } => {
-                self.keyed.complete(checkpoint);
-                return is_final;
-            }
-            Command::Abort(checkpoint) => {
-                self.aligner.abort(checkpoint);
-                self.keyed.abort(checkpoint);
-            }
-            Command::Trigger(_) => {}
-        }
-        false
-    }
-
-    /// Commands first; then the end of the load; then the clock; then the inputs that are not held, in turn.
+    /// Commands first; then what is recorded; then the end of the load; then the clock; then the inputs
+    /// that are not held, in turn.
     fn poll_event(
         &mut self,
-        turn: &mut usize,
         context: &mut Context<'_>,
-    ) -> Poll<Event<Routed<O::Input>>> {
+    ) -> Poll<Result<Event<Routed<O::Input>>, TaskError>> {
         if let Poll::Ready(command) = self.commands.poll_recv(context) {
-            return Poll::Ready(Event::Command(command));
+            return Poll::Ready(Ok(Event::Command(command)));
+        }
+        if let Poll::Ready(recorded) = self.inputs.poll_recorded(context) {
+            return Poll::Ready(recorded.map(Event::Recorded));
         }
         if let Poll::Ready(loaded) = self.loading.poll(context) {
-            return Poll::Ready(Event::Loaded(loaded));
+            return Poll::Ready(Ok(Event::Loaded(loaded)));
         }
         if let Poll::Ready(now_ms) = self.processing_time.poll(context) {
-            return Poll::Ready(Event::Alarm(now_ms));
+            return Poll::Ready(Ok(Event::Alarm(now_ms)));
         }
-        let count = self.inputs.len();
-        for step in 0..count {
-            let input = (*turn + step) % count;
-            if self.aligner.is_held(input) {
-                continue;
-            }
-            let Some(Some(receiver)) = self.inputs.get_mut(input) else { continue };
-            if let Poll::Ready(element) = receiver.poll_recv(context) {
-                *turn = input + 1;
-                return Poll::Ready(Event::Input(input, element));
-            }
-        }
-        Poll::Pending
+        let aligner = &self.aligner;
+        let next = self.inputs.poll_next(context, |input| aligner.is_held(input));
+        next.map_ok(|(input, element)| Event::Input(input, element))
     }
 
     async fn process(&mut self, batch: Vec<Routed<O::Input>>) -> Result<(), TaskError> {
@@ -178,8 +152,7 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
         for (key_group, record) in batch {
             self.operator.process(key_group, record, &mut self.keyed, &mut output)?;
         }
-        self.send_batch(output).await;
-        Ok(())
+        self.send_batch(output).await
     }
 
     /// Event time has grown, if it has.
@@ -196,11 +169,10 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
         while let Some(timer) = self.keyed.pop_timer(timers, domain, up_to_ms)? {
             self.operator.on_timer(domain, timer, &mut self.keyed, &mut output)?;
             if output.len() >= BATCH_LEN {
-                self.send_batch(std::mem::take(&mut output)).await;
+                self.send_batch(std::mem::take(&mut output)).await?;
             }
         }
-        self.send_batch(output).await;
-        Ok(())
+        self.send_batch(output).await
     }
 
     /// Wakes the task for its next timer in processing time, unless all input has ended.
@@ -219,43 +191,44 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
             let mut output = Vec::new();
             self.operator.end_of_input(&mut self.keyed, &mut output)?;
             self.state.broadcast_put(ended, 0, true)?;
-            self.send_batch(output).await;
+            self.send_batch(output).await?;
         }
-        self.send(Element::EndOfInput).await;
+        self.output.push(Element::EndOfInput);
         Ok(())
     }
 
-    async fn snapshot(&mut self, barrier: &Barrier) -> Result<(), TaskError> {
-        let (checkpoint, begun) = (barrier.checkpoint, self.participant.host.now());
-        self.operator.snapshot(&mut self.state)?;
-        let frozen = self.keyed.freeze(checkpoint);
-        match frozen.and_then(|keyed| Ok((keyed, self.state.freeze()?))) {
-            Ok((keyed, state)) => {
-                let first = self.first_barrier.filter(|(first, ..)| *first == checkpoint);
-                let measured = Measured {
-                    alignment: first.map_or(Duration::ZERO, |(_, at, _)| begun.saturating_sub(at)),
-                    start_delay_ms: first.map_or(0, |(.., delay_ms)| delay_ms),
-                    sync: self.participant.host.now().saturating_sub(begun),
-                };
-                self.participant.persist(barrier, Some(keyed), state, measured);
-            }
-            Err(error) => {
-                self.participant.decline(checkpoint, DeclineCause::Snapshot, error.to_string());
-            }
-        }
-        self.send(Element::Barrier(barrier.clone())).await;
-        Ok(())
-    }
-
-    async fn send_batch(&mut self, batch: Vec<O::Output>) {
+    async fn send_batch(&mut self, batch: Vec<O::Output>) -> Result<(), TaskError> {
         if !batch.is_empty() {
-            self.send(Element::Batch(batch)).await;
+            self.output.push(Element::Batch(batch));
+            self.flush().await?;
         }
+        Ok(())
     }
 
-    async fn send(&mut self, element: Element<O::Output>) {
-        if self.output.send(element).await.is_err() {
-            match wait_for_the_end().await {}
+    /// Waits until everything has left. Meanwhile commands are heard and records in flight are recorded:
+    /// what is on its way out has left the state, so it may be frozen.
+    async fn flush(&mut self) -> Result<(), TaskError> {
+        enum Step {
+            Flushed(Result<(), Gone>),
+            Command(Option<Command>),
+            Recorded(Result<CheckpointId, TaskError>),
+        }
+        loop {
+            let step = poll_fn(|context| {
+                if let Poll::Ready(flushed) = self.output.poll_flush(context) {
+                    return Poll::Ready(Step::Flushed(flushed));
+                }
+                if let Poll::Ready(command) = self.commands.poll_recv(context) {
+                    return Poll::Ready(Step::Command(command));
+                }
+                self.inputs.poll_recorded(context).map(Step::Recorded)
+            });
+            match step.await {
+                Step::Flushed(Ok(())) => return Ok(()),
+                Step::Command(Some(command)) => self.hear(&command)?,
+                Step::Recorded(checkpoint) => self.recorded(checkpoint?)?,
+                Step::Flushed(Err(Gone)) | Step::Command(None) => match wait_for_the_end().await {},
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A source subtask: polls, routes, emits barriers.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 
 use alluvium_coordinator::DeclineCause;
 use alluvium_core::CheckpointId;
@@ -13,16 +15,18 @@ use super::{Command, Measured, Participant, Report, wait_for_the_end};
 use crate::TaskError;
 use crate::barrier::Barrier;
 use crate::element::Element;
-use crate::exchange::{KeyedExchange, Routed};
+use crate::exchange::KeyedExchange;
 use crate::operator::{KeyedRecord, Source, SourceStatus};
+use crate::outlet::Gone;
 use crate::rate::RateLimit;
 
 /// Most records of a batch.
 const BATCH_LEN: usize = 1024;
 
 /// Whether a source reads on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reading {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Reading {
+    #[default]
     On,
     /// The job is to end with this savepoint; if that fails, the source reads on.
     Held(CheckpointId),
@@ -39,6 +43,9 @@ pub(crate) struct SourceTask<S: Source> {
     pub(crate) records: Arc<AtomicU64>,
     /// The highest one that was sent.
     pub(crate) watermark_ms: Option<i64>,
+    pub(crate) reading: Reading,
+    /// Whether the job's last checkpoint is complete.
+    pub(crate) is_over: bool,
 }
 
 impl<S> SourceTask<S>
@@ -48,48 +55,58 @@ where
 {
     pub(crate) async fn run(mut self) -> Result<(), TaskError> {
         self.source.open(&mut self.state)?;
-        let mut reading = Reading::On;
-        loop {
-            let command = if reading == Reading::On {
+        while !self.is_over {
+            if self.reading == Reading::On {
                 match self.commands.try_recv() {
-                    Ok(command) => Some(command),
-                    Err(mpsc::error::TryRecvError::Disconnected) => None,
-                    Err(mpsc::error::TryRecvError::Empty) => {
-                        if self.emit().await? {
-                            reading = Reading::Ended;
-                        }
-                        continue;
+                    Ok(command) => self.hear(&command)?,
+                    Err(mpsc::error::TryRecvError::Disconnected) => {
+                        match wait_for_the_end().await {}
                     }
+                    Err(mpsc::error::TryRecvError::Empty) => self.emit().await?,
                 }
             } else {
-                self.commands.recv().await
-            };
-            match command {
-                Some(Command::Trigger(barrier)) => {
-                    // 1. A savepoint is taken with which the job ends;
-                    // 2. the source reads on, and the sink commits what follows the savepoint;
-                    // 3. a job that begins from the savepoint reads and commits that once more.
-                    if barrier.ends_job() && reading == Reading::On {
-                        reading = Reading::Held(barrier.checkpoint);
-                        if barrier.drains() {
-                            self.send_to_all(|| Element::EndOfInput).await;
-                            reading = Reading::Ended;
-                        }
-                    }
-                    self.barrier(&barrier).await?;
+                match self.commands.recv().await {
+                    Some(command) => self.hear(&command)?,
+                    None => match wait_for_the_end().await {},
                 }
-                Some(Command::Complete { is_final: true, .. }) => return Ok(()),
-                Some(Command::Abort(checkpoint)) if reading == Reading::Held(checkpoint) => {
-                    reading = Reading::On;
-                }
-                Some(Command::Complete { .. } | Command::Abort(_)) => {}
-                None => match wait_for_the_end().await {},
             }
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a command; what is to be sent because of it is on its way.
+    fn hear(&mut self, command: &Command) -> Result<(), TaskError> {
+        match command {
+            Command::Trigger(barrier) => {
+                // 1. A savepoint is taken with which the job ends;
+                // 2. the source reads on, and the sink commits what follows the savepoint;
+                // 3. a job that begins from the savepoint reads and commits that once more.
+                if barrier.ends_job() && self.reading == Reading::On {
+                    self.reading = Reading::Held(barrier.checkpoint);
+                    if barrier.drains() {
+                        self.exchange.push_to_all(|| Element::EndOfInput);
+                        self.reading = Reading::Ended;
+                    }
+                }
+                self.barrier(barrier)
+            }
+            Command::Complete { is_final, .. } => {
+                self.is_over |= *is_final;
+                Ok(())
+            }
+            Command::Abort(checkpoint) => {
+                if self.reading == Reading::Held(*checkpoint) {
+                    self.reading = Reading::On;
+                }
+                Ok(())
+            }
+            Command::Overtake(_) => Ok(()),
         }
     }
 
-    /// Sends one batch; `true` when it was the last.
-    async fn emit(&mut self) -> Result<bool, TaskError> {
+    /// Sends one batch.
+    async fn emit(&mut self) -> Result<(), TaskError> {
         let limit = self.rate.as_ref().map_or(BATCH_LEN, |rate| rate.batch_len(BATCH_LEN));
         let mut batch = Vec::with_capacity(limit);
         let status = self.source.poll(&mut batch, limit)?;
@@ -99,31 +116,43 @@ where
             rate.wait(batch.len()).await;
         }
         self.records.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        if !self.exchange.send(batch).await? {
-            match wait_for_the_end().await {}
-        }
+        self.exchange.push(batch)?;
         let watermark = self.source.watermark_ms().filter(|ms| Some(*ms) > self.watermark_ms);
         if let Some(watermark_ms) = watermark {
             self.watermark_ms = Some(watermark_ms);
-            self.send_to_all(|| Element::Watermark(watermark_ms)).await;
+            self.exchange.push_to_all(|| Element::Watermark(watermark_ms));
         }
         if status == SourceStatus::Ended {
-            self.send_to_all(|| Element::EndOfInput).await;
-            let _ = self.participant.reports.send(Report::Ended);
-            return Ok(true);
+            self.reading = Reading::Ended;
+            self.exchange.push_to_all(|| Element::EndOfInput);
+            self.flush().await?;
+            self.participant.report(Report::Ended);
+            return Ok(());
         }
-        // Lets other tasks of this thread go on where nothing above had to wait.
+        // Lets other tasks of this thread go on where nothing has to wait.
         tokio::task::yield_now().await;
-        Ok(false)
+        Ok(())
     }
 
-    async fn send_to_all(&mut self, element: impl Fn() -> Element<Routed<S::Record>>) {
-        if !self.exchange.broadcast(element).await {
-            match wait_for_the_end().await {}
+    /// Waits until everything has left. Meanwhile commands are heard: a barrier joins what is on its way,
+    /// and the state that is frozen for it has all of that behind it.
+    async fn flush(&mut self) -> Result<(), TaskError> {
+        loop {
+            let flushed = poll_fn(|context| {
+                if let Poll::Ready(flushed) = self.exchange.poll_flush(context) {
+                    return Poll::Ready(Ok(flushed));
+                }
+                self.commands.poll_recv(context).map(Err)
+            });
+            match flushed.await {
+                Ok(Ok(())) => return Ok(()),
+                Err(Some(command)) => self.hear(&command)?,
+                Ok(Err(Gone)) | Err(None) => match wait_for_the_end().await {},
+            }
         }
     }
 
-    async fn barrier(&mut self, barrier: &Barrier) -> Result<(), TaskError> {
+    fn barrier(&mut self, barrier: &Barrier) -> Result<(), TaskError> {
         let (begun, start_delay_ms) =
             (self.participant.host.now(), self.participant.delay_ms(barrier));
         self.source.snapshot(&mut self.state)?;
@@ -138,7 +167,7 @@ where
                 self.participant.decline(checkpoint, cause, error.to_string());
             }
         }
-        self.send_to_all(|| Element::Barrier(barrier.clone())).await;
+        self.exchange.push_to_all(|| Element::Barrier(barrier.clone()));
         Ok(())
     }
 }
