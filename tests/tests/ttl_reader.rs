@@ -10,12 +10,12 @@ use alluvium::core::{
     AssignerName, AttemptId, CheckpointId, CheckpointMetadata, CheckpointProperties, JobId,
     KeyedStateHandle, OperatorState, SubtaskIndex, SubtaskState,
 };
-use alluvium::format::codec::{DefaultCodec, Stamped, TtlCodec};
+use alluvium::format::codec::{DefaultCodec, DefaultOrderedCodec, Stamped, TtlCodec};
 use alluvium::prelude::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, HeapStateBackend,
     KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor, ReducingState,
-    ReducingStateDescriptor, SnapshotMode, StateBackend, StateMapKind, StateTtl, StreamPolicy,
-    ValueState, ValueStateDescriptor,
+    ReducingStateDescriptor, SnapshotMode, SortedMapState, SortedMapStateDescriptor, StateBackend,
+    StateMapKind, StateTtl, StreamPolicy, ValueState, ValueStateDescriptor,
 };
 use alluvium::runtime::CheckpointStore;
 use alluvium_testkit::clock::ManualClock;
@@ -86,6 +86,7 @@ struct States {
     value: ValueState<u64>,
     list: ListState<u64>,
     map: MapState<u32, String>,
+    sorted: SortedMapState<u32, String>,
     reducing: ReducingState<u64>,
     aggregating: AggregatingState<Sum>,
 }
@@ -96,12 +97,14 @@ fn register(keyed: &mut impl KeyedStateBackend, clock: &ManualClock) -> States {
     let value = ValueStateDescriptor::<u64>::new("value").ttl(ttl.clone());
     let list = ListStateDescriptor::<u64>::new("list").ttl(ttl.clone());
     let map = MapStateDescriptor::<u32, String>::new("map").ttl(ttl.clone());
+    let sorted = SortedMapStateDescriptor::<u32, String>::new("sorted map").ttl(ttl.clone());
     let reducing = ReducingStateDescriptor::<u64>::new("reducing", reduce).ttl(ttl.clone());
     let aggregating = AggregatingStateDescriptor::new("aggregating", Sum).ttl(ttl);
     States {
         value: keyed.value_state(value).unwrap(),
         list: keyed.list_state(list).unwrap(),
         map: keyed.map_state(map).unwrap(),
+        sorted: keyed.sorted_map_state(sorted).unwrap(),
         reducing: keyed.reducing_state(reducing).unwrap(),
         aggregating: keyed.aggregating_state(aggregating).unwrap(),
     }
@@ -116,15 +119,19 @@ fn write_some(
 ) {
     let mut at = keyed.at(key).unwrap();
     let number = random.below(1_000);
-    match random.below(6) {
+    match random.below(7) {
         0 => states.value.set(&mut at, number).unwrap(),
         1 => states.list.add_all(&mut at, [number, number + 1]).unwrap(),
         2 => {
             let user_key = u32::try_from(random.below(4)).unwrap();
             states.map.put(&mut at, user_key, format!("text {number}")).unwrap();
         }
-        3 => states.reducing.add(&mut at, number).unwrap(),
-        4 => states.aggregating.add(&mut at, number).unwrap(),
+        3 => {
+            let user_key = u32::try_from(random.below(4)).unwrap();
+            states.sorted.put(&mut at, user_key, format!("text {number}")).unwrap();
+        }
+        4 => states.reducing.add(&mut at, number).unwrap(),
+        5 => states.aggregating.add(&mut at, number).unwrap(),
         _ => states.list.clear(&mut at).unwrap(),
     }
 }
@@ -172,6 +179,20 @@ fn stored(keyed: &mut impl KeyedStateBackend<Key = String>, values: &mut Values)
             format!("[{}, {}]", *user_key, json(&value))
         });
         put("map", &key, sorted_entries(&json_list(entries)));
+    }
+    let sorted = SortedMapStateDescriptor::<u32, Stamped<String>, _, _>::with_codecs(
+        "sorted map",
+        DefaultOrderedCodec,
+        stamped(),
+    );
+    let sorted = keyed.sorted_map_state(sorted).unwrap();
+    for key in keyed.keys(sorted, &()).unwrap() {
+        let at = keyed.at(&key).unwrap();
+        let entries = sorted.entries(&at).unwrap().map(|entry| {
+            let (user_key, value) = entry.unwrap();
+            format!("[{}, {}]", *user_key, json(&value))
+        });
+        put("sorted map", &key, json_list(entries));
     }
     let reducing = ReducingStateDescriptor::<Stamped<u64>, _>::with_codec(
         "reducing",

@@ -32,7 +32,7 @@ use self::frozen::Written;
 use self::restore::RestoredState;
 use self::ttl::TtlWork;
 use crate::base::{Base, IncrementalOptions};
-use crate::expiry::{ListExpiry, MapExpiry, ValueExpiry};
+use crate::expiry::{ListExpiry, MapExpiry, SortedMapExpiry, ValueExpiry};
 use crate::map::StateMapKind;
 use crate::moment::{Epoch, Moment};
 use crate::table::{AnyTable, LoadJob, NamespacedTable, not_loaded};
@@ -342,7 +342,12 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         N: StateKey,
         NC: Codec<N>,
     {
-        self.register_sorted_map(descriptor.without_stamps()?).map(SortedMapState::new)
+        Ok(SortedMapState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_sorted_map(plain, None)?,
+            Stamping::On(stamped, ttl) => {
+                self.register_sorted_map(stamped, Some(Arc::new(SortedMapExpiry(ttl))))?.with_ttl()
+            }
+        }))
     }
 
     fn reducing_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(

@@ -1,13 +1,14 @@
-//! What a time to live means for what a table keeps for a pair: a value, a list, a map.
+//! What a time to live means for what a table keeps for a pair: a value, a list, a map of either kind.
 //!
 //! Invariants: nothing here changes a state; whoever asks makes what is left its own.
 
 use alluvium_format::codec::Stamped;
 use alluvium_state::ttl::TtlMoment;
-use alluvium_state::{StateKey, StateTtl, StateValue};
+use alluvium_state::{SortedKey, StateKey, StateTtl, StateValue};
 
 use crate::TableHasher;
 use crate::shared_list::SharedList;
+use crate::sorted_map::SortedUserMap;
 use crate::user_map::UserMap;
 
 /// Elements up to which a list or map is looked at whole while a job works.
@@ -160,6 +161,45 @@ impl<UK: StateKey, UV: StateValue> Expiry<UserMap<UK, Stamped<UV>>> for MapExpir
         moment: &TtlMoment,
     ) -> (Remains<UserMap<UK, Stamped<UV>>>, usize) {
         let sample = map.iter().map(|(_, value)| value.stamp_ms);
+        sweep(map.len(), sample, moment, || self.remains(map, moment))
+    }
+}
+
+/// Of the entries of a sorted map.
+pub(crate) struct SortedMapExpiry(pub(crate) StateTtl);
+
+impl<UK: SortedKey, UV: StateValue> Expiry<SortedUserMap<UK, Stamped<UV>>> for SortedMapExpiry {
+    fn ttl(&self) -> &StateTtl {
+        &self.0
+    }
+
+    fn is_visible(&self, map: &SortedUserMap<UK, Stamped<UV>>, moment: &TtlMoment) -> bool {
+        map.iter().any(|(_, value)| moment.is_visible(value.stamp_ms))
+    }
+
+    /// What is left shares its nodes with the map.
+    fn remains(
+        &self,
+        map: &SortedUserMap<UK, Stamped<UV>>,
+        moment: &TtlMoment,
+    ) -> Remains<SortedUserMap<UK, Stamped<UV>>> {
+        let (expired, len) = count(map.iter().map(|(_, value)| value.stamp_ms), moment);
+        remains(expired, len, || {
+            let mut alive = map.clone();
+            let expired = map.iter().filter(|(_, value)| moment.is_expired(value.stamp_ms));
+            expired.for_each(|(user_key, _)| alive.remove(user_key));
+            alive
+        })
+    }
+
+    /// Where user keys are times, the oldest come first; so the sample is taken from the end, and much
+    /// more than half may have expired before all is looked at.
+    fn sweep(
+        &self,
+        map: &SortedUserMap<UK, Stamped<UV>>,
+        moment: &TtlMoment,
+    ) -> (Remains<SortedUserMap<UK, Stamped<UV>>>, usize) {
+        let sample = map.iter().rev().map(|(_, value)| value.stamp_ms);
         sweep(map.len(), sample, moment, || self.remains(map, moment))
     }
 }

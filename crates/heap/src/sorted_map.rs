@@ -36,6 +36,15 @@ impl<UK: SortedKey, UV: StateValue> SortedUserMap<UK, UV> {
         self.0.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.size()
+    }
+
+    /// The entries, in order.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&UK, &UV)> {
+        self.0.iter()
+    }
+
     pub(crate) fn contains(&self, key: &UK) -> bool {
         self.0.contains_key(key)
     }

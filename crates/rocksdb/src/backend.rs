@@ -258,7 +258,13 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for RocksDbKeyedStateBackend<K,
         N: StateKey,
         NC: Codec<N>,
     {
-        self.register_sorted_map(descriptor.without_stamps()?).map(SortedMapState::new)
+        Ok(SortedMapState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_sorted_map(plain)?,
+            Stamping::On(stamped, ttl) => {
+                let id = self.register_sorted_map(stamped)?;
+                self.set_ttl(id, ttl)?
+            }
+        }))
     }
 
     fn reducing_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(

@@ -56,7 +56,9 @@ impl RowExpiry {
             StateKind::Value | StateKind::Reducing | StateKind::Aggregating => {
                 stamped_part(&meta.value).map(|_| Stamps::One)
             }
-            StateKind::Map => part(1).and_then(stamped_part).map(|_| Stamps::One),
+            StateKind::Map | StateKind::SortedMap => {
+                part(1).and_then(stamped_part).map(|_| Stamps::One)
+            }
             StateKind::List => match part(0).filter(|element| stamped_part(element).is_some()) {
                 Some(element) => Some(Stamps::Elements(Extent::of(element)?)),
                 None => None,

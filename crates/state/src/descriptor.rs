@@ -187,22 +187,6 @@ impl<T: StateValue, C: Codec<T>> ListStateDescriptor<T, C> {
     }
 }
 
-impl<UK, UV, KC, VC, N, NC> SortedMapStateDescriptor<UK, UV, KC, VC, N, NC> {
-    /// For backends: the descriptor, of a state that lives for ever. Entries of sorted maps do not
-    /// expire: a function that has times as user keys removes the oldest itself.
-    ///
-    /// Errors: [`StateError::NoTtl`](crate::StateError::NoTtl).
-    pub fn without_stamps(self) -> Result<Self, crate::StateError> {
-        match self.ttl {
-            None => Ok(self),
-            Some(_) => Err(crate::StateError::NoTtl {
-                state: self.name,
-                reason: "entries of a sorted map do not expire",
-            }),
-        }
-    }
-}
-
 impl<T, C, N, NC> ListStateDescriptor<T, C, N, NC> {
     /// Chooses [`ListLayout::Long`]: appending, reading from a position and removing at either end
     /// then cost as much as the elements that they touch, on every backend. Reading all of it costs

@@ -1,7 +1,8 @@
 //! Time to live: state that expires some time after it was last written, or read.
 //!
 //! A job gives a state a [`StateTtl`] in its descriptor and nothing else: handles and functions stay
-//! as they are. Values, elements of lists and entries of maps expire one by one. Timers do not.
+//! as they are. Values, elements of lists and entries of maps and of sorted maps expire one by one. Timers
+//! and the elements of long lists do not.
 //!
 //! Each value is stored with a *stamp*, the time of the last write ([`Stamped`]; SPEC 5.2, `ttl`). It
 //! has expired when the clock of the state shows its stamp plus the time to live, or more.
@@ -45,6 +46,7 @@ mod functions;
 mod left_behind;
 mod moment;
 pub(crate) mod queue;
+pub(crate) mod sorted_map;
 mod touch;
 
 pub use alluvium_format::codec::Stamped;
@@ -95,7 +97,8 @@ pub enum UpdateType {
     /// Writing it.
     #[default]
     OnCreateAndWrite,
-    /// Writing it and reading it. Reading a list, or going through a map, reads all of it.
+    /// Writing it and reading it. Reading a list, or going through a map, reads all of it; a range of a
+    /// sorted map reads the entries that it comes to.
     OnReadAndWrite,
 }
 

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use alluvium_core::{CheckpointId, KeyGroup, KeyGroupAssigner, KeyGroupRange, KeyedStateHandle};
-use alluvium_format::codec::{Codec, Input, MapCodec, OrderedCodec, UnitCodec};
+use alluvium_format::codec::{Codec, Input, OrderedCodec, UnitCodec};
 use alluvium_format::keyed::{StateKind, StateMeta};
 use alluvium_state::ttl::LeftBehind;
 use alluvium_state::{
@@ -49,7 +49,7 @@ use self::register::Request;
 use self::row::Row;
 use self::slips::Slips;
 use self::stream::{FrozenModel, restore};
-use self::table::{SortedUserMap, Stored, Table};
+use self::table::{Stored, Table};
 use crate::mistake::Mistake;
 
 /// Opens keyed state in `BTreeMap`s.
@@ -145,9 +145,11 @@ impl<K, C> ModelKeyedStateBackend<K, C> {
 
     /// Every state, registered or not, as it is now; without what has expired.
     fn stored(&self) -> Result<Vec<Stored>, StateError> {
-        let keeps_expired = self.makes(Mistake::ExpiredWritten);
         let mut states = Vec::new();
         for table in &self.tables {
+            let is_sorted = table.stored.meta.kind == StateKind::SortedMap;
+            let keeps_expired = self.makes(Mistake::ExpiredWritten)
+                || (is_sorted && self.makes(Mistake::ExpiredSortedEntriesWritten));
             states.push(if keeps_expired { table.stored.clone() } else { table.unexpired()? });
         }
         if !self.makes(Mistake::UnregisteredDropped) {
@@ -269,11 +271,12 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for ModelKeyedStateBackend<K, C
         N: StateKey,
         NC: Codec<N>,
     {
-        let descriptor = descriptor.without_stamps()?;
-        let SortedMapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
-        let (kind, value) = (StateKind::SortedMap, MapCodec { keys: user_key, values: user_value });
-        let request = Request { name, kind, namespace, value, function: None, expiry: None };
-        self.register::<N, SortedUserMap<UK, UV>, _, _>(request).map(SortedMapState::new)
+        Ok(SortedMapState::new(match descriptor.with_stamps()? {
+            Stamping::Off(plain) => self.register_sorted_map(plain, None)?,
+            Stamping::On(stamped, ttl) => {
+                self.register_sorted_map(stamped, Some((ttl, expiry::sorted_map)))?.with_ttl()
+            }
+        }))
     }
 
     fn reducing_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(

@@ -168,6 +168,7 @@ macro_rules! conformance_tests {
             ttl::a_time_to_live_of_zero_is_refused_by_name,
             ttl::a_write_after_the_end_begins_anew,
             ttl::elements_and_entries_expire_one_by_one,
+            ttl::ranges_refresh_what_they_come_to,
             ttl::entries_are_refreshed_one_by_one,
             ttl::everything_expires_when_its_time_is_over,
             ttl::reading_refreshes_where_it_counts,

@@ -153,6 +153,8 @@ mistakes! {
     ReadsLeaveNothing => ttl::reading_refreshes_where_it_counts,
     /// Full snapshots hold what has expired.
     ExpiredWritten => ttl_restore::full_snapshots_leave_out_what_has_expired,
+    /// Full snapshots hold what has expired in sorted maps.
+    ExpiredSortedEntriesWritten => ttl_restore::full_snapshots_leave_out_what_has_expired,
     /// A file that is gone is an empty state.
     MissingFileIsEmpty => damage::a_missing_file_is_refused,
     /// Entries that cannot be read are passed over.

@@ -84,6 +84,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     pub(super) fn register_sorted_map<UK, UV, KC, VC, N, NC>(
         &mut self,
         descriptor: SortedMapStateDescriptor<UK, UV, KC, VC, N, NC>,
+        expiry: Option<Arc<dyn Expiry<SortedUserMap<UK, UV>>>>,
     ) -> Result<StateId, StateError>
     where
         UK: SortedKey,
@@ -96,7 +97,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         let SortedMapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
         let slot = SortedMapCodec(MapCodec { keys: user_key, values: user_value });
         let request = Request { name, kind: StateKind::SortedMap, namespace, slot, function: None };
-        self.register::<N, SortedUserMap<UK, UV>, _, _>(request, None)
+        self.register::<N, SortedUserMap<UK, UV>, _, _>(request, expiry)
     }
 
     pub(super) fn register_reducing<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(

@@ -6,7 +6,7 @@ use alluvium_format::codec::{Stamped, TtlCodec};
 
 use super::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
-    ReducingStateDescriptor, ValueStateDescriptor,
+    ReducingStateDescriptor, SortedMapStateDescriptor, ValueStateDescriptor,
 };
 use crate::ttl::{StateTtl, TtlAggregate, ttl_reduce};
 use crate::{ListLayout, StateError, StateValue};
@@ -58,6 +58,10 @@ stamping!(
 );
 stamping!(
     MapStateDescriptor<UK, UV; KC, VC> as <UK, Stamped<UV>; KC, TtlCodec<VC>>,
+    {user_key} user_value
+);
+stamping!(
+    SortedMapStateDescriptor<UK, UV; KC, VC> as <UK, Stamped<UV>; KC, TtlCodec<VC>>,
     {user_key} user_value
 );
 stamping!(

@@ -9,6 +9,7 @@
 use std::ops::{Bound, RangeBounds};
 
 use super::SortedMapState;
+use crate::ttl::{access, sorted_map as expiring};
 use crate::{Elements, Entries, KeyContext, Ref, SortedKey, StateError, StateKey, StateValue};
 
 /// In which order entries are gone through.
@@ -51,6 +52,9 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         at: &'c C,
         user_key: &UK,
     ) -> Result<Option<Ref<'c, UV>>, StateError> {
+        if self.id.has_ttl {
+            return expiring::get(self, at, user_key);
+        }
         at.sorted_map_get(self, user_key)
     }
 
@@ -62,6 +66,9 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         user_key: UK,
         value: UV,
     ) -> Result<(), StateError> {
+        if self.id.has_ttl {
+            return expiring::put(self, at, user_key, value);
+        }
         at.sorted_map_put(self, user_key, value)
     }
 
@@ -76,6 +83,9 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     where
         UV: Default,
     {
+        if self.id.has_ttl {
+            return expiring::update(self, at, user_key, UV::default, change);
+        }
         at.sorted_map_update(self, user_key, UV::default, change)
     }
 
@@ -86,6 +96,9 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         at: &mut C,
         user_key: &UK,
     ) -> Result<(), StateError> {
+        if self.id.has_ttl {
+            return expiring::remove(self, at, user_key);
+        }
         at.sorted_map_remove(self, user_key)
     }
 
@@ -96,12 +109,15 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         at: &C,
         user_key: &UK,
     ) -> Result<bool, StateError> {
-        Ok(at.sorted_map_get(self, user_key)?.is_some())
+        Ok(self.get(at, user_key)?.is_some())
     }
 
     /// Whether there is no entry.
     #[inline]
     pub fn is_empty<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<bool, StateError> {
+        if self.id.has_ttl {
+            return expiring::is_empty(self, at);
+        }
         Ok(self.first(at)?.is_none())
     }
 
@@ -126,7 +142,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         at: &C,
         range: impl RangeBounds<UK>,
     ) -> Result<Entries<'_, UK, UV>, StateError> {
-        at.sorted_map_range(self, (range.start_bound(), range.end_bound()), ScanOrder::Ascending)
+        self.scan(at, (range.start_bound(), range.end_bound()), ScanOrder::Ascending)
     }
 
     /// The entries whose user keys lie in a range, in descending order.
@@ -136,7 +152,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         at: &C,
         range: impl RangeBounds<UK>,
     ) -> Result<Entries<'_, UK, UV>, StateError> {
-        at.sorted_map_range(self, (range.start_bound(), range.end_bound()), ScanOrder::Descending)
+        self.scan(at, (range.start_bound(), range.end_bound()), ScanOrder::Descending)
     }
 
     /// All entries, in ascending order.
@@ -145,7 +161,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         self,
         at: &C,
     ) -> Result<Entries<'_, UK, UV>, StateError> {
-        at.sorted_map_range(self, all(), ScanOrder::Ascending)
+        self.scan(at, all(), ScanOrder::Ascending)
     }
 
     /// All user keys, in ascending order.
@@ -172,7 +188,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         self,
         at: &C,
     ) -> Result<Option<Entry<'_, UK, UV>>, StateError> {
-        at.sorted_map_range(self, all(), ScanOrder::Ascending)?.next().transpose()
+        self.scan(at, all(), ScanOrder::Ascending)?.next().transpose()
     }
 
     /// The entry with the greatest user key.
@@ -181,7 +197,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         self,
         at: &C,
     ) -> Result<Option<Entry<'_, UK, UV>>, StateError> {
-        at.sorted_map_range(self, all(), ScanOrder::Descending)?.next().transpose()
+        self.scan(at, all(), ScanOrder::Descending)?.next().transpose()
     }
 
     /// Removes the entry with the least user key and gives it.
@@ -208,13 +224,25 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         self.take(at, last)
     }
 
+    fn scan<'c, C: KeyContext<Namespace = N>>(
+        self,
+        at: &'c C,
+        range: (Bound<&UK>, Bound<&UK>),
+        order: ScanOrder,
+    ) -> Result<Entries<'c, UK, UV>, StateError> {
+        if self.id.has_ttl {
+            return expiring::range(self, at, range, order);
+        }
+        at.sorted_map_range(self, range, order)
+    }
+
     fn take<C: KeyContext<Namespace = N>>(
         self,
         at: &mut C,
         entry: Option<(UK, UV)>,
     ) -> Result<Option<(UK, UV)>, StateError> {
         if let Some((key, _)) = &entry {
-            at.sorted_map_remove(self, key)?;
+            self.remove(at, key)?;
         }
         Ok(entry)
     }
@@ -222,7 +250,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     /// Removes all entries.
     #[inline]
     pub fn clear<C: KeyContext<Namespace = N>>(self, at: &mut C) -> Result<(), StateError> {
-        at.clear(self)
+        access::clear(self, at)
     }
 }
 

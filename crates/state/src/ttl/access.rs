@@ -13,7 +13,7 @@ use crate::{
     ReducingState, Ref, StateError, StateKey, StateRef, StateValue, ValueState,
 };
 
-type Found<'c, T> = Result<Option<Ref<'c, T>>, StateError>;
+pub(super) type Found<'c, T> = Result<Option<Ref<'c, T>>, StateError>;
 
 fn stamped_value<T, N>(state: ValueState<T, N>) -> ValueState<Stamped<T>, N>
 where
@@ -50,7 +50,7 @@ where
     MapState::new(state.id())
 }
 
-fn without_stamp<T>(found: Ref<'_, Stamped<T>>) -> Ref<'_, T> {
+pub(super) fn without_stamp<T>(found: Ref<'_, Stamped<T>>) -> Ref<'_, T> {
     match found {
         Ref::Borrowed(stamped) => Ref::Borrowed(&stamped.value),
         Ref::Owned(stamped) => Ref::Owned(stamped.value),
@@ -111,7 +111,7 @@ fn visible<E>(
 }
 
 /// Changes of one value by a function, which begins anew where there is none that is visible.
-fn changing<T, R>(
+pub(super) fn changing<T, R>(
     moment: TtlMoment,
     initial: impl FnOnce() -> T,
     change: impl FnOnce(&mut T) -> R,

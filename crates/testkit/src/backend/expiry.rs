@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use alluvium_format::CodecError;
 use alluvium_state::ttl::Stamped;
-use alluvium_state::{StateError, StateKey, StateTtl};
+use alluvium_state::{SortedKey, StateError, StateKey, StateTtl};
 
 use super::row::{Row, Rows};
-use super::table::{Stored, Table, UserMap};
+use super::table::{SortedUserMap, Stored, Table, UserMap};
 
 /// Whether the part with a stamp, in milliseconds, is kept.
 pub(super) type Keep<'k> = &'k dyn Fn(i64) -> bool;
@@ -46,6 +46,14 @@ pub(super) fn map<UK: StateKey, UV>(
     mut map: UserMap<UK, Stamped<UV>>,
     keep: Keep<'_>,
 ) -> Option<UserMap<UK, Stamped<UV>>> {
+    map.retain(|_, value| keep(value.stamp_ms));
+    (!map.is_empty()).then_some(map)
+}
+
+pub(super) fn sorted_map<UK: SortedKey, UV>(
+    mut map: SortedUserMap<UK, Stamped<UV>>,
+    keep: Keep<'_>,
+) -> Option<SortedUserMap<UK, Stamped<UV>>> {
     map.retain(|_, value| keep(value.stamp_ms));
     (!map.is_empty()).then_some(map)
 }

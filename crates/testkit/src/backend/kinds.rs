@@ -2,18 +2,18 @@
 
 use std::any::Any;
 
-use alluvium_format::codec::{Codec, MapCodec, VecCodec};
+use alluvium_format::codec::{Codec, MapCodec, OrderedCodec, VecCodec};
 use alluvium_format::keyed::StateKind;
 use alluvium_state::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
-    ReduceFunction, ReducingStateDescriptor, StateError, StateId, StateKey, StateTtl, StateValue,
-    ValueStateDescriptor,
+    ReduceFunction, ReducingStateDescriptor, SortedKey, SortedMapStateDescriptor, StateError,
+    StateId, StateKey, StateTtl, StateValue, ValueStateDescriptor,
 };
 
 use super::ModelKeyedStateBackend;
 use super::expiry::Left;
 use super::register::Request;
-use super::table::UserMap;
+use super::table::{SortedUserMap, UserMap};
 
 /// The time to live of a state, and what it leaves.
 type Expiring<V> = Option<(StateTtl, Left<V>)>;
@@ -56,6 +56,25 @@ impl<K: StateKey, C: Codec<K>> ModelKeyedStateBackend<K, C> {
         let (kind, value) = (StateKind::Map, MapCodec { keys: user_key, values: user_value });
         let request = Request { name, kind, namespace, value, function: None, expiry };
         self.register::<N, UserMap<UK, UV>, _, _>(request)
+    }
+
+    pub(super) fn register_sorted_map<UK, UV, KC, VC, N, NC>(
+        &mut self,
+        descriptor: SortedMapStateDescriptor<UK, UV, KC, VC, N, NC>,
+        expiry: Expiring<SortedUserMap<UK, UV>>,
+    ) -> Result<StateId, StateError>
+    where
+        UK: SortedKey,
+        UV: StateValue,
+        KC: OrderedCodec<UK>,
+        VC: Codec<UV>,
+        N: StateKey,
+        NC: Codec<N>,
+    {
+        let SortedMapStateDescriptor { name, user_key, user_value, namespace, .. } = descriptor;
+        let (kind, value) = (StateKind::SortedMap, MapCodec { keys: user_key, values: user_value });
+        let request = Request { name, kind, namespace, value, function: None, expiry };
+        self.register::<N, SortedUserMap<UK, UV>, _, _>(request)
     }
 
     pub(super) fn register_reducing<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(

@@ -1,141 +1,25 @@
 //! Cases: state with a time to live, while a job runs.
 
+mod states;
+
+pub(crate) use states::{KINDS, Seen, States, reduce_digits, try_register};
+pub(super) use states::{key, register, ttl_by};
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use alluvium_state::{
-    AggregatingState, AggregatingStateDescriptor, Clock, KeyContext, KeyedStateBackend, ListState,
-    ListStateDescriptor, MapState, MapStateDescriptor, ReducingState, ReducingStateDescriptor,
-    StateBackend, StateError, StateTtl, UpdateType, ValueState, ValueStateDescriptor, Visibility,
+    AggregatingStateDescriptor, Clock, Entries, KeyedStateBackend, ListStateDescriptor,
+    MapStateDescriptor, ReducingStateDescriptor, SortedMapStateDescriptor, StateBackend,
+    StateError, StateTtl, UpdateType, ValueStateDescriptor, Visibility,
 };
 
 use super::{list_of, map_of, owned, refused, sorted};
 use crate::clock::ManualClock;
 use crate::job::TestJob;
 use crate::model::change::CountAndSum;
-
-/// How long everything lives here, in milliseconds.
-pub(super) const TIME_TO_LIVE_MS: u64 = 100;
-
-/// A time to live of 100 ms by a clock.
-pub(super) fn ttl_by(clock: &ManualClock) -> StateTtl {
-    StateTtl::new(Duration::from_millis(TIME_TO_LIVE_MS), clock.state_clock())
-}
-
-/// Appends a digit; the order of the values matters.
-pub(crate) fn reduce_digits(value: &mut u64, other: u64) {
-    *value = value.wrapping_mul(10).wrapping_add(other);
-}
-
-/// One state of each kind.
-#[derive(Clone, Copy)]
-pub(crate) struct States {
-    pub(crate) value: ValueState<u64>,
-    pub(crate) list: ListState<u64>,
-    pub(crate) map: MapState<u8, u64>,
-    pub(crate) reducing: ReducingState<u64>,
-    pub(crate) aggregating: AggregatingState<CountAndSum>,
-}
-
-/// Registers one state of each kind.
-pub(crate) fn try_register(
-    backend: &mut impl KeyedStateBackend,
-    ttl: Option<&StateTtl>,
-) -> Result<States, StateError> {
-    let mut value = ValueStateDescriptor::<u64>::new("value");
-    let mut list = ListStateDescriptor::<u64>::new("list");
-    let mut map = MapStateDescriptor::<u8, u64>::new("map");
-    let mut reducing = ReducingStateDescriptor::<u64>::new("reducing", reduce_digits);
-    let mut aggregating = AggregatingStateDescriptor::new("aggregating", CountAndSum);
-    value.ttl = ttl.cloned();
-    list.ttl = ttl.cloned();
-    map.ttl = ttl.cloned();
-    reducing.ttl = ttl.cloned();
-    aggregating.ttl = ttl.cloned();
-    Ok(States {
-        value: backend.value_state(value)?,
-        list: backend.list_state(list)?,
-        map: backend.map_state(map)?,
-        reducing: backend.reducing_state(reducing)?,
-        aggregating: backend.aggregating_state(aggregating)?,
-    })
-}
-
-pub(super) fn register(backend: &mut impl KeyedStateBackend, ttl: &StateTtl) -> States {
-    try_register(backend, Some(ttl)).unwrap()
-}
-
-/// Everything that the states of a key hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) value: Option<u64>,
-    pub(crate) list: Vec<u64>,
-    pub(crate) map: BTreeMap<u8, u64>,
-    pub(crate) reducing: Option<u64>,
-    pub(crate) aggregating: Option<(u64, u64)>,
-}
-
-impl Seen {
-    /// After a number was added once.
-    pub(crate) fn once(number: u8) -> Self {
-        let wide = u64::from(number);
-        Self {
-            value: Some(wide),
-            list: vec![wide],
-            map: [(number, wide)].into(),
-            reducing: Some(wide),
-            aggregating: Some((1, wide)),
-        }
-    }
-}
-
-impl States {
-    /// Adds a number to each state: to the value, the end of the list, as user key and value.
-    pub(crate) fn add(self, at: &mut impl KeyContext<Namespace = ()>, number: u8) {
-        let wide = u64::from(number);
-        self.value.update(at, |value| *value += wide).unwrap();
-        self.list.add(at, wide).unwrap();
-        self.map.put(at, number, wide).unwrap();
-        self.reducing.add(at, wide).unwrap();
-        self.aggregating.add(at, wide).unwrap();
-    }
-
-    /// Reads all states.
-    pub(crate) fn see(self, at: &impl KeyContext<Namespace = ()>) -> Seen {
-        let map = map_of(self.map.entries(at));
-        assert_eq!(self.map.is_empty(at).unwrap(), map.is_empty());
-        for (user_key, value) in &map {
-            assert_eq!(owned(self.map.get(at, user_key)), Some(*value));
-        }
-        Seen {
-            value: owned(self.value.get(at)),
-            list: list_of(self.list.elements(at)),
-            map,
-            reducing: owned(self.reducing.get(at)),
-            aggregating: self.aggregating.get(at).unwrap(),
-        }
-    }
-
-    /// The keys that each state lists.
-    pub(crate) fn keys(
-        self,
-        backend: &mut impl KeyedStateBackend<Key = String>,
-    ) -> [Vec<String>; 5] {
-        [
-            backend.keys(self.value, &()).unwrap(),
-            backend.keys(self.list, &()).unwrap(),
-            backend.keys(self.map, &()).unwrap(),
-            backend.keys(self.reducing, &()).unwrap(),
-            backend.keys(self.aggregating, &()).unwrap(),
-        ]
-    }
-}
-
-pub(super) fn key() -> String {
-    "key".to_owned()
-}
 
 /// Each kind is there until its time is over, and then it is not: not read, not listed, no entry of
 /// a map.
@@ -148,13 +32,13 @@ pub fn everything_expires_when_its_time_is_over<B: StateBackend>(backend: &B) {
     for now_ms in [1_000, 1_001, 1_099] {
         clock.set(now_ms);
         assert_eq!(states.see(&state.at(&key()).unwrap()), Seen::once(7), "{now_ms}");
-        assert_eq!(states.keys(&mut state).map(|keys| keys.concat()), [(); 5].map(|()| key()));
+        assert_eq!(states.keys(&mut state).map(|keys| keys.concat()), [(); KINDS].map(|()| key()));
     }
     clock.set(1_100);
-    assert_eq!(states.keys(&mut state), [const { Vec::<String>::new() }; 5]);
+    assert_eq!(states.keys(&mut state), [const { Vec::<String>::new() }; KINDS]);
     assert_eq!(states.see(&state.at(&key()).unwrap()), Seen::default());
     // Reading has removed it.
-    assert_eq!(states.keys(&mut state), [const { Vec::<String>::new() }; 5]);
+    assert_eq!(states.keys(&mut state), [const { Vec::<String>::new() }; KINDS]);
     assert_eq!(state.entry_count().unwrap(), 0);
 }
 
@@ -173,18 +57,21 @@ pub fn elements_and_entries_expire_one_by_one<B: StateBackend>(backend: &B) {
         value: Some(6),
         list: vec![1, 2, 3],
         map: [(1, 1), (2, 2), (3, 3)].into(),
+        sorted: [(1, 1), (2, 2), (3, 3)].into(),
         reducing: Some(123),
         aggregating: Some((3, 6)),
     };
     clock.set(1_099);
     assert_eq!(states.see(&state.at(&key).unwrap()), whole);
     clock.set(1_100);
-    let later = Seen { list: vec![2, 3], map: [(2, 2), (3, 3)].into(), ..whole.clone() };
+    let left: BTreeMap<_, _> = [(2, 2), (3, 3)].into();
+    let later = Seen { list: vec![2, 3], map: left.clone(), sorted: left, ..whole.clone() };
     assert_eq!(states.see(&state.at(&key).unwrap()), later);
     clock.set(1_150);
-    let last = Seen { list: vec![3], map: [(3, 3)].into(), ..whole };
+    let left: BTreeMap<_, _> = [(3, 3)].into();
+    let last = Seen { list: vec![3], map: left.clone(), sorted: left, ..whole };
     assert_eq!(states.see(&state.at(&key).unwrap()), last);
-    assert_eq!(state.entry_count().unwrap(), 5);
+    assert_eq!(state.entry_count().unwrap(), KINDS);
     clock.set(1_180);
     assert_eq!(states.see(&state.at(&key).unwrap()), Seen::default());
 }
@@ -203,19 +90,24 @@ pub fn a_write_after_the_end_begins_anew<B: StateBackend>(backend: &B) {
     states.map.update(&mut at, 1, |value| *value += 5).unwrap();
     assert_eq!(map_of(states.map.entries(&at)), [(1, 5)].into());
     states.map.remove(&mut at, &1).unwrap();
+    states.sorted.update(&mut at, 1, |value| *value += 5).unwrap();
+    assert_eq!(states.sorted.pop_first(&mut at).unwrap(), Some((1, 5)));
     states.add(&mut at, 2);
     assert_eq!(states.see(&at), Seen::once(2));
     clock.set(1_150);
     states.map.update(&mut at, 2, |value| *value += 40).unwrap();
+    states.sorted.update(&mut at, 2, |value| *value += 40).unwrap();
     states.list.set(&mut at, vec![8, 9]).unwrap();
     states.value.set(&mut at, 3).unwrap();
     clock.set(1_210);
     let seen = states.see(&at);
     assert_eq!((seen.value, seen.list, seen.map), (Some(3), vec![8, 9], [(2, 42)].into()));
+    assert_eq!(seen.sorted, [(2, 42)].into());
     assert_eq!((seen.reducing, seen.aggregating), (None, None));
     states.value.clear(&mut at).unwrap();
     states.list.clear(&mut at).unwrap();
     states.map.clear(&mut at).unwrap();
+    states.sorted.clear(&mut at).unwrap();
     states.reducing.clear(&mut at).unwrap();
     states.aggregating.clear(&mut at).unwrap();
     assert_eq!(states.see(&at), Seen::default());
@@ -244,7 +136,7 @@ pub fn reading_refreshes_where_it_counts<B: StateBackend>(backend: &B) {
         assert_eq!(states.see(&at), expected, "in the same context");
         drop(at);
         let keys = states.keys(&mut state).map(|keys| keys.len());
-        assert_eq!(keys, [usize::from(refreshes); 5]);
+        assert_eq!(keys, [usize::from(refreshes); KINDS]);
         assert_eq!(states.see(&state.at(&unread).unwrap()), Seen::default());
         clock.set(1_189);
         assert_eq!(states.see(&state.at(&read).unwrap()), expected, "by its new stamp");
@@ -285,6 +177,46 @@ pub fn entries_are_refreshed_one_by_one<B: StateBackend>(backend: &B) {
     assert_eq!(list_of(states.map.values(&at)), [11]);
 }
 
+/// A range of a sorted map reads the entries that it comes to: those live longer where reading counts,
+/// and no others. What has expired is passed over at both ends.
+pub fn ranges_refresh_what_they_come_to<B: StateBackend>(backend: &B) {
+    let job = TestJob::<B, String>::new(backend);
+    let clock = ManualClock::new(1_000);
+    let mut state = job.open_one(&[]);
+    let sorted = register(&mut state, &ttl_by(&clock).update(UpdateType::OnReadAndWrite)).sorted;
+    let key = key();
+    let mut at = state.at(&key).unwrap();
+    for user_key in 1..=9 {
+        sorted.put(&mut at, user_key, u64::from(user_key)).unwrap();
+    }
+    drop(at);
+    clock.set(1_090);
+    let at = state.at(&key).unwrap();
+    let user_keys = |entries: Entries<'_, u8, u64>| -> Vec<u8> {
+        entries.map(|entry| *entry.unwrap().0).collect()
+    };
+    assert_eq!(user_keys(sorted.range(&at, 3..5).unwrap()), [3, 4]);
+    let two = sorted.range_rev(&at, ..=8).unwrap().take(2).map(|entry| *entry.unwrap().0);
+    assert_eq!(two.collect::<Vec<_>>(), [8, 7]);
+    assert_eq!(owned(sorted.get(&at, &5)), Some(5));
+    assert!(!sorted.is_empty(&at).unwrap());
+    drop(at);
+    clock.set(1_100);
+    let mut at = state.at(&key).unwrap();
+    assert_eq!(*sorted.first(&at).unwrap().unwrap().0, 3);
+    assert_eq!(*sorted.last(&at).unwrap().unwrap().0, 8);
+    assert_eq!(user_keys(sorted.entries(&at).unwrap()), [3, 4, 5, 7, 8]);
+    assert_eq!(sorted.pop_first(&mut at).unwrap(), Some((3, 3)));
+    assert_eq!(sorted.pop_last(&mut at).unwrap(), Some((8, 8)));
+    drop(at);
+    clock.set(1_200);
+    let mut at = state.at(&key).unwrap();
+    assert_eq!(sorted.pop_first(&mut at).unwrap(), None);
+    assert!(sorted.is_empty(&at).unwrap());
+    drop(at);
+    assert!(state.keys(sorted, &()).unwrap().is_empty());
+}
+
 /// Where it is wanted, what has expired is returned once more, and reading it removes it.
 pub fn what_has_expired_may_be_returned_until_it_is_cleaned_up<B: StateBackend>(backend: &B) {
     let job = TestJob::<B, String>::new(backend);
@@ -298,10 +230,10 @@ pub fn what_has_expired_may_be_returned_until_it_is_cleaned_up<B: StateBackend>(
         states.add(&mut state.at(key).unwrap(), 3);
     }
     clock.set(5_000);
-    assert_eq!(states.keys(&mut state).map(|keys| keys.len()), [2; 5]);
+    assert_eq!(states.keys(&mut state).map(|keys| keys.len()), [2; KINDS]);
     assert_eq!(states.see(&state.at(&read).unwrap()), Seen::once(3));
     assert_eq!(states.see(&state.at(&read).unwrap()), Seen::default());
-    assert_eq!(states.keys(&mut state).map(|keys| keys.len()), [1; 5]);
+    assert_eq!(states.keys(&mut state).map(|keys| keys.len()), [1; KINDS]);
     // A write goes on from what a read would have returned.
     states.add(&mut state.at(&written).unwrap(), 4);
     let seen = states.see(&state.at(&written).unwrap());
@@ -324,7 +256,7 @@ pub fn a_clock_may_go_backwards_and_to_the_ends_of_time<B: StateBackend>(backend
         for back_ms in [999, 0, -5_000, i64::MIN] {
             now_ms.store(back_ms, Ordering::SeqCst);
             assert_eq!(states.see(&state.at(&key).unwrap()), Seen::once(1), "{back_ms}");
-            assert_eq!(states.keys(&mut state).map(|keys| keys.len()), [1; 5]);
+            assert_eq!(states.keys(&mut state).map(|keys| keys.len()), [1; KINDS]);
         }
         now_ms.store(i64::MAX - 1, Ordering::SeqCst);
         assert_eq!(states.see(&state.at(&key).unwrap()), Seen::default());
@@ -353,12 +285,14 @@ pub fn a_time_to_live_of_zero_is_refused_by_name<B: StateBackend>(backend: &B) {
         let value = ValueStateDescriptor::<u64>::new("value").ttl(ttl.clone());
         let list = ListStateDescriptor::<u64>::new("list").ttl(ttl.clone());
         let map = MapStateDescriptor::<u8, u64>::new("map").ttl(ttl.clone());
+        let sorted = SortedMapStateDescriptor::<u8, u64>::new("sorted").ttl(ttl.clone());
         let reducing = ReducingStateDescriptor::<u64>::new("reducing", |_, _| ()).ttl(ttl.clone());
         let aggregating = AggregatingStateDescriptor::new("aggregating", CountAndSum).ttl(ttl);
         let errors = [
             ("value", refused(state.value_state(value))),
             ("list", refused(state.list_state(list))),
             ("map", refused(state.map_state(map))),
+            ("sorted", refused(state.sorted_map_state(sorted))),
             ("reducing", refused(state.reducing_state(reducing))),
             ("aggregating", refused(state.aggregating_state(aggregating))),
         ];

@@ -1,12 +1,14 @@
 //! Cases: state with a time to live in snapshots, and states that get one or lose it over a restore.
 
+use std::collections::BTreeMap;
+
 use alluvium_core::KeyedStateHandle;
 use alluvium_state::{
-    KeyedStateBackend, ListStateDescriptor, MapStateDescriptor, SnapshotMode, StateBackend,
-    StateTtl, UpdateType, ValueStateDescriptor,
+    KeyedStateBackend, ListStateDescriptor, MapStateDescriptor, SnapshotMode,
+    SortedMapStateDescriptor, StateBackend, StateTtl, UpdateType, ValueStateDescriptor,
 };
 
-use super::ttl::{Seen, key, register, try_register, ttl_by};
+use super::ttl::{KINDS, Seen, key, register, try_register, ttl_by};
 use super::{list_of, map_of, owned};
 use crate::clock::ManualClock;
 use crate::job::TestJob;
@@ -39,9 +41,15 @@ fn both() -> Seen {
         value: Some(3),
         list: vec![1, 2],
         map: [(1, 1), (2, 2)].into(),
+        sorted: [(1, 1), (2, 2)].into(),
         reducing: Some(12),
         aggregating: Some((2, 3)),
     }
+}
+
+/// What is left when the first number has expired.
+fn second() -> Seen {
+    Seen { list: vec![2], map: [(2, 2)].into(), sorted: [(2, 2)].into(), ..both() }
 }
 
 /// What was written comes back with its stamps, and expires by them.
@@ -50,11 +58,7 @@ pub fn stamps_come_back<B: StateBackend>(backend: &B) {
         let (job, clock) = (job_in(backend, mode), ManualClock::default());
         let ttl = ttl_by(&clock);
         let mut handles = snapshot_of_two(&job, &clock, Some(&ttl));
-        for (now_ms, expected) in [
-            (1_099, both()),
-            (1_100, Seen { list: vec![2], map: [(2, 2)].into(), ..both() }),
-            (1_150, Seen::default()),
-        ] {
+        for (now_ms, expected) in [(1_099, both()), (1_100, second()), (1_150, Seen::default())] {
             clock.set(now_ms);
             let mut state = job.open_one(&handles);
             let states = register(&mut state, &ttl);
@@ -89,7 +93,7 @@ pub fn stamps_are_rescaled<B: StateBackend>(backend: &B) {
                 assert_eq!(states.see(&owner.at(key).unwrap()), expected, "{key}");
             }
             let count: usize = subtasks.iter().map(|state| state.entry_count().unwrap()).sum();
-            assert_eq!(count, 29 * 5);
+            assert_eq!(count, 29 * KINDS);
         }
     }
 }
@@ -108,11 +112,14 @@ pub fn restored_state_gets_a_time_to_live<B: StateBackend>(backend: &B) {
         states.add(&mut state.at(&key()).unwrap(), 3);
         clock.set(5_099);
         let (value, reducing, aggregating) = (Some(6), Some(123), Some((3, 6)));
-        let (list, map) = (vec![1, 2, 3], [(1, 1), (2, 2), (3, 3)].into());
-        let expected = Seen { value, list, map, reducing, aggregating };
+        let entries: BTreeMap<_, _> = [(1, 1), (2, 2), (3, 3)].into();
+        let (list, map, sorted) = (vec![1, 2, 3], entries.clone(), entries);
+        let expected = Seen { value, list, map, sorted, reducing, aggregating };
         assert_eq!(states.see(&state.at(&key()).unwrap()), expected, "{mode:?}");
         clock.set(5_100);
-        let expected = Seen { list: vec![3], map: [(3, 3)].into(), ..expected };
+        let entries: BTreeMap<_, _> = [(3, 3)].into();
+        let (list, map, sorted) = (vec![3], entries.clone(), entries);
+        let expected = Seen { list, map, sorted, ..expected };
         assert_eq!(states.see(&state.at(&key()).unwrap()), expected, "{mode:?}");
 
         clock.set(5_099);
@@ -154,15 +161,19 @@ pub fn values_migrate_with_their_stamps<B: StateBackend>(backend: &B) {
         let mut value = ValueStateDescriptor::<u16>::new("value");
         let mut list = ListStateDescriptor::<u16>::new("list");
         let mut map = MapStateDescriptor::<u16, u16>::new("map");
-        (value.ttl, list.ttl, map.ttl) = (ttl(had_ttl), ttl(had_ttl), ttl(had_ttl));
+        let mut sorted = SortedMapStateDescriptor::<u16, u16>::new("sorted");
+        (value.ttl, list.ttl) = (ttl(had_ttl), ttl(had_ttl));
+        (map.ttl, sorted.ttl) = (ttl(had_ttl), ttl(had_ttl));
         let value = state.value_state(value).unwrap();
         let list = state.list_state(list).unwrap();
         let map = state.map_state(map).unwrap();
+        let sorted = state.sorted_map_state(sorted).unwrap();
         let key = key();
         let mut at = state.at(&key).unwrap();
         value.set(&mut at, 7).unwrap();
         list.add_all(&mut at, [1, 2]).unwrap();
         map.put(&mut at, 3, 4).unwrap();
+        sorted.put(&mut at, 300, 4).unwrap();
         drop(at);
         let handles = job.snapshot_one(&mut state);
 
@@ -171,10 +182,13 @@ pub fn values_migrate_with_their_stamps<B: StateBackend>(backend: &B) {
         let mut value = ValueStateDescriptor::<u64>::new("value");
         let mut list = ListStateDescriptor::<u64>::new("list");
         let mut map = MapStateDescriptor::<u64, u64>::new("map");
-        (value.ttl, list.ttl, map.ttl) = (ttl(gets_ttl), ttl(gets_ttl), ttl(gets_ttl));
+        let mut sorted = SortedMapStateDescriptor::<u64, u64>::new("sorted");
+        (value.ttl, list.ttl) = (ttl(gets_ttl), ttl(gets_ttl));
+        (map.ttl, sorted.ttl) = (ttl(gets_ttl), ttl(gets_ttl));
         let value = state.value_state(value).unwrap();
         let list = state.list_state(list).unwrap();
         let map = state.map_state(map).unwrap();
+        let sorted = state.sorted_map_state(sorted).unwrap();
         let ends_ms = match (had_ttl, gets_ttl) {
             (true, true) => 1_100,
             (false, true) => 1_160,
@@ -188,6 +202,8 @@ pub fn values_migrate_with_their_stamps<B: StateBackend>(backend: &B) {
             assert_eq!(list_of(list.elements(&at)), elements, "{now_ms}");
             let entries = is_there.then_some((3, 4)).into_iter().collect();
             assert_eq!(map_of(map.entries(&at)), entries, "{now_ms}");
+            let entries = is_there.then_some((300, 4)).into_iter().collect();
+            assert_eq!(map_of(sorted.entries(&at)), entries, "{now_ms}");
         }
     }
 }
@@ -219,11 +235,10 @@ pub fn full_snapshots_leave_out_what_has_expired<B: StateBackend>(backend: &B) {
         let mut state = job.open_one(&handles);
         let states = try_register(&mut state, None).unwrap();
         let count = state.entry_count().unwrap();
-        assert_eq!(count, if cleans { 2 * 5 } else { 43 * 5 });
+        assert_eq!(count, if cleans { 2 * KINDS } else { 43 * KINDS });
         let left = if cleans { Seen::default() } else { Seen::once(1) };
         assert_eq!(states.see(&state.at(&old).unwrap()), left);
-        let left =
-            if cleans { Seen { list: vec![2], map: [(2, 2)].into(), ..both() } } else { both() };
+        let left = if cleans { second() } else { both() };
         assert_eq!(states.see(&state.at(&mixed).unwrap()), left);
         assert_eq!(states.see(&state.at(&new).unwrap()), Seen::once(2));
     }
@@ -297,6 +312,6 @@ pub fn what_was_cleaned_up_does_not_come_back<B: StateBackend>(backend: &B) {
     }
     let mut restored = job.open_one(&handles);
     let again = try_register(&mut restored, None).unwrap();
-    assert_eq!(restored.entry_count().unwrap(), 20 * 5);
+    assert_eq!(restored.entry_count().unwrap(), 20 * KINDS);
     assert_eq!(again.see(&restored.at(keys.first().unwrap()).unwrap()), Seen::default());
 }

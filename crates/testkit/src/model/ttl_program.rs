@@ -13,11 +13,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alluvium_core::KeyedStateHandle;
-use alluvium_state::{KeyedStateBackend, SnapshotMode, StateBackend, StateTtl, UpdateType};
+use alluvium_state::{
+    KeyContext, KeyedStateBackend, SnapshotMode, StateBackend, StateTtl, UpdateType,
+};
 
 use crate::clock::ManualClock;
 use crate::conformance::sorted;
-use crate::conformance::ttl::{Seen, States, reduce_digits, try_register};
+use crate::conformance::ttl::{KINDS, Seen, States, reduce_digits, try_register};
 use crate::job::{KeyedOf, TestJob, complete_all};
 use crate::random::Random;
 
@@ -33,6 +35,7 @@ struct Cells {
     value: Option<Stamped<u64>>,
     list: Vec<Stamped<u64>>,
     map: BTreeMap<u8, Stamped<u64>>,
+    sorted: BTreeMap<u8, Stamped<u64>>,
     reducing: Option<Stamped<u64>>,
     aggregating: Option<Stamped<(u64, u64)>>,
 }
@@ -43,6 +46,7 @@ impl Cells {
             value: self.value.map(|(_, value)| value),
             list: self.list.iter().map(|(_, element)| *element).collect(),
             map: self.map.iter().map(|(user_key, (_, value))| (*user_key, *value)).collect(),
+            sorted: self.sorted.iter().map(|(user_key, (_, value))| (*user_key, *value)).collect(),
             reducing: self.reducing.map(|(_, value)| value),
             aggregating: self.aggregating.map(|(_, value)| value),
         }
@@ -52,16 +56,18 @@ impl Cells {
     fn stamps(&mut self) -> impl Iterator<Item = &mut u64> {
         let value = self.value.iter_mut().map(|(stamp, _)| stamp);
         let list = self.list.iter_mut().map(|(stamp, _)| stamp);
-        let map = self.map.values_mut().map(|(stamp, _)| stamp);
+        let entries = self.map.values_mut().chain(self.sorted.values_mut());
+        let entries = entries.map(|(stamp, _)| stamp);
         let reducing = self.reducing.iter_mut().map(|(stamp, _)| stamp);
         let aggregating = self.aggregating.iter_mut().map(|(stamp, _)| stamp);
-        value.chain(list).chain(map).chain(reducing).chain(aggregating)
+        value.chain(list).chain(entries).chain(reducing).chain(aggregating)
     }
 
     fn expire(&mut self, is_alive: impl Fn(u64) -> bool) {
         self.value = self.value.filter(|(stamp, _)| is_alive(*stamp));
         self.list.retain(|(stamp, _)| is_alive(*stamp));
         self.map.retain(|_, (stamp, _)| is_alive(*stamp));
+        self.sorted.retain(|_, (stamp, _)| is_alive(*stamp));
         self.reducing = self.reducing.filter(|(stamp, _)| is_alive(*stamp));
         self.aggregating = self.aggregating.filter(|(stamp, _)| is_alive(*stamp));
     }
@@ -163,7 +169,7 @@ impl<'b, B: StateBackend> Program<'b, B> {
     fn change(&mut self) {
         let (key, now_ms) = (self.key(), self.now_ms());
         let owner = self.owner_of(&key);
-        let (number, choice) = (self.random.below(6), self.random.below(12));
+        let (number, choice) = (self.random.below(6), self.random.below(16));
         let user_key = u8::try_from(number).unwrap();
         let (Some(backend), Some(states)) = (self.subtasks.get_mut(owner), self.states.get(owner))
         else {
@@ -219,15 +225,17 @@ impl<'b, B: StateBackend> Program<'b, B> {
                 let (count, sum) = cells.aggregating.map_or((0, 0), |(_, both)| both);
                 cells.aggregating = Some((now_ms, (count + 1, sum + number)));
             }
+            11..=14 => change_sorted(*states, &mut at, (user_key, choice), (now_ms, cells)),
             _ => {
                 states.list.clear(&mut at).unwrap();
                 states.map.clear(&mut at).unwrap();
-                (cells.list, cells.map) = Default::default();
+                states.sorted.clear(&mut at).unwrap();
+                (cells.list, cells.map, cells.sorted) = Default::default();
             }
         }
     }
 
-    /// Reads all of a key, or one entry of its map.
+    /// Reads all of a key, one entry of its map, or a part of its sorted map.
     fn read(&mut self) {
         let (key, now_ms) = (self.key(), self.now_ms());
         let user_key = u8::try_from(self.random.below(6)).unwrap();
@@ -238,7 +246,16 @@ impl<'b, B: StateBackend> Program<'b, B> {
         };
         let at = backend.at(&key).unwrap();
         let cells = self.model.entry(key.clone()).or_default();
-        if self.random.one_in(2) {
+        if self.random.one_in(3) {
+            let found = states.sorted.range(&at, user_key..).unwrap().take(2);
+            let found: Vec<_> = found.map(|entry| *entry.unwrap().0).collect();
+            let expected: Vec<_> = cells.sorted.range(user_key..).take(2).map(|it| *it.0).collect();
+            assert_eq!(found, expected, "{key} from {user_key} at {now_ms}");
+            if self.refreshes {
+                let read = cells.sorted.range_mut(user_key..).take(2);
+                read.for_each(|(_, (stamp, _))| *stamp = now_ms);
+            }
+        } else if self.random.one_in(2) {
             let found = states.map.get(&at, &user_key).unwrap().map(|value| *value);
             assert_eq!(found, cells.map.get(&user_key).map(|(_, value)| *value), "{key}");
             if let (true, Some((stamp, _))) = (self.refreshes, cells.map.get_mut(&user_key)) {
@@ -280,16 +297,17 @@ impl<'b, B: StateBackend> Program<'b, B> {
 
     /// The keys of each state, found without reading them.
     fn list_keys(&mut self) {
-        let mut found = [const { Vec::new() }; 5];
+        let mut found = [const { Vec::new() }; KINDS];
         for (backend, states) in self.subtasks.iter_mut().zip(&self.states) {
             for (found, keys) in found.iter_mut().zip(states.keys(backend)) {
                 found.extend(keys);
             }
         }
-        let has: [fn(&Cells) -> bool; 5] = [
+        let has: [fn(&Cells) -> bool; KINDS] = [
             |cells| cells.value.is_some(),
             |cells| !cells.list.is_empty(),
             |cells| !cells.map.is_empty(),
+            |cells| !cells.sorted.is_empty(),
             |cells| cells.reducing.is_some(),
             |cells| cells.aggregating.is_some(),
         ];
@@ -367,6 +385,38 @@ impl<'b, B: StateBackend> Program<'b, B> {
             if self.refreshes {
                 cells.stamps().for_each(|stamp| *stamp = now_ms);
             }
+        }
+    }
+}
+
+/// Changes the sorted map of a key, and takes from its ends.
+fn change_sorted(
+    states: States,
+    at: &mut impl KeyContext<Namespace = ()>,
+    (user_key, choice): (u8, u64),
+    (now_ms, cells): (u64, &mut Cells),
+) {
+    let sorted = states.sorted;
+    match choice {
+        11 => {
+            sorted.put(at, user_key, u64::from(user_key)).unwrap();
+            cells.sorted.insert(user_key, (now_ms, u64::from(user_key)));
+        }
+        12 => {
+            sorted.update(at, user_key, |value| *value += 7).unwrap();
+            let value = cells.sorted.get(&user_key).map_or(0, |(_, value)| *value) + 7;
+            cells.sorted.insert(user_key, (now_ms, value));
+        }
+        13 => {
+            sorted.remove(at, &user_key).unwrap();
+            cells.sorted.remove(&user_key);
+        }
+        _ => {
+            let is_first = user_key < 3;
+            let taken = if is_first { sorted.pop_first(at) } else { sorted.pop_last(at) };
+            let expected =
+                if is_first { cells.sorted.pop_first() } else { cells.sorted.pop_last() };
+            assert_eq!(taken.unwrap(), expected.map(|(user_key, (_, value))| (user_key, value)));
         }
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use alluvium_core::{KeyedStateHandle, SubtaskIndex};
 use alluvium_state::{
     KeyedStateBackend, ListState, ListStateDescriptor, MapState, MapStateDescriptor, SnapshotMode,
-    StateTtl, UpdateType, ValueState, ValueStateDescriptor,
+    SortedMapState, SortedMapStateDescriptor, StateTtl, UpdateType, ValueState,
+    ValueStateDescriptor,
 };
 use alluvium_testkit::clock::ManualClock;
 use alluvium_testkit::job::{KeyedOf, TestJob};
@@ -36,22 +37,25 @@ struct States {
     value: ValueState<u64>,
     list: ListState<u64>,
     map: MapState<u8, u64>,
+    sorted: SortedMapState<u8, u64>,
 }
 
 fn register(keyed: &mut Keyed, ttl: &StateTtl) -> States {
     let value = ValueStateDescriptor::<u64>::new("value").ttl(ttl.clone());
     let list = ListStateDescriptor::<u64>::new("list").ttl(ttl.clone());
     let map = MapStateDescriptor::<u8, u64>::new("map").ttl(ttl.clone());
+    let sorted = SortedMapStateDescriptor::<u8, u64>::new("sorted").ttl(ttl.clone());
     States {
         value: keyed.value_state(value).unwrap(),
         list: keyed.list_state(list).unwrap(),
         map: keyed.map_state(map).unwrap(),
+        sorted: keyed.sorted_map_state(sorted).unwrap(),
     }
 }
 
 /// Half of the keys get everything at 1,000 ms; all of them get the rest at 1,080 ms.
 fn fill(keyed: &mut Keyed, states: States, clock: &ManualClock) {
-    let States { value, list, map } = states;
+    let States { value, list, map, sorted } = states;
     clock.set(1_000);
     for key in 0..KEYS / 2 {
         let mut at = keyed.at(&key).unwrap();
@@ -59,12 +63,15 @@ fn fill(keyed: &mut Keyed, states: States, clock: &ManualClock) {
         list.add_all(&mut at, [1, 2]).unwrap();
         map.put(&mut at, 1, key).unwrap();
         map.put(&mut at, 2, key).unwrap();
+        sorted.put(&mut at, 1, key).unwrap();
+        sorted.put(&mut at, 2, key).unwrap();
     }
     clock.set(1_080);
     for key in 0..KEYS {
         let mut at = keyed.at(&key).unwrap();
         list.add(&mut at, 3).unwrap();
         map.put(&mut at, 3, key).unwrap();
+        sorted.put(&mut at, 3, key).unwrap();
         if key >= KEYS / 2 {
             value.set(&mut at, key).unwrap();
         }
@@ -99,19 +106,22 @@ fn stored(keyed: &Keyed, table: usize) -> (usize, usize) {
 /// Bytes of a stamp and a number.
 const STAMPED: usize = 16;
 
-fn all_stored(keyed: &Keyed) -> [(usize, usize); 3] {
-    [0, 1, 2].map(|table| stored(keyed, table))
+fn all_stored(keyed: &Keyed) -> [(usize, usize); 4] {
+    [0, 1, 2, 3].map(|table| stored(keyed, table))
 }
 
-fn full(keys: usize) -> [(usize, usize); 3] {
-    let (half, map) = (keys / 2, keys + 2 * (keys / 2));
+fn full(keys: usize) -> [(usize, usize); 4] {
+    let half = keys / 2;
+    let entries = keys + 2 * half;
+    let map = (entries, entries * STAMPED);
     // One group, with its count, of three elements for half of the keys.
     let lists = (half * (1 + 3 * STAMPED)) + half * (1 + STAMPED);
-    [(keys, keys * STAMPED), (keys, lists), (map, map * STAMPED)]
+    [(keys, keys * STAMPED), (keys, lists), map, map]
 }
 
-fn cleaned(keys: usize) -> [(usize, usize); 3] {
-    [(keys / 2, keys / 2 * STAMPED), (keys, keys * (1 + STAMPED)), (keys, keys * STAMPED)]
+fn cleaned(keys: usize) -> [(usize, usize); 4] {
+    let map = (keys, keys * STAMPED);
+    [(keys / 2, keys / 2 * STAMPED), (keys, keys * (1 + STAMPED)), map, map]
 }
 
 #[test]
@@ -137,10 +147,12 @@ fn compactions_drop_values_entries_and_elements_one_by_one() {
         assert_eq!(list, [3]);
         let map: Vec<u8> = states.map.keys(&at).unwrap().map(|it| *it.unwrap()).collect();
         assert_eq!(map, [3]);
+        let sorted = states.sorted.keys(&at).unwrap().map(|it| *it.unwrap());
+        assert_eq!(sorted.collect::<Vec<u8>>(), [3]);
     }
     clock.set(1_180);
     compact(&keyed);
-    assert_eq!(all_stored(&keyed), [(0, 0); 3]);
+    assert_eq!(all_stored(&keyed), [(0, 0); 4]);
 }
 
 #[test]
@@ -189,7 +201,7 @@ fn rows_of_other_key_groups_and_expired_rows_go_together() {
     let states = register(&mut keyed, &ttl_by(&clock));
     fill(&mut keyed, states, &clock);
     let handles = job.snapshot_one(&mut keyed);
-    let mut sum = [(0, 0); 3];
+    let mut sum = [(0, 0); 4];
     for index in 0..2 {
         let mut keyed = job.try_open(SubtaskIndex::new(index), 2, &handles).unwrap();
         clock.set(1_099);
@@ -223,11 +235,11 @@ fn what_a_frozen_state_has_to_write_is_not_dropped_meanwhile() {
         let rules: Vec<_> = keyed.tables.iter().filter_map(rules).collect();
         rules.iter().map(TtlMoment::now_ms).collect::<Vec<_>>()
     };
-    assert_eq!(dropping_ms(&keyed), [1_099; 3]);
+    assert_eq!(dropping_ms(&keyed), [1_099; 4]);
     let handles = frozen.write();
-    assert_eq!(dropping_ms(&keyed), [5_000; 3]);
+    assert_eq!(dropping_ms(&keyed), [5_000; 4]);
     compact(&keyed);
-    assert_eq!(all_stored(&keyed), [(0, 0); 3], "dropped once it was written");
+    assert_eq!(all_stored(&keyed), [(0, 0); 4], "dropped once it was written");
     clock.set(1_099);
     let mut keyed = job.open_one(&handles);
     register(&mut keyed, &ttl_by(&clock));
@@ -248,6 +260,7 @@ fn what_was_read_is_not_dropped_before_it_has_its_new_stamp() {
     assert!(states.value.get(&at).unwrap().is_some());
     assert_eq!(states.list.elements(&at).unwrap().count(), 3);
     assert!(states.map.get(&at, &1).unwrap().is_some());
+    assert_eq!(states.sorted.range(&at, 1..=2).unwrap().count(), 2);
     clock.set(5_000);
     compact(&keyed);
     clock.set(1_198);
@@ -255,6 +268,7 @@ fn what_was_read_is_not_dropped_before_it_has_its_new_stamp() {
     assert!(states.value.get(&at).unwrap().is_some());
     assert_eq!(states.list.elements(&at).unwrap().count(), 3);
     assert!(states.map.get(&at, &1).unwrap().is_some());
+    assert_eq!(states.sorted.range(&at, 1..=2).unwrap().count(), 2);
 }
 
 #[test]
