@@ -24,6 +24,9 @@ endif
 # figure's name>`; the latter also `--soak <minutes> --state-gib <GiB>`.
 BENCH ?=
 
+# How many simulated jobs `make simulate` plays, from FIRST_SEED on.
+SEEDS ?= 2000
+
 # How often `make kills` kills for each backend and mode.
 KILLS ?= 50
 
@@ -38,7 +41,7 @@ else
 PROGRAMS_CRATE := alluvium-heap
 endif
 
-.PHONY: help setup demo test kills programs bench-heap bench-rocksdb fmt clippy doc clean
+.PHONY: help setup demo test kills programs simulate bench-heap bench-rocksdb fmt clippy doc clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
@@ -62,6 +65,10 @@ programs: ## run PROGRAMS=100000 random programs on BACKEND (fs by default; heap
 	$(if $(filter heap nested fs rocksdb,$(BACKEND)),,$(error no programs on BACKEND=$(BACKEND)))
 	@scripts/setup.sh build
 	$(DEMO_ENV) $(PROGRAMS_RUN) -p $(PROGRAMS_CRATE) --test programs programs_on_$(BACKEND) -- --exact --nocapture
+
+simulate: ## play SEEDS=2000 simulated jobs with faults, from FIRST_SEED=0 on
+	@scripts/setup.sh build
+	$(ENV) ALLUVIUM_SEEDS=$(SEEDS) ALLUVIUM_FIRST_SEED=$(FIRST_SEED) cargo test --locked -p alluvium-tests --test simulation every_seed -- --nocapture
 
 bench-heap: ## measure the heap backend (BENCH=--quick for small sizes)
 	@scripts/setup.sh build

@@ -1,0 +1,159 @@
+//! What a seed draws before anything runs: the job, its options, and what will go wrong.
+
+use std::collections::BTreeSet;
+
+use alluvium_coordinator::{CoordinatorConfig, RestartStrategy};
+use alluvium_runtime::CheckpointMode;
+use alluvium_state::SnapshotMode;
+use alluvium_storage::StreamPolicy;
+use alluvium_testkit::random::Random;
+
+use crate::chaos::Rates;
+use crate::job::Input;
+
+/// How a process ends, unless it ends by itself before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum End {
+    /// It does not: after a time nothing goes wrong any more.
+    ByItself,
+    /// It is killed after a time.
+    Kill,
+    /// It is killed at a storage call: what the call must be, and how many of those pass before.
+    Trap(&'static str, u64),
+    /// Another one is started, and this one goes on.
+    TakeOver,
+}
+
+/// One process of the job.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Round {
+    pub(crate) end: End,
+    /// When, after its start.
+    pub(crate) after_us: u64,
+    /// Whether the machine loses power with it.
+    pub(crate) cuts_power: bool,
+}
+
+/// Everything about a seed.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) is_remote: bool,
+    pub(crate) input: Input,
+    pub(crate) mode: CheckpointMode,
+    pub(crate) max_parallelism: u32,
+    pub(crate) retained: usize,
+    pub(crate) snapshot_mode: SnapshotMode,
+    pub(crate) streams: StreamPolicy,
+    pub(crate) records_per_s: u32,
+    pub(crate) rates: Rates,
+    pub(crate) fail_at: BTreeSet<u64>,
+    pub(crate) rounds: Vec<Round>,
+}
+
+/// Where a process is killed: part of what the trace calls the storage call.
+const SITES: [&str; 12] = [
+    "_metadata",
+    "create",
+    "attempts/",
+    "rename",
+    "finish",
+    "delete",
+    "shared",
+    "pending-",
+    "part-",
+    "superseded",
+    "read",
+    "list",
+];
+
+impl Plan {
+    pub(crate) fn draw(seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0x5eed_fa11);
+        let random = &mut random;
+        let is_remote = random.one_in(3);
+        let input = Input {
+            seed,
+            splits: 1 + random.below(5),
+            clicks: 40 + random.below(160),
+            users: 2 + random.below(14),
+        };
+        let records_per_s = 1_500 + 500 * small(random, 8);
+        let clicks = input.splits * input.clicks;
+        let time_us = clicks * 1_000_000 / u64::from(records_per_s) + 50_000;
+        let rates = Rates {
+            task_delayed: *random.pick(&[0, 300, 60]),
+            storage_fault: *random.pick(&[0, 400, 100, 40]),
+            storage_slow: *random.pick(&[0, 150, 30]),
+            report: *random.pick(&[0, 30, 8]),
+            longest_us: *random.pick(&[5_000, 40_000, 250_000]),
+        };
+        let calls = clicks * 2;
+        let fail_at = (0..random.below(4)).map(|_| random.below(calls)).collect();
+        let rounds = (0..=random.below(5)).map(|_| Round::draw(random, time_us, is_remote));
+        let rounds = rounds.collect();
+        let inline_below_bytes = *random.pick(&[0, 0, 200, StreamPolicy::INLINE_BELOW_BYTES]);
+        Self {
+            is_remote,
+            input,
+            mode: *random.pick(&[
+                CheckpointMode::ExactlyOnce,
+                CheckpointMode::ExactlyOnce,
+                CheckpointMode::ExactlyOnce,
+                CheckpointMode::AtLeastOnce,
+            ]),
+            max_parallelism: *random.pick(&[4, 7, 16, 128]),
+            retained: random.index(3) + 1,
+            snapshot_mode: *random.pick(&[
+                SnapshotMode::Incremental,
+                SnapshotMode::Incremental,
+                SnapshotMode::Full,
+            ]),
+            streams: StreamPolicy { inline_below_bytes, ..StreamPolicy::files() },
+            records_per_s,
+            rates,
+            fail_at,
+            rounds,
+        }
+    }
+
+    /// Options of one process, drawn anew for each.
+    pub(crate) fn checkpoints(&self, random: &mut Random, is_calm: bool) -> CoordinatorConfig {
+        let config = CoordinatorConfig::new()
+            .interval_ms(Some(2 + random.below(30)))
+            .min_pause_ms(*random.pick(&[0, 0, 5]))
+            .retained(self.retained);
+        if is_calm {
+            return config.timeout_ms(10_000).tolerable_failed_checkpoints(u32::MAX);
+        }
+        let tolerable = *random.pick(&[0, 1, 5, u32::MAX]);
+        config.timeout_ms(20 + random.below(400)).tolerable_failed_checkpoints(tolerable)
+    }
+
+    pub(crate) fn restart(random: &mut Random, is_calm: bool) -> RestartStrategy {
+        if is_calm || random.one_in(5) {
+            return RestartStrategy::None;
+        }
+        let delay_ms = random.below(20);
+        if random.one_in(2) {
+            return RestartStrategy::FixedDelay { attempts: 50, delay_ms };
+        }
+        RestartStrategy::FailureRate { max_failures: 3, interval_ms: 500, delay_ms }
+    }
+}
+
+impl Round {
+    fn draw(random: &mut Random, time_us: u64, is_remote: bool) -> Self {
+        let end = match random.below(8) {
+            0 => End::ByItself,
+            1 | 2 => End::Kill,
+            3 if is_remote => End::TakeOver,
+            _ => End::Trap(random.pick::<&str>(&SITES), 1 + random.below(20)),
+        };
+        let cuts_power = !is_remote && random.one_in(2);
+        Self { end, after_us: random.below(time_us), cuts_power }
+    }
+}
+
+fn small(random: &mut Random, limit: u64) -> u32 {
+    u32::try_from(random.below(limit)).unwrap_or(0)
+}

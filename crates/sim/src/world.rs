@@ -1,0 +1,354 @@
+//! One seed: processes come and go, one after the other or two at a time, until the job is done.
+//!
+//! Ladder of names: world > round (one process of the job, and how it ends) > attempt.
+//!
+//! In the last round nothing goes wrong, so the job must end: whatever had happened before, the
+//! next process goes on from a checkpoint, and the result is that of the [`Reference`].
+
+mod checks;
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use alluvium_core::{JobId, OperatorUid, StoragePath};
+use alluvium_runtime::{
+    CheckpointStore, Host, JobConfig, JobEvent, Listener, OperatorUids, RestoreFrom, run,
+};
+use alluvium_state::StateBackend;
+use alluvium_storage::Storage;
+use alluvium_testkit::random::Random;
+use tokio::sync::oneshot;
+
+use crate::Outcome;
+use crate::chaos::{Fault, Phase, Trap};
+use crate::executor::{Executor, Limits};
+use crate::host::SimHost;
+use crate::job::{ClickJob, Mishaps, UserState};
+use crate::plan::{End, Plan, Round};
+use crate::reference::Reference;
+use crate::storage::{Disk, SimStorage};
+use crate::threads::{Threads, lock};
+
+/// Longest simulation before it counts as one without progress.
+const LIMITS: Limits = Limits { steps: 100_000, time_us: 300_000_000 };
+/// Time until the last late effect has happened, in microseconds.
+const QUIET_US: u64 = 500_000;
+
+/// What a process came to.
+type Result_ = Result<Vec<UserState>, String>;
+
+/// Everything that outlives the processes.
+struct World<B> {
+    plan: Plan,
+    backend: B,
+    executor: Arc<Executor>,
+    disk: Arc<Mutex<Disk>>,
+    mishaps: Arc<Mishaps>,
+    reference: Reference,
+    counts: Arc<Mutex<Counts>>,
+    violations: Vec<String>,
+    /// Whether checkpoints of runs that were replaced may lie around.
+    has_overlapped: bool,
+}
+
+#[derive(Default)]
+struct Counts {
+    attempts: u64,
+    completed: u64,
+    aborted: u64,
+    processes: u64,
+}
+
+struct Process {
+    host: SimHost,
+    end: oneshot::Receiver<Result_>,
+}
+
+enum Waited {
+    Ended(Result_),
+    Time,
+    Trapped,
+}
+
+/// Runs one seed to its end.
+pub(crate) fn play<B: StateBackend>(seed: u64, backend: B, threads: &Threads) -> Outcome {
+    let plan = Plan::draw(seed);
+    let executor = Executor::new(Random::new(seed), LIMITS, threads.clone());
+    {
+        let mut state = executor.state();
+        state.chaos.rates = plan.rates;
+        state.chaos.is_remote = plan.is_remote;
+    }
+    let counts = Arc::new(Mutex::new(Counts::default()));
+    let violations = Arc::new(Mutex::new(Vec::new()));
+    let world = World {
+        mishaps: Arc::new(Mishaps::new(plan.fail_at.clone())),
+        reference: Reference::new(plan.input, plan.mode),
+        disk: Arc::new(Mutex::new(Disk::new(plan.is_remote))),
+        executor: Arc::clone(&executor),
+        counts: Arc::clone(&counts),
+        violations: Vec::new(),
+        has_overlapped: false,
+        backend,
+        plan,
+    };
+    let found = Arc::clone(&violations);
+    let failure = executor.run(Box::pin(async move {
+        let violations = world.play().await;
+        *lock(&found) = violations;
+    }));
+    let mut violations = std::mem::take(&mut *lock(&violations));
+    violations.extend(failure);
+    let counts = lock(&counts);
+    let mut state = executor.state();
+    Outcome {
+        seed,
+        violations,
+        faults: std::mem::take(&mut state.chaos.counts),
+        steps: state.steps(),
+        simulated_ms: state.now_us / 1_000,
+        processes: counts.processes,
+        attempts: counts.attempts,
+        completed: counts.completed,
+        aborted: counts.aborted,
+        trace: state.trace.take(),
+    }
+}
+
+impl<B: StateBackend> World<B> {
+    async fn play(mut self) -> Vec<String> {
+        let mut older = Vec::new();
+        for round in self.plan.rounds.clone() {
+            self.round(round, &mut older).await;
+            self.check_checkpoints();
+            if !self.violations.is_empty() {
+                break;
+            }
+        }
+        self.set_chaos(false);
+        for process in older.drain(..) {
+            self.end(&process, false).await;
+        }
+        if self.violations.is_empty() {
+            self.last_round().await;
+        }
+        self.violations
+    }
+
+    fn set_chaos(&self, is_on: bool) {
+        self.executor.state().chaos.is_on = is_on;
+    }
+
+    async fn round(&mut self, round: Round, older: &mut Vec<Process>) {
+        self.set_chaos(true);
+        let mut process = self.start(false);
+        if let End::Trap(site, passes) = round.end {
+            let trap = Trap { process: process.host.process, site, passes };
+            self.executor.state().chaos.trap = Some(trap);
+        }
+        let mut waited = self.wait(&mut process, round.after_us).await;
+        if matches!((&waited, round.end), (Waited::Time, End::ByItself | End::Trap(..))) {
+            self.executor.state().chaos.trap = None;
+            self.set_chaos(false);
+            waited = self.wait(&mut process, u64::MAX / 2).await;
+        }
+        match waited {
+            Waited::Ended(end) => self.ended(end, &process).await,
+            Waited::Time if matches!(round.end, End::TakeOver) => {
+                process.host.count(Fault::TakeOver);
+                self.has_overlapped = true;
+                older.push(process);
+            }
+            Waited::Time | Waited::Trapped => {
+                let fault = if round.cuts_power { Fault::PowerCut } else { Fault::Kill };
+                process.host.count(fault);
+                process.host.trace(&fault.to_string());
+                self.end(&process, round.cuts_power).await;
+            }
+        }
+    }
+
+    /// Nothing goes wrong: the job has to end.
+    async fn last_round(&mut self) {
+        SimHost::world(&self.executor).sleep_us(QUIET_US).await;
+        let mut process = self.start(true);
+        match self.wait(&mut process, u64::MAX / 2).await {
+            Waited::Ended(Ok(state)) => {
+                self.ended(Ok(state), &process).await;
+                self.check_what_is_left();
+            }
+            Waited::Ended(Err(error)) => {
+                self.violations.push(format!("nothing went wrong, and the job failed: {error}"));
+            }
+            Waited::Time | Waited::Trapped => self.violations.push("no progress".to_owned()),
+        }
+        self.end(&process, false).await;
+    }
+
+    /// A process has come to its end, and nothing of it is left.
+    async fn ended(&mut self, end: Result_, process: &Process) {
+        self.end(process, false).await;
+        match end {
+            Ok(state) => {
+                let lines = self.committed_lines();
+                self.violations.extend(self.reference.check_state(&state));
+                self.violations.extend(self.reference.check_lines(&lines, &state));
+            }
+            Err(error) if error.lines().count() != 1 => {
+                self.violations.push(format!("an error of several lines: {error}"));
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn start(&self, is_calm: bool) -> Process {
+        let host = SimHost::new_process(&self.executor);
+        lock(&self.counts).processes += 1;
+        let (sender, end) = oneshot::channel();
+        let config = self.config(&host, is_calm);
+        let storage = SimStorage::new(&self.disk, host.clone());
+        let output = below(&storage, "output");
+        let root = below(&storage, "chk");
+        let (input, mishaps) = (self.plan.input, Arc::clone(&self.mishaps));
+        let job = Arc::new(ClickJob { input, mishaps, host: host.clone(), output });
+        let (backend, tracer) = (self.backend.clone(), host.clone());
+        let main = async move {
+            let store = match CheckpointStore::open_exclusive(&*root, job_id()) {
+                Ok(store) => Arc::new(store),
+                Err(error) => return drop(sender.send(Err(error.to_string()))),
+            };
+            let end = run::<u64, B, ClickJob>(job, backend, store, config).await;
+            let end = end.map(|outcome| outcome.results.into_iter().flatten().collect());
+            let end: Result_ = end.map_err(|error| error.to_string());
+            match &end {
+                Ok(_) => tracer.trace("the job has ended"),
+                Err(error) => tracer.trace(&format!("the job has failed: {error}")),
+            }
+            let _ = sender.send(end);
+        };
+        drop(host.spawn("process", Box::pin(main)));
+        Process { host, end }
+    }
+
+    fn config(&self, host: &SimHost, is_calm: bool) -> JobConfig {
+        let mut state = self.executor.state();
+        let random = &mut state.random;
+        let uid = |name: &str| match OperatorUid::new(name) {
+            Ok(uid) => uid,
+            Err(error) => unreachable!("{error}"),
+        };
+        let parallelism = 1 + u32::try_from(random.below(4)).unwrap_or(0);
+        let config = JobConfig {
+            uids: OperatorUids {
+                source: uid("splits"),
+                operator: uid("clicks"),
+                sink: uid("files"),
+            },
+            parallelism,
+            max_parallelism: Some(self.plan.max_parallelism),
+            mode: self.plan.mode,
+            checkpoints: self.plan.checkpoints(random, is_calm),
+            restart: Plan::restart(random, is_calm),
+            restore: RestoreFrom::Latest,
+            streams: self.plan.streams,
+            snapshot_mode: self.plan.snapshot_mode,
+            records_per_s: Some(f64::from(self.plan.records_per_s)),
+            hash_seed: random.next_u64(),
+            clock: Arc::new(host.clone()),
+            host: Arc::new(host.clone()),
+            records: Arc::default(),
+            listener: listener(host.clone(), Arc::clone(&self.counts)),
+        };
+        let text = format!(
+            "start, parallelism {parallelism}, {:?}, {:?}, {:?}",
+            config.mode, config.snapshot_mode, config.restart
+        );
+        state.trace.line(host.process, &text);
+        config
+    }
+
+    async fn wait(&self, process: &mut Process, for_us: u64) -> Waited {
+        let mut sleep = SimHost::world(&self.executor).sleep_us(for_us);
+        poll_fn(|context| {
+            if let Poll::Ready(end) = Pin::new(&mut process.end).poll(context) {
+                let gone = || Err("the process is gone".to_owned());
+                return Poll::Ready(Waited::Ended(end.unwrap_or_else(|_| gone())));
+            }
+            if self.executor.state().is_sprung(context.waker()) {
+                return Poll::Ready(Waited::Trapped);
+            }
+            Pin::new(&mut sleep).poll(context).map(|()| Waited::Time)
+        })
+        .await
+    }
+
+    /// Ends a process wherever it is.
+    async fn end(&self, process: &Process, cuts_power: bool) {
+        let id = process.host.process;
+        self.executor.kill(id);
+        poll_fn(|context| {
+            if self.executor.is_gone(id) {
+                return Poll::Ready(());
+            }
+            self.executor.state().when_gone(id, context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        let mut disk = lock(&self.disk);
+        disk.release(id);
+        if cuts_power {
+            let mut state = self.executor.state();
+            for undone in disk.cut_power(&mut state.random) {
+                state.trace.line(id, &format!("power cut: {undone}"));
+            }
+        }
+    }
+}
+
+fn below(storage: &SimStorage, name: &str) -> Arc<dyn Storage> {
+    let path = StoragePath::new(name).map(|path| storage.below(&path));
+    match path {
+        Ok(Ok(storage)) => storage,
+        _ => unreachable!("{name} is a path"),
+    }
+}
+
+fn job_id() -> JobId {
+    match JobId::new("job") {
+        Ok(id) => id,
+        Err(error) => unreachable!("{error}"),
+    }
+}
+
+fn listener(host: SimHost, counts: Arc<Mutex<Counts>>) -> Listener {
+    Arc::new(move |event| {
+        let text = match event {
+            JobEvent::Started { attempt, restored } => {
+                host.enter_phase(Phase::Restoring);
+                lock(&counts).attempts += 1;
+                let restored = restored.map_or_else(|| "nothing".to_owned(), |it| it.to_string());
+                format!("attempt {attempt} begins from {restored}")
+            }
+            JobEvent::Completed { metadata, is_final } => {
+                host.enter_phase(Phase::Completed);
+                lock(&counts).completed += 1;
+                let last = if *is_final { ", the last" } else { "" };
+                format!("checkpoint {} is complete{last}", metadata.properties.checkpoint)
+            }
+            JobEvent::Aborted { checkpoint, reason } => {
+                host.enter_phase(Phase::Running);
+                lock(&counts).aborted += 1;
+                format!("checkpoint {checkpoint} is aborted: {reason}")
+            }
+            JobEvent::Restarting { error, after_ms } => {
+                host.enter_phase(Phase::Restarting);
+                format!("restart in {after_ms} ms: {error}")
+            }
+            JobEvent::CleanUpFailed { reason } => format!("clean-up failed: {reason}"),
+            _ => return,
+        };
+        host.trace(&text);
+    })
+}

@@ -1,0 +1,89 @@
+//! Whole jobs in simulation: every seed draws a job, a schedule and what goes wrong, and the job must
+//! end as its input says.
+//!
+//! `ALLUVIUM_SEEDS` sets how many seeds are played (default 200), `ALLUVIUM_FIRST_SEED` the first
+//! (default 0). One seed alone prints its trace when it fails: `make simulate SEEDS=1
+//! FIRST_SEED=<seed>`.
+
+use std::num::NonZeroUsize;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use alluvium::fs::FsStateBackend;
+use alluvium::heap::{HeapStateBackend, StateMapKind};
+use alluvium_sim::{Fault, Outcome, Summary, Threads, simulate};
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Each seed has its backend. Segments are small, so that there are many.
+fn play(seed: u64, threads: &Threads) -> Outcome {
+    let heap = |map| HeapStateBackend::new(map).max_segment_entries(4);
+    let fs = |map| FsStateBackend::new(map).max_segment_entries(4);
+    match seed % 4 {
+        0 => simulate(seed, heap(StateMapKind::CopyOnWrite), threads),
+        1 => simulate(seed, heap(StateMapKind::Nested), threads),
+        2 => simulate(seed, fs(StateMapKind::CopyOnWrite), threads),
+        _ => simulate(seed, fs(StateMapKind::Nested), threads),
+    }
+}
+
+/// Seeds one after the other, on as many simulated machines as there are processors.
+fn play_all(first: u64, seeds: u64) -> Summary {
+    let (next, summary) = (AtomicU64::new(first), Mutex::new(Summary::default()));
+    let work = || {
+        let threads = Threads::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            if seed >= first + seeds {
+                return;
+            }
+            let outcome = play(seed, &threads);
+            if seeds == 1 && !outcome.violations.is_empty() {
+                println!("{}", outcome.trace);
+            }
+            summary.lock().unwrap().add(outcome);
+        }
+    };
+    let machines = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    std::thread::scope(|scope| {
+        for _ in 0..machines {
+            scope.spawn(work);
+        }
+    });
+    summary.into_inner().unwrap()
+}
+
+#[test]
+fn every_seed_ends_as_its_input_says() {
+    let (seeds, first) = (number("ALLUVIUM_SEEDS", 200), number("ALLUVIUM_FIRST_SEED", 0));
+    let start = Instant::now();
+    let summary = play_all(first, seeds);
+    println!("{summary}, {:.1} s", start.elapsed().as_secs_f64());
+    let failed: Vec<_> = summary.failures.keys().collect();
+    assert!(
+        failed.is_empty(),
+        "seeds {failed:?}: make simulate SEEDS=1 FIRST_SEED=<seed> prints the trace"
+    );
+    if seeds >= 200 {
+        for fault in Fault::ALL {
+            assert!(summary.count_of(fault) > 0, "{fault} never happened");
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace_and_another_one_does_not() {
+    let (one, other) = (Threads::new(), Threads::new());
+    for seed in 0..24 {
+        let (first, second) = (play(seed, &one), play(seed, &other));
+        let lines = first.trace.lines().zip(second.trace.lines());
+        for (number, (first, second)) in lines.enumerate() {
+            assert_eq!(first, second, "seed {seed}, line {number}");
+        }
+        assert!(first.trace == second.trace, "seed {seed}");
+        assert!(first.trace != play(seed + 4, &one).trace, "seeds {seed} and {}", seed + 4);
+    }
+}
