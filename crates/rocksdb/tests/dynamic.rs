@@ -1,8 +1,6 @@
 //! State by bytes, through the object-safe traits: one program on every backend, and savepoints that go
 //! from each to each.
 
-#![expect(clippy::unwrap_used, reason = "a call that fails fails the test")]
-
 use std::path::Path;
 
 use alluvium_heap::{HeapStateBackend, StateMapKind};

@@ -28,8 +28,8 @@ use alluvium_core::{AttemptId, CheckpointId, PathError, StoragePath, SubtaskInde
 use alluvium_state::{ListStateDescriptor, OperatorListState, OperatorStateBackend};
 use alluvium_storage::{Storage, StorageWriter};
 
-use crate::TaskError;
 use crate::operator::{OperatorContext, Sink};
+use crate::{AttemptFence, TaskError};
 
 /// Folder of the files, below the output folder.
 pub const UPDATES_DIR: &str = "updates";
@@ -41,6 +41,7 @@ type Transaction = (String, String, u64);
 pub struct FileSink {
     output: Arc<dyn Storage>,
     attempt: AttemptId,
+    fence: AttemptFence,
     subtask: SubtaskIndex,
     restored: Option<CheckpointId>,
     restored_attempt: Option<AttemptId>,
@@ -67,6 +68,7 @@ impl FileSink {
         Self {
             output,
             attempt: AttemptId::new(attempt),
+            fence: context.fence.clone(),
             subtask: context.subtask,
             restored: context.restored,
             restored_attempt: context.restored_attempt,
@@ -115,11 +117,13 @@ impl Sink for FileSink {
         // Union state: every subtask sees the files of all. One of them finishes the work of the
         // last run, so that it is done once and before anything is set aside.
         if self.is_first() {
-            self.bring_back()?;
+            let found = self.look()?;
+            self.fence.check()?;
+            self.bring_back(&found)?;
             for transaction in state.items(pending)? {
                 self.finish(transaction)?;
             }
-            self.set_aside()?;
+            self.set_aside(&found)?;
         }
         // Attempts are counted anew with new checkpoints: files of that number may be here.
         self.last_number = self.highest_pending()?;

@@ -10,7 +10,7 @@ use alluvium_state::{
     KeyedStateBackend, OperatorStateBackend, StateKey, TimeDomain, Timer, Timers,
 };
 
-use crate::{InFlightCodec, TaskError};
+use crate::{AttemptFence, InFlightCodec, TaskError};
 
 /// Which subtask an instance is for.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct OperatorContext {
     pub parallelism: Parallelism,
     /// The run of the job.
     pub attempt: AttemptId,
+    /// Whether that run was replaced by a newer one.
+    pub fence: AttemptFence,
     /// The checkpoint that was restored; `None` at a fresh start.
     pub restored: Option<CheckpointId>,
     /// The run of the job that wrote that checkpoint.

@@ -29,7 +29,7 @@ use crate::task::{
     Alarm, Command, KeyedTask, Loading, Participant, Progress, Reading, Report, SinkProgress,
     SinkTask, SourceTask,
 };
-use crate::{Host, InFlightCodec, JobError, TaskError};
+use crate::{AttemptFence, Host, InFlightCodec, JobError, TaskError};
 
 /// Elements that wait in a channel before its sender has to.
 const CHANNEL_LEN: usize = 8;
@@ -74,6 +74,10 @@ impl<B, P> Builder<'_, B, P> {
             subtask,
             parallelism: self.attempt.parallelism,
             attempt: self.attempt.plan.attempt,
+            fence: AttemptFence::new(
+                Arc::clone(self.attempt.store.storage()),
+                self.attempt.plan.attempt,
+            ),
             restored: point.map(|point| point.metadata.properties.checkpoint),
             restored_attempt: point.map(|point| point.metadata.properties.attempt),
         }

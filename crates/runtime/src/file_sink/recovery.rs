@@ -7,6 +7,13 @@
 //! 2. parts of later checkpoints are set aside;
 //! 3. pending files stay until a checkpoint of this attempt is complete, because until then a
 //!    restore may begin from any older one.
+//!
+//! Steps 1 and 2 move only what was there before anybody replaced this attempt:
+//! 1. attempt 6 restores checkpoint 2, and is slow;
+//! 2. attempt 7 replaces it, restores 2 as well, and its sinks commit the parts of checkpoint 3;
+//! 3. attempt 6 goes on, finds parts after 2, and would set them aside for ever.
+//!
+//! So it looks, then checks that it was not replaced, then moves what it saw.
 
 use alluvium_core::{AttemptId, CheckpointId, StoragePath};
 use alluvium_storage::StorageError;
@@ -26,6 +33,13 @@ fn checkpoint_of_part(name: &str) -> Option<u64> {
 fn attempt_of(name: &str, prefix: &str) -> Option<u32> {
     let rest = name.strip_prefix(prefix)?;
     rest.split_once('.').map_or(rest, |(attempt, _)| attempt).parse().ok()
+}
+
+/// What lay in the output folder.
+pub(super) struct Found {
+    names: Vec<String>,
+    /// Folders of what was set aside, and what is in each.
+    aside: Vec<(String, Vec<String>)>,
 }
 
 impl FileSink {
@@ -61,19 +75,30 @@ impl FileSink {
         Ok(self.output.list(Some(dir))?.into_iter().map(|entry| entry.name).collect())
     }
 
+    /// What is there, before it is known whether a newer attempt is there too.
+    pub(super) fn look(&self) -> Result<Found, TaskError> {
+        let updates = StoragePath::new(UPDATES_DIR)?;
+        let names = self.names(&updates)?;
+        let mut aside = Vec::new();
+        for dir in names.iter().filter(|name| name.starts_with(SUPERSEDED)) {
+            aside.push((dir.clone(), self.names(&updates.join(dir)?)?));
+        }
+        Ok(Found { names, aside })
+    }
+
     /// Step 1: parts that the restored checkpoint has, from where a later attempt put them.
-    pub(super) fn bring_back(&self) -> Result<(), TaskError> {
+    pub(super) fn bring_back(&self, found: &Found) -> Result<(), TaskError> {
         let restored = self.restored.map_or(0, CheckpointId::get);
         let wrote = self.restored_attempt.map_or(0, AttemptId::get);
         let updates = StoragePath::new(UPDATES_DIR)?;
-        for dir in self.names(&updates)? {
-            if attempt_of(&dir, SUPERSEDED).is_none_or(|attempt| attempt <= wrote) {
+        for (dir, names) in &found.aside {
+            if attempt_of(dir, SUPERSEDED).is_none_or(|attempt| attempt <= wrote) {
                 continue;
             }
-            let aside = updates.join(&dir)?;
-            for name in self.names(&aside)? {
-                if checkpoint_of_part(&name).is_some_and(|checkpoint| checkpoint <= restored) {
-                    match self.output.rename(&aside.join(&name)?, &updates.join(&name)?) {
+            let aside = updates.join(dir)?;
+            for name in names {
+                if checkpoint_of_part(name).is_some_and(|checkpoint| checkpoint <= restored) {
+                    match self.output.rename(&aside.join(name)?, &updates.join(name)?) {
                         // It was brought back before.
                         Ok(()) | Err(StorageError::AlreadyExists { .. }) => {}
                         Err(error) => return Err(error.into()),
@@ -85,10 +110,10 @@ impl FileSink {
     }
 
     /// Step 2: parts of checkpoints after the restored one.
-    pub(super) fn set_aside(&self) -> Result<(), TaskError> {
+    pub(super) fn set_aside(&self, found: &Found) -> Result<(), TaskError> {
         let restored = self.restored.map_or(0, CheckpointId::get);
         let updates = StoragePath::new(UPDATES_DIR)?;
-        let names = self.names(&updates)?;
+        let names = &found.names;
         let mut aside = format!("{SUPERSEDED}{}", self.attempt);
         let mut number = 0;
         while names.contains(&aside) {
@@ -96,7 +121,7 @@ impl FileSink {
             aside = format!("{SUPERSEDED}{}.{number}", self.attempt);
         }
         let aside = updates.join(&aside)?;
-        for name in &names {
+        for name in names {
             if checkpoint_of_part(name).is_some_and(|checkpoint| checkpoint > restored) {
                 self.output.rename(&updates.join(name)?, &aside.join(name)?)?;
             }

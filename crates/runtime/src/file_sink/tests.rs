@@ -2,6 +2,7 @@ use alluvium_core::{MaxParallelism, OperatorUid, Parallelism};
 use alluvium_format::operator::OperatorStateItems;
 
 use super::*;
+use crate::AttemptFence;
 
 /// One output folder, and the state of its checkpoints.
 struct World {
@@ -21,8 +22,8 @@ impl World {
         Self { output, checkpoints: Vec::new() }
     }
 
-    /// Begins an attempt from a checkpoint, or from nothing.
-    fn run(&self, attempt: u32, restored: Option<u64>) -> Run {
+    /// The sink of an attempt that begins from a checkpoint, or from nothing.
+    fn sink(&self, restored: Option<u64>, fence: AttemptFence, attempt: u32) -> Run {
         let found = self.checkpoints.iter().find(|(id, ..)| Some(*id) == restored);
         let items = found.map_or_else(Vec::new, |(_, _, items)| items.clone());
         let max = MaxParallelism::new(1).unwrap();
@@ -31,13 +32,19 @@ impl World {
             subtask: SubtaskIndex::new(0),
             parallelism: Parallelism::new(1, max).unwrap(),
             attempt: AttemptId::new(attempt),
+            fence,
             restored: restored.map(|id| CheckpointId::new(id).unwrap()),
             restored_attempt: found.map(|(_, attempt, _)| AttemptId::new(*attempt)),
         };
-        let mut sink = FileSink::new(Arc::clone(&self.output), &context);
-        let mut state = OperatorStateBackend::new(items);
-        sink.open(&mut state).unwrap();
-        Run { sink, state, attempt }
+        let sink = FileSink::new(Arc::clone(&self.output), &context);
+        Run { sink, state: OperatorStateBackend::new(items), attempt }
+    }
+
+    /// Begins an attempt that nobody replaces.
+    fn run(&self, attempt: u32, restored: Option<u64>) -> Run {
+        let mut run = self.sink(restored, AttemptFence::open(AttemptId::new(attempt)), attempt);
+        run.sink.open(&mut run.state).unwrap();
+        run
     }
 
     /// Writes a line and pre-commits it; the checkpoint can be restored from then on.
@@ -147,4 +154,23 @@ fn attempts_of_the_same_number_follow_each_other() {
             assert_eq!(world.committed(), [format!("round {round}")]);
         }
     }
+}
+
+/// 1. Attempt 1 begins, and is slow;
+/// 2. attempt 2 replaces it, and its sink commits the part of checkpoint 1;
+/// 3. attempt 1 goes on: what it finds was written behind its back.
+#[test]
+fn an_attempt_that_was_replaced_moves_nothing() {
+    let mut world = World::new("replaced");
+    let folder = alluvium_storage::open("memory:sink-replaced-job").unwrap();
+    let slow = alluvium_storage::claim_attempt(&*folder).unwrap();
+    let mut slow = world.sink(None, AttemptFence::new(Arc::clone(&folder), slow), slow.get());
+    let attempt = alluvium_storage::claim_attempt(&*folder).unwrap();
+    let mut run = world.run(attempt.get(), None);
+    world.checkpoint(&mut run, 1, "a");
+    World::commit(&mut run, 1);
+    let refused = slow.sink.open(&mut slow.state).unwrap_err();
+    let refused = refused.downcast_ref::<alluvium_storage::StorageError>();
+    assert!(matches!(refused, Some(alluvium_storage::StorageError::Fenced { .. })));
+    assert_eq!(world.committed(), ["a"]);
 }
