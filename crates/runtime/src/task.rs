@@ -163,7 +163,7 @@ impl Participant {
     }
 
     /// Without a driver the attempt is over, and the next one removes what was written.
-    pub(crate) fn report(&self, report: Report) {
+    fn report(&self, report: Report) {
         let reports = self.reports.clone();
         self.host.relay(Box::new(move || drop(reports.send(report.clone()))));
     }

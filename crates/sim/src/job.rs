@@ -13,8 +13,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use alluvium_format::codec::DefaultCodec;
 use alluvium_runtime::{
-    FileSink, KeyedRecord, OperatorContext, Pipeline, Source, SourceStatus, TaskError,
+    FileSink, InFlightCodec, KeyedRecord, OperatorContext, Pipeline, Source, SourceStatus,
+    TaskError,
 };
 use alluvium_state::{
     KeyedStateBackend, ListStateDescriptor, OperatorListState, OperatorStateBackend,
@@ -127,6 +129,16 @@ impl<B: KeyedStateBackend<Key = u64>> Pipeline<B> for ClickJob {
     type Source = Splits;
     type Operator = Clicks;
     type Sink = FileSink;
+
+    fn input_codec(&self) -> Option<InFlightCodec<Click>> {
+        let parts = |click: &Click| (click.id, click.user, click.time_ms);
+        let click = |(id, user, time_ms)| Click { id, user, time_ms };
+        Some(InFlightCodec::through(DefaultCodec, parts, click))
+    }
+
+    fn output_codec(&self) -> Option<InFlightCodec<String>> {
+        Some(InFlightCodec::new(DefaultCodec))
+    }
 
     fn source(&self, context: &OperatorContext) -> Result<Splits, TaskError> {
         Ok(Splits {

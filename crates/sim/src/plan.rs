@@ -121,6 +121,8 @@ impl Plan {
         let config = CoordinatorConfig::new()
             .interval_ms(Some(2 + random.below(30)))
             .min_pause_ms(*random.pick(&[0, 0, 5]))
+            .max_concurrent(*random.pick(&[1, 1, 2, 3]))
+            .unaligned(random.one_in(3))
             .retained(self.retained);
         if is_calm {
             return config.timeout_ms(10_000).tolerable_failed_checkpoints(u32::MAX);

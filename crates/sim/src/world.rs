@@ -240,30 +240,32 @@ impl<B: StateBackend> World<B> {
             Err(error) => unreachable!("{error}"),
         };
         let parallelism = 1 + u32::try_from(random.below(4)).unwrap_or(0);
+        let uids =
+            OperatorUids { source: uid("splits"), operator: uid("clicks"), sink: uid("files") };
+        let (clock, threads) = (Arc::new(host.clone()), Arc::new(host.clone()));
         let config = JobConfig {
-            uids: OperatorUids {
-                source: uid("splits"),
-                operator: uid("clicks"),
-                sink: uid("files"),
-            },
             parallelism,
             max_parallelism: Some(self.plan.max_parallelism),
             mode: self.plan.mode,
             checkpoints: self.plan.checkpoints(random, is_calm),
+            aligned_timeout_ms: *random.pick(&[0, 0, 5, 50]),
             restart: Plan::restart(random, is_calm),
-            restore: RestoreFrom::Latest,
+            // A damaged checkpoint would be a bug, and no older one may hide it.
+            restore: RestoreFrom::LatestStrict,
             streams: self.plan.streams,
             snapshot_mode: self.plan.snapshot_mode,
             records_per_s: Some(f64::from(self.plan.records_per_s)),
             hash_seed: random.next_u64(),
-            clock: Arc::new(host.clone()),
-            host: Arc::new(host.clone()),
-            records: Arc::default(),
             listener: listener(host.clone(), Arc::clone(&self.counts)),
+            ..JobConfig::new(uids, clock, threads)
         };
         let text = format!(
-            "start, parallelism {parallelism}, {:?}, {:?}, {:?}",
-            config.mode, config.snapshot_mode, config.restart
+            "start, parallelism {parallelism}, {:?}, {:?}, {:?}, {:?}, {} ms aligned",
+            config.mode,
+            config.snapshot_mode,
+            config.restart,
+            config.checkpoints,
+            config.aligned_timeout_ms,
         );
         state.trace.line(host.process, &text);
         config
@@ -331,7 +333,7 @@ fn listener(host: SimHost, counts: Arc<Mutex<Counts>>) -> Listener {
                 let restored = restored.map_or_else(|| "nothing".to_owned(), |it| it.to_string());
                 format!("attempt {attempt} begins from {restored}")
             }
-            JobEvent::Completed { metadata, is_final } => {
+            JobEvent::Completed { metadata, is_final, .. } => {
                 host.enter_phase(Phase::Completed);
                 lock(&counts).completed += 1;
                 let last = if *is_final { ", the last" } else { "" };

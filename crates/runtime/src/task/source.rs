@@ -126,7 +126,8 @@ where
             self.reading = Reading::Ended;
             self.exchange.push_to_all(|| Element::EndOfInput);
             self.flush().await?;
-            self.participant.report(Report::Ended);
+            // A driver that is gone need not know.
+            let _ = self.participant.reports.send(Report::Ended);
             return Ok(());
         }
         // Lets other tasks of this thread go on where nothing has to wait.
