@@ -40,11 +40,13 @@ pub enum Fault {
     ReportDelayed,
     /// A report of a task arrives twice.
     ReportTwice,
+    /// A checkpoint takes too long: what comes of the others.
+    Expired,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Kill,
         Self::PowerCut,
         Self::TakeOver,
@@ -59,6 +61,7 @@ impl Fault {
         Self::ReportLost,
         Self::ReportDelayed,
         Self::ReportTwice,
+        Self::Expired,
     ];
 }
 
@@ -84,6 +87,9 @@ pub enum Phase {
 
 /// Faults by kind and phase.
 pub type FaultCounts = BTreeMap<(Fault, Phase), u64>;
+
+/// What is in the names of calls on which much hangs.
+const WEIGHTY: [&str; 4] = ["_metadata", "attempts/", "updates/part-", "superseded"];
 
 /// How often something goes wrong: once in so many chances; 0 is never.
 #[derive(Debug, Clone, Copy, Default)]
@@ -149,6 +155,7 @@ impl Chaos {
         random: &mut Random,
         process: ProcessId,
         is_change: bool,
+        site: &str,
     ) -> Fate {
         let mut fate =
             Fate { before_us: random.below(800), after_us: random.below(400), fault: None };
@@ -161,7 +168,11 @@ impl Chaos {
             let part = if random.one_in(2) { &mut fate.before_us } else { &mut fate.after_us };
             *part += slow_us;
         }
-        if hits(random, self.rates.storage_fault) {
+        // Rare calls on which much hangs fail more often.
+        let rate = self.rates.storage_fault;
+        let is_weighty = is_change && WEIGHTY.iter().any(|part| site.contains(part));
+        let rate = if is_weighty { rate.div_ceil(10) } else { rate };
+        if hits(random, rate) {
             let local = [Fault::StorageFails, Fault::AnswerLost];
             let remote =
                 [Fault::StorageFails, Fault::AnswerLost, Fault::EffectLate, Fault::MeetsItself];
@@ -218,6 +229,7 @@ impl fmt::Display for Fault {
             Self::ReportLost => "report lost",
             Self::ReportDelayed => "report delayed",
             Self::ReportTwice => "report twice",
+            Self::Expired => "checkpoint expires",
         })
     }
 }

@@ -16,10 +16,8 @@ use crate::job::Input;
 pub(crate) enum End {
     /// It does not: after a time nothing goes wrong any more.
     ByItself,
-    /// It is killed after a time.
+    /// It is killed.
     Kill,
-    /// It is killed at a storage call: what the call must be, and how many of those pass before.
-    Trap(&'static str, u64),
     /// Another one is started, and this one goes on.
     TakeOver,
 }
@@ -30,6 +28,9 @@ pub(crate) struct Round {
     pub(crate) end: End,
     /// When, after its start.
     pub(crate) after_us: u64,
+    /// At which storage call, if it comes to that before: what the call must be, and how many of
+    /// those pass before.
+    pub(crate) trap: Option<(&'static str, u64)>,
     /// Whether the machine loses power with it.
     pub(crate) cuts_power: bool,
 }
@@ -50,7 +51,7 @@ pub(crate) struct Plan {
     pub(crate) rounds: Vec<Round>,
 }
 
-/// Where a process is killed: part of what the trace calls the storage call.
+/// Where a process is killed or taken over: part of what the trace calls the storage call.
 const SITES: [&str; 12] = [
     "_metadata",
     "create",
@@ -147,12 +148,15 @@ impl Round {
     fn draw(random: &mut Random, time_us: u64, is_remote: bool) -> Self {
         let end = match random.below(8) {
             0 => End::ByItself,
-            1 | 2 => End::Kill,
-            3 if is_remote => End::TakeOver,
-            _ => End::Trap(random.pick::<&str>(&SITES), 1 + random.below(20)),
+            1..=4 if is_remote => End::TakeOver,
+            _ => End::Kill,
         };
+        let is_trapped = !matches!(end, End::ByItself) && !random.one_in(3);
+        let trap = is_trapped.then(|| (*random.pick::<&str>(&SITES), 1 + random.below(20)));
         let cuts_power = !is_remote && random.one_in(2);
-        Self { end, after_us: random.below(time_us), cuts_power }
+        // A trap has its time.
+        let after_us = if is_trapped { time_us } else { random.below(time_us) };
+        Self { end, after_us, trap, cuts_power }
     }
 }
 

@@ -38,6 +38,9 @@ use crate::threads::lock;
 /// Longest time until a call that has failed has its effect, in microseconds.
 const LATE_US: u64 = 200_000;
 
+/// How long whoever has sprung a trap waits, in microseconds; one that is to be killed is, meanwhile.
+const TRAPPED_US: u64 = 150_000;
+
 /// One process' view of the disk; [`SimHost::world`] sees it without faults and without waiting.
 #[derive(Clone)]
 pub(crate) struct SimStorage {
@@ -124,7 +127,7 @@ impl SimStorage {
             let state = &mut *state;
             let process = self.host.process;
             let is_trapped = may_stop && state.chaos.is_trapped(process, &site);
-            (state.chaos.fate(&mut state.random, process, is_change), is_trapped)
+            (state.chaos.fate(&mut state.random, process, is_change, &site), is_trapped)
         };
         if is_trapped && fate.before_us.is_multiple_of(2) {
             self.spring(&site);
@@ -144,11 +147,11 @@ impl SimStorage {
         Ok(Some(fate))
     }
 
-    /// Waits to be killed.
+    /// Waits to be killed, or to be taken over.
     fn spring(&self, site: &str) {
         self.host.trace(&format!("{site}: trapped"));
         self.host.executor.spring();
-        self.host.executor.stop(self.host.process, 10_000_000);
+        self.host.executor.stop(self.host.process, TRAPPED_US);
     }
 
     /// After the effect: waits, and gives what the caller hears of it.

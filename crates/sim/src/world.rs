@@ -144,20 +144,21 @@ impl<B: StateBackend> World<B> {
     async fn round(&mut self, round: Round, older: &mut Vec<Process>) {
         self.set_chaos(true);
         let mut process = self.start(false);
-        if let End::Trap(site, passes) = round.end {
+        if let Some((site, passes)) = round.trap {
             let trap = Trap { process: process.host.process, site, passes };
             self.executor.state().chaos.trap = Some(trap);
         }
         let mut waited = self.wait(&mut process, round.after_us).await;
-        if matches!((&waited, round.end), (Waited::Time, End::ByItself | End::Trap(..))) {
-            self.executor.state().chaos.trap = None;
+        self.executor.state().chaos.trap = None;
+        if matches!((&waited, round.end), (Waited::Time, End::ByItself)) {
             self.set_chaos(false);
             waited = self.wait(&mut process, u64::MAX / 2).await;
         }
         match waited {
             Waited::Ended(end) => self.ended(end, &process).await,
-            Waited::Time if matches!(round.end, End::TakeOver) => {
+            Waited::Time | Waited::Trapped if matches!(round.end, End::TakeOver) => {
                 process.host.count(Fault::TakeOver);
+                process.host.trace(&Fault::TakeOver.to_string());
                 self.has_overlapped = true;
                 older.push(process);
             }
@@ -340,6 +341,9 @@ fn listener(host: SimHost, counts: Arc<Mutex<Counts>>) -> Listener {
                 format!("checkpoint {} is complete{last}", metadata.properties.checkpoint)
             }
             JobEvent::Aborted { checkpoint, reason } => {
+                if reason.contains("in time") {
+                    host.count(Fault::Expired);
+                }
                 host.enter_phase(Phase::Running);
                 lock(&counts).aborted += 1;
                 format!("checkpoint {checkpoint} is aborted: {reason}")
