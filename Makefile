@@ -41,7 +41,7 @@ else
 PROGRAMS_CRATE := alluvium-heap
 endif
 
-.PHONY: help setup demo test kills programs simulate bench-heap bench-rocksdb fmt clippy doc clean
+.PHONY: help setup demo test kills programs simulate museum bench-heap bench-rocksdb fmt clippy doc clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
@@ -69,6 +69,10 @@ programs: ## run PROGRAMS=100000 random programs on BACKEND (fs by default; heap
 simulate: ## play SEEDS=2000 simulated jobs with faults, from FIRST_SEED=0 on
 	@scripts/setup.sh build
 	$(ENV) ALLUVIUM_SEEDS=$(SEEDS) ALLUVIUM_FIRST_SEED=$(FIRST_SEED) cargo test --locked -p alluvium-tests --test simulation every_seed -- --nocapture
+
+museum: ## make known mistakes of the field again, each of which the simulation must catch
+	@scripts/setup.sh build
+	$(ENV) cargo test --locked -p alluvium-tests --features museum --test museum -- --nocapture
 
 bench-heap: ## measure the heap backend (BENCH=--quick for small sizes)
 	@scripts/setup.sh build

@@ -1,11 +1,14 @@
 //! What the tests of the whole share: the command as a process, the flights data, a seeded
-//! generator.
+//! generator, simulated jobs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
 
+use alluvium::fs::FsStateBackend;
+use alluvium::heap::{HeapStateBackend, StateMapKind};
 use alluvium_cli::jobs::flights::{Departures, table_of};
+use alluvium_sim::{Outcome, Threads, simulate};
 
 /// The top of the repository.
 pub fn top() -> PathBuf {
@@ -116,4 +119,21 @@ pub fn counts_of(table: &str) -> std::collections::BTreeMap<String, u64> {
         (fields[0].to_owned(), fields[1].parse().unwrap())
     };
     table.lines().skip(1).map(row).collect()
+}
+
+/// A number from the environment.
+pub fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Plays a seed. Each has its backend; segments are small, so that there are many.
+pub fn play(seed: u64, threads: &Threads) -> Outcome {
+    let heap = |map| HeapStateBackend::new(map).max_segment_entries(4);
+    let fs = |map| FsStateBackend::new(map).max_segment_entries(4);
+    match seed % 4 {
+        0 => simulate(seed, heap(StateMapKind::CopyOnWrite), threads),
+        1 => simulate(seed, heap(StateMapKind::Nested), threads),
+        2 => simulate(seed, fs(StateMapKind::CopyOnWrite), threads),
+        _ => simulate(seed, fs(StateMapKind::Nested), threads),
+    }
 }

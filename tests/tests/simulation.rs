@@ -10,25 +10,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use alluvium::fs::FsStateBackend;
-use alluvium::heap::{HeapStateBackend, StateMapKind};
-use alluvium_sim::{Fault, Outcome, Summary, Threads, simulate};
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
-}
-
-/// Each seed has its backend. Segments are small, so that there are many.
-fn play(seed: u64, threads: &Threads) -> Outcome {
-    let heap = |map| HeapStateBackend::new(map).max_segment_entries(4);
-    let fs = |map| FsStateBackend::new(map).max_segment_entries(4);
-    match seed % 4 {
-        0 => simulate(seed, heap(StateMapKind::CopyOnWrite), threads),
-        1 => simulate(seed, heap(StateMapKind::Nested), threads),
-        2 => simulate(seed, fs(StateMapKind::CopyOnWrite), threads),
-        _ => simulate(seed, fs(StateMapKind::Nested), threads),
-    }
-}
+use alluvium_sim::{Fault, Summary, Threads};
+use alluvium_tests::{number, play};
 
 /// Seeds one after the other, on as many simulated machines as there are processors.
 fn play_all(first: u64, seeds: u64) -> Summary {

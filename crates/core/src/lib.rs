@@ -32,6 +32,8 @@ mod ids;
 mod java_hash;
 mod key_group;
 pub mod key_hash;
+#[doc(hidden)]
+pub mod museum;
 mod path;
 
 pub use binary_row::{BinaryRow, RowField};

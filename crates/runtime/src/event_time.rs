@@ -7,6 +7,8 @@
 //!
 //! Source: Flink `StatusWatermarkValve`.
 
+use alluvium_core::museum::{self, Mistake};
+
 /// Event time of one task.
 #[derive(Debug)]
 pub(crate) struct EventTime {
@@ -26,7 +28,10 @@ impl EventTime {
         if let Some(known) = self.inputs.get_mut(input) {
             *known = (*known).max(Some(watermark_ms));
         }
-        let slowest = self.inputs.iter().copied().min().flatten();
+        let mut slowest = self.inputs.iter().copied().min().flatten();
+        if museum::makes(Mistake::FollowsFastestWatermark) {
+            slowest = self.inputs.iter().copied().max().flatten();
+        }
         if slowest <= self.now_ms {
             return None;
         }

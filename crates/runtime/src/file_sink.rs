@@ -24,6 +24,7 @@ mod recovery;
 use std::io::Write;
 use std::sync::Arc;
 
+use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{AttemptId, CheckpointId, PathError, StoragePath, SubtaskIndex};
 use alluvium_state::{ListStateDescriptor, OperatorListState, OperatorStateBackend};
 use alluvium_storage::{Storage, StorageWriter};
@@ -120,7 +121,9 @@ impl Sink for FileSink {
             let found = self.look()?;
             self.fence.check()?;
             self.bring_back(&found)?;
-            for transaction in state.items(pending)? {
+            let waiting = state.items(pending)?;
+            let forgets = museum::makes(Mistake::DoesNotCommitAgain);
+            for transaction in waiting.iter().filter(|_| !forgets) {
                 self.finish(transaction)?;
             }
             self.set_aside(&found)?;

@@ -24,6 +24,7 @@
 
 use std::collections::BTreeSet;
 
+use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{AttemptId, CheckpointId, SharedFile, StoragePath, SubtaskState};
 
 use super::Coordinator;
@@ -169,7 +170,10 @@ impl Coordinator {
             return;
         }
         let own = state.written_files();
-        discard(own.filter(|file| !self.files.contains(file)).cloned().collect(), actions);
+        let is_free = |file: &&StoragePath| {
+            museum::makes(Mistake::DiscardsStateInUse) || !self.files.contains(file)
+        };
+        discard(own.filter(is_free).cloned().collect(), actions);
     }
 }
 

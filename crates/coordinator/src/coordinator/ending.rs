@@ -7,7 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use alluvium_core::CheckpointId;
+use alluvium_core::museum::{self, Mistake};
+use alluvium_core::{CheckpointId, StoragePath};
 
 use super::acknowledging::discard;
 use super::{Coordinator, Run, answer};
@@ -63,6 +64,9 @@ impl Coordinator {
         }
         if kind.is_announced() {
             let surplus = self.retained.len().saturating_sub(self.config.retained);
+            if museum::makes(Mistake::DeletesLatestCheckpoint) {
+                self.retained.rotate_right(surplus);
+            }
             let subsumed: Vec<_> = self.retained.drain(..surplus).collect();
             let highest = subsumed.last().map(|metadata| metadata.properties.checkpoint);
             actions.push(Action::NotifyComplete { checkpoint, subsumed: highest, kind });
@@ -100,7 +104,11 @@ impl Coordinator {
         let may_go = |until: CheckpointId| oldest.is_none_or(|oldest| until < oldest);
         while let Some((metadata, _)) = self.leaving.pop_front_if(|(_, until)| may_go(*until)) {
             let checkpoint = metadata.properties.checkpoint;
-            let files = self.files.release(metadata.files()).into_iter().collect();
+            let mut files: Vec<StoragePath> =
+                self.files.release(metadata.files()).into_iter().collect();
+            if museum::makes(Mistake::LeaksSharedState) {
+                files.retain(|file| !file.as_str().starts_with("shared/"));
+            }
             actions.push(Action::DeleteCheckpoint { checkpoint, files });
         }
     }
@@ -173,6 +181,9 @@ impl Coordinator {
         let mut free = BTreeSet::new();
         for state in pending.into_states() {
             free.extend(self.files.release(state.files()));
+            if museum::makes(Mistake::DiscardsSharedStateOnAbort) {
+                free.extend(state.files().cloned());
+            }
         }
         discard(free, actions);
     }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use alluvium_coordinator::{AbortReason, Action, CheckpointKind, RequestId, SavepointFormat};
+use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata};
 use alluvium_state::SnapshotMode;
 use alluvium_storage::{CheckpointStreams, Storage, StorageError, StreamPolicy};
@@ -290,6 +291,12 @@ fn after_failed_commit(
     exists: &Result<bool, StoreError>,
     error: StoreError,
 ) -> Stored {
+    let is_careless = museum::makes(Mistake::DiscardsAfterAmbiguousCommit)
+        || museum::makes(Mistake::TakesOwnRetryForAnother)
+            && matches!(error, StoreError::TakenBy { .. });
+    if is_careless {
+        return Stored::CommitFailed(checkpoint, error.to_string());
+    }
     let is_remote = matches!(error, StoreError::Storage(StorageError::Remote { .. }));
     let is_local = matches!(error, StoreError::Storage(StorageError::Io { .. }));
     match exists {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{
     AttemptId, CheckpointId, CheckpointMetadata, MaxParallelism, Parallelism, StoragePath,
 };
@@ -87,12 +88,19 @@ pub(super) fn first_beginning(
         CheckpointStatus::Complete(metadata) => Some(*metadata),
         _ => None,
     });
-    let (retained, others): (Vec<_>, Vec<_>) =
+    let (mut retained, others): (Vec<_>, Vec<_>) =
         complete.partition(|metadata| Some(metadata.properties.checkpoint) <= restored);
+    forget_if_mistaken(&mut retained);
     spared.extend(files_of(&others));
     let point = point.map(|point| point.owned_by(&**store.storage(), &retained));
     let parallelism = parallelism_of(config, point.as_ref())?;
     Ok((attempt, Beginning { parallelism, point, retained, spared, next, claimed, damage }))
+}
+
+fn forget_if_mistaken(retained: &mut Vec<CheckpointMetadata>) {
+    if museum::makes(Mistake::ForgetsRestoredState) {
+        retained.clear();
+    }
 }
 
 fn files_of(checkpoints: &[CheckpointMetadata]) -> Vec<StoragePath> {
@@ -155,6 +163,7 @@ pub(super) fn next_beginning(
             point.storage.root() != store.storage().root() || !refused.contains_key(&checkpoint)
         }),
     };
+    forget_if_mistaken(&mut retained);
     spared.extend(files_of(&others));
     let point = point.map(|point| point.owned_by(&**store.storage(), &retained));
     Ok(Beginning { point, retained, spared, next, damage, ..previous })

@@ -6,6 +6,7 @@ use std::task::Poll;
 
 use alluvium_coordinator::DeclineCause;
 use alluvium_core::CheckpointId;
+use alluvium_core::museum::{self, Mistake};
 use alluvium_state::{FrozenOperatorState, OperatorStateBackend};
 use tokio::sync::mpsc;
 
@@ -138,6 +139,9 @@ impl<S: Sink> SinkTask<S> {
         let (begun, start_delay_ms) =
             (self.participant.host.now(), self.participant.delay_ms(barrier));
         self.sink.pre_commit(checkpoint, &mut self.state)?;
+        if museum::makes(Mistake::CommitsAtBarrier) {
+            self.sink.commit(checkpoint)?;
+        }
         match self.state.freeze() {
             Ok(frozen) => {
                 let sync = self.participant.host.now().saturating_sub(begun);

@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use alluvium_coordinator::DeclineCause;
 use alluvium_core::CheckpointId;
+use alluvium_core::museum::{self, Mistake};
 use alluvium_format::codec::HasCodec;
 use alluvium_state::OperatorStateBackend;
 use tokio::sync::mpsc;
@@ -156,6 +157,11 @@ where
     fn barrier(&mut self, barrier: &Barrier) -> Result<(), TaskError> {
         let (begun, start_delay_ms) =
             (self.participant.host.now(), self.participant.delay_ms(barrier));
+        if museum::makes(Mistake::ReadsAheadOfPosition) && self.watermark_ms.is_some() {
+            let mut ahead = Vec::new();
+            self.source.poll(&mut ahead, BATCH_LEN)?;
+            self.exchange.push(ahead)?;
+        }
         self.source.snapshot(&mut self.state)?;
         match self.state.freeze() {
             Ok(frozen) => {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use alluvium_coordinator::DeclineCause;
 use alluvium_core::CheckpointId;
+use alluvium_core::museum::{self, Mistake};
 use alluvium_state::{FrozenOperatorState, FrozenState, KeyedStateBackend};
 
 use super::KeyedTask;
@@ -44,7 +45,11 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
             }
             Command::Abort(checkpoint) => {
                 self.aligner.abort(*checkpoint);
-                self.keyed.abort(*checkpoint);
+                if museum::makes(Mistake::BuildsOnUnconfirmedState) {
+                    self.keyed.complete(*checkpoint);
+                } else {
+                    self.keyed.abort(*checkpoint);
+                }
                 if let Some(overtaken) = &self.progress.overtaken
                     && overtaken.barrier.checkpoint == *checkpoint
                 {
