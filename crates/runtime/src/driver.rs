@@ -130,9 +130,17 @@ where
     };
     let count = tasks.sources.len();
     let actions = Actions::new(store, id, config.clone(), claimed);
-    let (sources_left, draining, final_again) = (count, None, None);
-    let mut driver =
-        Driver { coordinator, tasks, actions, config, sources_left, draining, final_again };
+    let mut driver = Driver {
+        began_ms: config.clock.now_ms(),
+        began: config.host.now(),
+        coordinator,
+        tasks,
+        actions,
+        config,
+        sources_left: count,
+        draining: None,
+        final_again: None,
+    };
     let outcome = driver.run().await;
     driver.shut_down().await;
     let (completed, stopped_with) =
@@ -155,6 +163,9 @@ struct Driver<R> {
     tasks: Tasks<R>,
     actions: Actions,
     config: JobConfig,
+    /// When the attempt began, by the clock and by the host.
+    began_ms: u64,
+    began: Duration,
     /// Sources that have not ended.
     sources_left: usize,
     /// The savepoint before which all sources were ended for good.
@@ -169,7 +180,7 @@ impl<R: Send + 'static> Driver<R> {
         self.tell(Event::Started)?;
         loop {
             let deadline = self.coordinator.next_deadline_ms();
-            let wait = deadline.map(|at| at.saturating_sub(self.config.clock.now_ms()));
+            let wait = deadline.map(|at| at.saturating_sub(self.now_ms()));
             let overtaking = self.until_overtaking();
             // In this order, so that the same schedule gives the same run. Each event lets time
             // pass as well, so the clock may come last.
@@ -204,7 +215,18 @@ impl<R: Send + 'static> Driver<R> {
         let at_ms = self.actions.aligning.as_ref().map_or(0, |barrier| {
             barrier.snapshot.triggered_at_ms.saturating_add(self.config.aligned_timeout_ms)
         });
-        Duration::from_millis(at_ms.saturating_sub(self.config.clock.now_ms()))
+        Duration::from_millis(at_ms.saturating_sub(self.now_ms()))
+    }
+
+    /// What the coordinator is told of the time: that of the clock when the attempt began, and what
+    /// has passed since by the host.
+    ///
+    /// 1. a checkpoint is triggered, and a report of it is lost;
+    /// 2. somebody sets the clock back by an hour;
+    /// 3. by that clock the checkpoint expires in an hour, and until then none is triggered.
+    fn now_ms(&self) -> u64 {
+        let passed = self.config.host.now().saturating_sub(self.began);
+        self.began_ms.saturating_add(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
     }
 
     fn report(&mut self, report: Report) -> Result<(), JobError> {
@@ -304,7 +326,7 @@ impl<R: Send + 'static> Driver<R> {
 
     /// Tells the coordinator what happened and carries out what it asks for.
     fn tell(&mut self, event: Event) -> Result<(), JobError> {
-        let actions = self.coordinator.handle(self.config.clock.now_ms(), event);
+        let actions = self.coordinator.handle(self.now_ms(), event);
         let (mut aborted, mut drained) = (false, None);
         for action in actions {
             if let Action::NotifyAborted { checkpoint, reason } = &action
@@ -355,7 +377,7 @@ impl<R: Send + 'static> Driver<R> {
     }
 
     fn tell_stopped(&mut self, event: Event) -> Result<(), JobError> {
-        for action in self.coordinator.handle(self.config.clock.now_ms(), event) {
+        for action in self.coordinator.handle(self.now_ms(), event) {
             self.actions.carry_out(action, &self.tasks)?;
         }
         Ok(())

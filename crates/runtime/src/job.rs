@@ -128,8 +128,10 @@ where
         // A storage that fails for a moment between two attempts counts like a failed attempt.
         beginning = loop {
             let can_fall_back = note_refusal(&error, &beginning, &mut refused);
+            // Not by the clock, which somebody may set.
+            let now_ms = u64::try_from(config.host.now().as_millis()).unwrap_or(u64::MAX);
             let decision = if error.may_restart() || can_fall_back {
-                tracker.on_failure(config.clock.now_ms())
+                tracker.on_failure(now_ms)
             } else {
                 RestartDecision::GiveUp
             };

@@ -139,10 +139,11 @@ impl<S: Sink> SinkTask<S> {
         let (begun, start_delay_ms) =
             (self.participant.host.now(), self.participant.delay_ms(barrier));
         self.sink.pre_commit(checkpoint, &mut self.state)?;
+        let state = self.state.freeze();
         if museum::makes(Mistake::CommitsAtBarrier) {
             self.sink.commit(checkpoint)?;
         }
-        match self.state.freeze() {
+        match state {
             Ok(frozen) => {
                 let sync = self.participant.host.now().saturating_sub(begun);
                 Ok(Some((frozen, Measured { start_delay_ms, sync, ..Measured::default() })))

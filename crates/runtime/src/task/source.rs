@@ -157,11 +157,6 @@ where
     fn barrier(&mut self, barrier: &Barrier) -> Result<(), TaskError> {
         let (begun, start_delay_ms) =
             (self.participant.host.now(), self.participant.delay_ms(barrier));
-        if museum::makes(Mistake::ReadsAheadOfPosition) && self.watermark_ms.is_some() {
-            let mut ahead = Vec::new();
-            self.source.poll(&mut ahead, BATCH_LEN)?;
-            self.exchange.push(ahead)?;
-        }
         self.source.snapshot(&mut self.state)?;
         match self.state.freeze() {
             Ok(frozen) => {
@@ -173,6 +168,11 @@ where
                 let (checkpoint, cause) = (barrier.checkpoint, DeclineCause::Snapshot);
                 self.participant.decline(checkpoint, cause, error.to_string());
             }
+        }
+        if museum::makes(Mistake::ReadsAheadOfPosition) && self.watermark_ms.is_some() {
+            let mut ahead = Vec::new();
+            self.source.poll(&mut ahead, BATCH_LEN)?;
+            self.exchange.push(ahead)?;
         }
         self.exchange.push_to_all(|| Element::Barrier(barrier.clone()));
         Ok(())
