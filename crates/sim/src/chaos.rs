@@ -40,13 +40,15 @@ pub enum Fault {
     ReportDelayed,
     /// A report of a task arrives twice.
     ReportTwice,
+    /// Somebody sets the clock, by up to an hour back or forth.
+    ClockSet,
     /// A checkpoint takes too long: what comes of the others.
     Expired,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Kill,
         Self::PowerCut,
         Self::TakeOver,
@@ -61,6 +63,7 @@ impl Fault {
         Self::ReportLost,
         Self::ReportDelayed,
         Self::ReportTwice,
+        Self::ClockSet,
         Self::Expired,
     ];
 }
@@ -229,6 +232,7 @@ impl fmt::Display for Fault {
             Self::ReportLost => "report lost",
             Self::ReportDelayed => "report delayed",
             Self::ReportTwice => "report twice",
+            Self::ClockSet => "clock set",
             Self::Expired => "checkpoint expires",
         })
     }

@@ -164,8 +164,8 @@ impl Executor {
     }
 
     /// Somebody has come to where it is to be killed.
-    pub(crate) fn spring(&self) {
-        let waker = self.state().spring();
+    pub(crate) fn spring(&self, process: ProcessId) {
+        let waker = self.state().spring(process);
         if let Some(waker) = waker {
             waker.wake();
         }

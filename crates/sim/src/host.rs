@@ -12,6 +12,9 @@ use crate::executor::{Executor, ProcessId, Sleep};
 /// What the clock shows in the beginning, in milliseconds.
 const BEGINNING_MS: u64 = 1_700_000_000_000;
 
+/// How far the clock is set back or forth at most.
+const HOUR_MS: u64 = 3_600_000;
+
 /// A process: what runs on it goes when it is killed.
 #[derive(Clone)]
 pub(crate) struct SimHost {
@@ -43,6 +46,14 @@ impl SimHost {
 
     pub(crate) fn is_dead(&self) -> bool {
         self.executor.state().is_dead(self.process)
+    }
+
+    /// Sets the clock of the machine; whose time passes as before.
+    pub(crate) fn set_clock(&self) {
+        let mut state = self.executor.state();
+        let off_ms = state.random.below(2 * HOUR_MS);
+        state.clock_off_ms =
+            i64::try_from(off_ms).unwrap_or(0) - i64::try_from(HOUR_MS).unwrap_or(0);
     }
 
     /// Whether anything may go wrong on purpose.
@@ -140,6 +151,8 @@ impl Host for SimHost {
 
 impl Clock for SimHost {
     fn now_ms(&self) -> u64 {
-        BEGINNING_MS + self.executor.state().now_us / 1_000
+        let state = self.executor.state();
+        let now_ms = BEGINNING_MS + state.now_us / 1_000;
+        now_ms.saturating_add_signed(state.clock_off_ms)
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Round {
     /// At which storage call, if it comes to that before: what the call must be, and how many of
     /// those pass before.
     pub(crate) trap: Option<(&'static str, u64)>,
+    /// When the clock is set meanwhile, if it is.
+    pub(crate) clock_set_us: Option<u64>,
     /// Whether the machine loses power with it.
     pub(crate) cuts_power: bool,
 }
@@ -156,7 +158,8 @@ impl Round {
         let cuts_power = !is_remote && random.one_in(2);
         // A trap has its time.
         let after_us = if is_trapped { time_us } else { random.below(time_us) };
-        Self { end, after_us, trap, cuts_power }
+        let clock_set_us = random.one_in(4).then(|| random.below(time_us));
+        Self { end, after_us, trap, clock_set_us, cuts_power }
     }
 }
 

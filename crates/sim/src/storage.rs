@@ -150,7 +150,7 @@ impl SimStorage {
     /// Waits to be killed, or to be taken over.
     fn spring(&self, site: &str) {
         self.host.trace(&format!("{site}: trapped"));
-        self.host.executor.spring();
+        self.host.executor.spring(self.host.process);
         self.host.executor.stop(self.host.process, TRAPPED_US);
     }
 

@@ -148,6 +148,9 @@ impl<B: StateBackend> World<B> {
             let trap = Trap { process: process.host.process, site, passes };
             self.executor.state().chaos.trap = Some(trap);
         }
+        if let Some(after_us) = round.clock_set_us {
+            self.set_clock_later(&process.host, after_us);
+        }
         let mut waited = self.wait(&mut process, round.after_us).await;
         self.executor.state().chaos.trap = None;
         if matches!((&waited, round.end), (Waited::Time, End::ByItself)) {
@@ -169,6 +172,17 @@ impl<B: StateBackend> World<B> {
                 self.end(&process, round.cuts_power).await;
             }
         }
+    }
+
+    fn set_clock_later(&self, host: &SimHost, after_us: u64) {
+        let (host, sleep) = (host.clone(), host.sleep_us(after_us));
+        let set = async move {
+            sleep.await;
+            host.count(Fault::ClockSet);
+            host.trace(&Fault::ClockSet.to_string());
+            host.set_clock();
+        };
+        drop(SimHost::world(&self.executor).spawn("clock", Box::pin(set)));
     }
 
     /// Nothing goes wrong: the job has to end.
@@ -279,7 +293,7 @@ impl<B: StateBackend> World<B> {
                 let gone = || Err("the process is gone".to_owned());
                 return Poll::Ready(Waited::Ended(end.unwrap_or_else(|_| gone())));
             }
-            if self.executor.state().is_sprung(context.waker()) {
+            if self.executor.state().is_sprung(process.host.process, context.waker()) {
                 return Poll::Ready(Waited::Trapped);
             }
             Pin::new(&mut sleep).poll(context).map(|()| Waited::Time)

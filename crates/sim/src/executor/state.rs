@@ -71,6 +71,8 @@ struct Process {
 /// All of it. Only whoever has the baton comes here.
 pub(crate) struct State {
     pub(crate) now_us: u64,
+    /// How far the clock that is told is off.
+    pub(crate) clock_off_ms: i64,
     pub(crate) random: Random,
     pub(crate) trace: Trace,
     pub(crate) chaos: Chaos,
@@ -87,8 +89,8 @@ pub(crate) struct State {
     pub(super) doomed: Vec<Arc<Slot>>,
     processes: BTreeMap<ProcessId, Process>,
     last_id: u64,
-    /// Whether a trap has sprung that nobody has seen yet, and who waits for that.
-    is_sprung: bool,
+    /// Who has sprung a trap that nobody has seen yet, and who waits for that.
+    sprung: Option<ProcessId>,
     trapper: Option<Waker>,
     pub(super) failure: Option<String>,
 }
@@ -100,6 +102,7 @@ impl State {
     pub(super) fn new(random: Random, limits: Limits) -> Self {
         Self {
             now_us: 0,
+            clock_off_ms: 0,
             random,
             trace: Trace::default(),
             chaos: Chaos::default(),
@@ -115,7 +118,7 @@ impl State {
             doomed: Vec::new(),
             processes: BTreeMap::new(),
             last_id: 0,
-            is_sprung: false,
+            sprung: None,
             trapper: None,
             failure: None,
         }
@@ -223,16 +226,17 @@ impl State {
     }
 
     /// Springs the trap; gives who is to be woken.
-    pub(super) fn spring(&mut self) -> Option<Waker> {
+    pub(super) fn spring(&mut self, process: ProcessId) -> Option<Waker> {
         self.chaos.trap = None;
-        self.is_sprung = true;
+        self.sprung = Some(process);
         self.trapper.take()
     }
 
-    /// Whether the trap has sprung; each time is said once. Else somebody is woken when it does.
-    pub(crate) fn is_sprung(&mut self, waker: &Waker) -> bool {
+    /// Whether a process has sprung the trap; each time is said once. Else somebody is woken when
+    /// one does.
+    pub(crate) fn is_sprung(&mut self, process: ProcessId, waker: &Waker) -> bool {
         self.trapper = Some(waker.clone());
-        std::mem::take(&mut self.is_sprung)
+        self.sprung.take_if(|sprung| *sprung == process).is_some()
     }
 
     /// Adds a waker that is called at a time; gives what takes it away again.
