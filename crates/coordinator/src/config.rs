@@ -5,14 +5,22 @@
 /// Source: Flink `CheckpointCoordinatorConfiguration`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub struct CoordinatorConfig {
-    pub(crate) interval_ms: Option<u64>,
-    pub(crate) min_pause_ms: u64,
-    pub(crate) timeout_ms: u64,
-    pub(crate) retained: usize,
-    pub(crate) tolerable_failed_checkpoints: u32,
-    pub(crate) max_concurrent: usize,
-    pub(crate) unaligned: bool,
+    /// See [`interval_ms`](Self::interval_ms()).
+    pub interval_ms: Option<u64>,
+    /// See [`min_pause_ms`](Self::min_pause_ms()).
+    pub min_pause_ms: u64,
+    /// See [`timeout_ms`](Self::timeout_ms()).
+    pub timeout_ms: u64,
+    /// See [`retained`](Self::retained()).
+    pub retained: usize,
+    /// See [`tolerable_failed_checkpoints`](Self::tolerable_failed_checkpoints()).
+    pub tolerable_failed_checkpoints: u32,
+    /// See [`max_concurrent`](Self::max_concurrent()).
+    pub max_concurrent: usize,
+    /// See [`unaligned`](Self::unaligned()).
+    pub unaligned: bool,
 }
 
 impl Default for CoordinatorConfig {

@@ -111,6 +111,12 @@ impl Coordinator {
         })
     }
 
+    /// Goes on counting where an earlier run of the job has stopped.
+    #[must_use]
+    pub fn with_statistics(self, statistics: Statistics) -> Self {
+        Self { statistics, ..self }
+    }
+
     /// Takes one event and says what to do about it, in this order.
     ///
     /// Units: `now_ms` is in milliseconds since 1970-01-01 UTC, as it is stored in the metadata;

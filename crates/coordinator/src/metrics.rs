@@ -45,6 +45,15 @@ pub struct Summary {
     pub p999: u64,
 }
 
+impl Summary {
+    /// Sums samples up, of which the last 1,000 count.
+    pub fn of(samples: impl IntoIterator<Item = u64>) -> Self {
+        let mut kept = Samples::default();
+        samples.into_iter().for_each(|sample| kept.add(sample));
+        kept.summary()
+    }
+}
+
 /// How many samples a [`Summary`] looks back.
 const SAMPLES: usize = 1_000;
 

@@ -1,4 +1,4 @@
-//! What happened in this run, in numbers.
+//! What happened in this run, and in those before it that it goes on counting from, in numbers.
 //!
 //! Invariants: `triggered` is the sum of `completed`, all `failed` and the pending ones; the
 //! history lists the last [`HISTORY_LEN`] triggered checkpoints, oldest first.
@@ -16,7 +16,7 @@ use crate::{AbortReason, CheckpointKind, SubtaskMetrics, Summary};
 /// Source: Flink `web.checkpoints.history`.
 pub const HISTORY_LEN: usize = 10;
 
-/// Counts of one run and its last checkpoints.
+/// Counts of a job and its last checkpoints.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
@@ -56,6 +56,14 @@ pub struct FailureCounts {
     pub commit_failed: u64,
     /// The run ended first.
     pub job_stopped: u64,
+}
+
+impl FailureCounts {
+    /// All of them.
+    pub const fn total(&self) -> u64 {
+        let Self { expired, subsumed, declined, commit_failed, job_stopped } = *self;
+        expired + subsumed + declined + commit_failed + job_stopped
+    }
 }
 
 /// Acknowledgements and declines that were ignored. Each counts under the first kind that fits.

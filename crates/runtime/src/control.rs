@@ -25,12 +25,27 @@ pub struct JobControl {
 struct Shared {
     state: Mutex<State>,
     asked: Notify,
+    over: Notify,
 }
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Ask>,
     status: JobStatus,
+    /// When the last attempt ended.
+    statistics: Statistics,
+    restores: u64,
+    restored: Option<Restored>,
+}
+
+/// The checkpoint or savepoint that an attempt began from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Restored {
+    /// Its number.
+    pub checkpoint: CheckpointId,
+    /// When the attempt began, in milliseconds of the job's clock.
+    pub at_ms: u64,
 }
 
 /// How far a job is.
@@ -191,13 +206,38 @@ impl JobControl {
         self.ask(|reply| Ask::Savepoint { target, format, stop: Some(stop), reply }).await
     }
 
-    /// What happened to checkpoints since the current attempt began.
+    /// What happened to checkpoints since the job began in this process. A job that is between two
+    /// attempts, or restores state, answers when its tasks run.
     ///
     /// Errors: [`ControlError::Over`].
     pub async fn statistics(&self) -> Result<Statistics, ControlError> {
         let (reply, answer) = oneshot::channel();
         self.push(Ask::Statistics { reply })?;
         answer.await.map_err(|_| ControlError::Over)
+    }
+
+    /// The same when the last attempt ended; nothing before one has. Never waits, and answers when the
+    /// job is over, too.
+    pub fn last_statistics(&self) -> Statistics {
+        self.state().statistics.clone()
+    }
+
+    /// How many attempts began from a checkpoint or savepoint, and what the last of them began from.
+    pub fn restored(&self) -> (u64, Option<Restored>) {
+        let state = self.state();
+        (state.restores, state.restored.clone())
+    }
+
+    /// Waits until the job is over, and says how it ended.
+    pub async fn over(&self) -> JobStatus {
+        // Made before the status is read, so that no end is missed.
+        let over = self.shared.over.notified();
+        let status = self.status();
+        if status.is_over() {
+            return status;
+        }
+        over.await;
+        self.status()
     }
 
     /// Ends the job at once, without a savepoint.
@@ -250,11 +290,28 @@ impl JobControl {
 
     /// Says how far the job is. One that is over drops what still waits.
     pub(crate) fn set_status(&self, status: JobStatus) {
+        let is_over = status.is_over();
         let mut state = self.state();
-        if status.is_over() {
+        if is_over {
             state.waiting.clear();
         }
         state.status = status;
+        drop(state);
+        if is_over {
+            self.shared.over.notify_waiters();
+        }
+    }
+
+    /// Keeps what an attempt that has ended counted.
+    pub(crate) fn keep_statistics(&self, statistics: Statistics) {
+        self.state().statistics = statistics;
+    }
+
+    /// Notes that an attempt begins from a checkpoint.
+    pub(crate) fn note_restore(&self, checkpoint: CheckpointId, at_ms: u64) {
+        let mut state = self.state();
+        state.restores += 1;
+        state.restored = Some(Restored { checkpoint, at_ms });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -8,6 +8,7 @@ mod actions;
 mod asked;
 mod clean_up;
 mod graph;
+mod telemetry;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use alluvium_state::{StateBackend, StateKey};
 use tokio::sync::mpsc;
 
 use self::actions::{Actions, Stored, Wanted};
+use self::telemetry::Telemetry;
 use crate::barrier::Barrier;
 use crate::control::{Ask, Savepoint, Stop};
 use crate::error::panic_text;
@@ -118,18 +120,25 @@ where
     let (id, plan) = (attempt.plan.attempt, attempt.plan.clone());
     let options = config.checkpoints.clone();
     let coordinator = match Coordinator::new(options, plan, attempt.start.clone()) {
-        Ok(coordinator) => coordinator,
+        Ok(coordinator) => coordinator.with_statistics(config.control.last_statistics()),
         Err(error) => return failed(error.into()),
     };
+    let completed_before = coordinator.statistics().completed;
+    let telemetry = Telemetry::new(store.job(), id, restored);
     (config.listener)(&JobEvent::Started { attempt: id, restored });
     let host = Arc::clone(&config.host);
-    let built = blocking(&*host, "restore", move || graph::build::<K, B, P>(&attempt)).await;
+    let restoring = telemetry.restore();
+    let span = restoring.clone();
+    let work = move || span.in_scope(|| graph::build::<K, B, P>(&attempt));
+    let built = blocking(&*host, "restore", work).await;
+    drop(restoring);
     let tasks = match built.finished("the restore") {
         Ok(Ok(graph)) => graph.spawn(host),
         Ok(Err(error)) | Err(error) => return failed(error),
     };
     let count = tasks.sources.len();
     let actions = Actions::new(store, id, config.clone(), claimed);
+    let _running = telemetry.run(config.control.restored().1.as_ref());
     let mut driver = Driver {
         began_ms: config.clock.now_ms(),
         began: config.host.now(),
@@ -140,11 +149,14 @@ where
         sources_left: count,
         draining: None,
         final_again: None,
+        telemetry,
     };
     let outcome = driver.run().await;
     driver.shut_down().await;
-    let (completed, stopped_with) =
-        (driver.coordinator.statistics().completed, driver.actions.stopped_with.take());
+    let statistics = driver.coordinator.statistics().clone();
+    let completed = statistics.completed.saturating_sub(completed_before);
+    driver.config.control.keep_statistics(statistics);
+    let stopped_with = driver.actions.stopped_with.take();
     AttemptEnd { outcome, completed, stopped_with, coordinator: Some(driver.coordinator) }
 }
 
@@ -172,6 +184,7 @@ struct Driver<R> {
     draining: Option<CheckpointId>,
     /// Until the last checkpoint is asked for again.
     final_again: Option<HostTask>,
+    telemetry: Telemetry,
 }
 
 impl<R: Send + 'static> Driver<R> {
@@ -233,6 +246,7 @@ impl<R: Send + 'static> Driver<R> {
         let attempt = self.actions.attempt();
         match report {
             Report::Acknowledged { checkpoint, task, state, metrics } => {
+                self.telemetry.acknowledged(&task, &metrics);
                 self.tell(Event::Acknowledged { checkpoint, attempt, task, state, metrics })
             }
             Report::Declined { checkpoint, task, cause, reason } => {
@@ -327,6 +341,7 @@ impl<R: Send + 'static> Driver<R> {
     /// Tells the coordinator what happened and carries out what it asks for.
     fn tell(&mut self, event: Event) -> Result<(), JobError> {
         let actions = self.coordinator.handle(self.now_ms(), event);
+        self.telemetry.follow(&actions, self.coordinator.statistics());
         let (mut aborted, mut drained) = (false, None);
         for action in actions {
             if let Action::NotifyAborted { checkpoint, reason } = &action
@@ -377,7 +392,9 @@ impl<R: Send + 'static> Driver<R> {
     }
 
     fn tell_stopped(&mut self, event: Event) -> Result<(), JobError> {
-        for action in self.coordinator.handle(self.now_ms(), event) {
+        let actions = self.coordinator.handle(self.now_ms(), event);
+        self.telemetry.follow(&actions, self.coordinator.statistics());
+        for action in actions {
             self.actions.carry_out(action, &self.tasks)?;
         }
         Ok(())

@@ -173,6 +173,9 @@ where
 fn tell_beginning(config: &JobConfig, attempt: AttemptId, beginning: &mut Beginning) {
     let restored = beginning.point.as_ref().map(|it| it.metadata.properties.checkpoint);
     config.control.set_status(JobStatus::Running { attempt, restored });
+    if let Some(checkpoint) = restored {
+        config.control.note_restore(checkpoint, config.clock.now_ms());
+    }
     if let (Some(to), Some(damage)) = (restored, beginning.damage.take()) {
         (config.listener)(&JobEvent::FellBack { damage, to });
     }

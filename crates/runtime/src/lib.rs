@@ -154,7 +154,7 @@ mod task;
 
 pub use alignment::{Aligner, Arrival, CheckpointMode};
 pub use clock::{Clock, SystemClock};
-pub use control::{ControlError, JobControl, JobStatus, Savepoint, Stop};
+pub use control::{ControlError, JobControl, JobStatus, Restored, Savepoint, Stop};
 pub use error::{JobError, StoreError, TaskError};
 pub use fence::AttemptFence;
 pub use file_sink::{FileSink, UPDATES_DIR};

@@ -24,7 +24,8 @@ pub struct OperatorUids {
 }
 
 impl OperatorUids {
-    pub(crate) fn all(&self) -> [&OperatorUid; 3] {
+    /// All of them, in the order in which records pass them.
+    pub fn all(&self) -> [&OperatorUid; 3] {
         [&self.source, &self.operator, &self.sink]
     }
 }
