@@ -20,7 +20,8 @@ const MAY_USE: [(&str, &[&str]); 13] = [
         "alluvium",
         &["core", "format", "storage", "state", "heap", "fs", "rocksdb", "coordinator", "runtime"],
     ),
-    ("cli", &["alluvium"]),
+    ("rest", &["core", "state", "storage", "coordinator", "runtime"]),
+    ("cli", &["alluvium", "rest"]),
     ("testkit", &["core", "format", "storage", "state"]),
     ("sim", &["core", "storage", "state", "coordinator", "runtime", "testkit"]),
 ];
