@@ -104,7 +104,10 @@ impl From<&JobError> for ErrorKind {
                 ) => error.into(),
                 _ => Self::Failed,
             },
-            JobError::Panic { .. } => Self::Failed,
+            JobError::Panic { .. } | JobError::Cancelled | JobError::NotDrained { .. } => {
+                Self::Failed
+            }
+            JobError::AfterStop { source, .. } => (&**source).into(),
             JobError::Checkpoints(_) => Self::Unavailable,
             JobError::Store(error) => error.into(),
             JobError::Restore { source, .. } => (&**source).into(),
