@@ -13,6 +13,7 @@ use alluvium::core::{KeyGroup, KeyGroupAssigner};
 use alluvium::runtime::{KeyedOperator, OperatorContext, Pipeline, TaskError};
 use alluvium::state::{KeyedStateBackend, OperatorStateBackend};
 use alluvium::storage::Storage;
+use alluvium_cli::Listening;
 use alluvium_cli::args::{BackendName, Claim, Mode, Retention, RunOptions, Snapshots};
 use alluvium_cli::backend::ChosenBackend;
 use alluvium_cli::error::CliError;
@@ -164,6 +165,8 @@ fn options(name: &str, output: &std::path::Path, parallelism: u32, mode: Mode) -
         rate: None,
         restart: RestartStrategy::FixedDelay { attempts: 1_000, delay_ms: 1 },
         job: Some(name.to_owned()),
+        listen: None,
+        log: None,
         quiet: true,
     }
 }
@@ -187,7 +190,14 @@ fn fail_and_restart(name: &str, mode: Mode) {
         };
         let options = options(&format!("{name}-{left}"), dir.path(), parallelism, mode);
         let backend = ChosenBackend::in_memory(BackendName::Memory).unwrap();
-        let report = alluvium_cli::run_job(&Arc::new(job), backend, &options, &output).unwrap();
+        let report = alluvium_cli::run_job(
+            &Arc::new(job),
+            backend,
+            &options,
+            &output,
+            &Listening::nowhere(),
+        )
+        .unwrap();
         let happened = part - plan.failures_left.load(Ordering::SeqCst);
         assert!(u64::from(report.restarts) >= happened.min(1), "{report}");
         check(dir.path(), mode, seed);
@@ -230,7 +240,9 @@ fn failures_beyond_the_strategy_end_the_job_and_name_the_cause() {
     options.restart =
         RestartStrategy::FailureRate { max_failures: 3, interval_ms: 60_000, delay_ms: 1 };
     let backend = ChosenBackend::in_memory(BackendName::Memory).unwrap();
-    let error = alluvium_cli::run_job(&Arc::new(job), backend, &options, &output).unwrap_err();
+    let error =
+        alluvium_cli::run_job(&Arc::new(job), backend, &options, &output, &Listening::nowhere())
+            .unwrap_err();
     let text = error.to_string();
     assert!(text.contains("of operator") && text.contains("a deliberate"), "{text}");
     assert_eq!(error.exit_code(), 1);

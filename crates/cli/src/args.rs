@@ -1,9 +1,10 @@
 //! What a person can type.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use alluvium::coordinator::RestartStrategy;
+use alluvium::coordinator::{RestartStrategy, SavepointFormat};
 use alluvium::runtime::{CheckpointRetention, ClaimMode};
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -11,7 +12,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 ///
 /// Kill a job at any moment and resume it at another parallelism: the result is exact.
 ///
-/// Exit codes: 0 done, 1 the job failed, 2 wrong use, 3 bad data, 4 storage or system, 5 another
+/// Exit codes: 0 done, 1 the job failed or did not do what it was asked for, 2 wrong use, 3 bad data, 4 storage or system, 5 another
 /// process runs the job or took it over, 70 a bug of this program.
 #[derive(Debug, Parser)]
 #[command(name = "alluvium", version, arg_required_else_help = true)]
@@ -36,8 +37,78 @@ pub enum Command {
         /// A checkpoint root, or the folder of one job in it: a path, file:, s3: URI.
         uri: String,
     },
+    /// Show a running job: its status, what became of checkpoints, and how long they took.
+    Status {
+        /// Where the job listens: http://HOST:PORT, or HOST:PORT.
+        url: String,
+    },
+    /// Take a savepoint of a running job and print where it lies.
+    Savepoint(SavepointOptions),
+    /// Take a checkpoint of a running job now and print its number.
+    Checkpoint {
+        /// Where the job listens: http://HOST:PORT, or HOST:PORT.
+        url: String,
+        /// One that builds on no earlier one.
+        #[arg(long)]
+        full: bool,
+        /// Do not wait for it; print the id of the trigger.
+        #[arg(long)]
+        detached: bool,
+    },
+    /// End a running job with a savepoint, and print where that lies once the process has let go of it.
+    Stop {
+        /// What to take.
+        #[command(flatten)]
+        savepoint: SavepointOptions,
+        /// The job will not go on: let event time come to its end first, so that all timers fire.
+        #[arg(long)]
+        drain: bool,
+    },
+    /// End a running job at once, without a savepoint.
+    Cancel {
+        /// Where the job listens: http://HOST:PORT, or HOST:PORT.
+        url: String,
+        /// Do not wait until it has ended.
+        #[arg(long)]
+        detached: bool,
+    },
     /// Run the flights job, kill it twice, resume it each time, and check the result.
     Demo(DemoOptions),
+}
+
+/// What a savepoint is asked for with.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SavepointOptions {
+    /// Where the job listens: http://HOST:PORT, or HOST:PORT.
+    pub url: String,
+    /// Folder below which the savepoint gets a folder of its own: a path or a storage URI, as the
+    /// process of the job sees it.
+    #[arg(long, value_name = "DIR")]
+    pub target: String,
+    /// How the savepoint is written.
+    #[arg(long, value_enum, default_value = "canonical")]
+    pub format: Format,
+    /// Do not wait for it; print the id of the trigger.
+    #[arg(long)]
+    pub detached: bool,
+}
+
+/// How a savepoint is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Every backend restores it.
+    Canonical,
+    /// As the backend stores its state.
+    Native,
+}
+
+impl From<Format> for SavepointFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Canonical => Self::Canonical,
+            Format::Native => Self::Native,
+        }
+    }
 }
 
 /// Which job to run.
@@ -144,9 +215,33 @@ pub struct RunOptions {
     /// Name of the job's folder under the checkpoint root; default: the name of the job.
     #[arg(long, value_name = "ID")]
     pub job: Option<String>,
+    /// Answer questions over HTTP at this address, such as 127.0.0.1:8081, while the job runs; port 0
+    /// takes one that is free. There is no authentication: whoever reaches the address can end the job
+    /// and have savepoints written.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Write what happens to standard error, up to this level: spans of attempts and checkpoints from
+    /// info, when each ended from debug.
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub log: Option<LogLevel>,
     /// Print nothing but errors.
     #[arg(long)]
     pub quiet: bool,
+}
+
+/// How much is written to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// What failed for good.
+    Error,
+    /// What failed.
+    Warn,
+    /// What was done.
+    Info,
+    /// How.
+    Debug,
+    /// Everything.
+    Trace,
 }
 
 /// Where state lives.

@@ -4,6 +4,7 @@ use alluvium::ErrorKind;
 use alluvium::core::IdError;
 use alluvium::runtime::{JobError, StoreError};
 use alluvium::storage::StorageError;
+use alluvium_rest::{ClientError, ServerError};
 
 /// The command did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,12 @@ pub enum CliError {
     /// The job ended without success.
     #[error("{0}")]
     Job(#[from] JobError),
+    /// A server for questions to the job cannot be had.
+    #[error("{0}")]
+    Server(#[from] ServerError),
+    /// A running job was asked and did not do it.
+    #[error("{0}")]
+    Ask(#[from] ClientError),
     /// The system refused.
     #[error("cannot {what}: {source}")]
     System {
@@ -56,7 +63,7 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// The exit code: 1 the job failed, 2 wrong use, 3 bad data, 4 storage or system, 5 another
+    /// The exit code: 1 the job failed, or did not do what it was asked for, 2 wrong use, 3 bad data, 4 storage or system, 5 another
     /// process took over, 70 a bug.
     pub fn exit_code(&self) -> u8 {
         let kind = match self {
@@ -65,7 +72,17 @@ impl CliError {
             Self::Storage(error) => error.into(),
             Self::Store(error) => error.into(),
             Self::Job(error) => error.into(),
-            Self::System { .. } => ErrorKind::Unavailable,
+            Self::Ask(error) => match error {
+                // What is refused with 409 and from 500 is not the caller's fault.
+                ClientError::Refused { status, .. } if *status == 409 || *status >= 500 => {
+                    ErrorKind::Failed
+                }
+                ClientError::Url { .. } | ClientError::Refused { .. } => ErrorKind::Invalid,
+                ClientError::Failed { .. } => ErrorKind::Failed,
+                ClientError::Strange { .. } => ErrorKind::Data,
+                _ => ErrorKind::Unavailable,
+            },
+            Self::Server(_) | Self::System { .. } => ErrorKind::Unavailable,
             Self::Demo(_) => ErrorKind::Failed,
         };
         match kind {

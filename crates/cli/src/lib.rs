@@ -1,7 +1,7 @@
 //! The `alluvium` command as a library, so that tests can run its jobs in their own process.
 //!
-//! Roles: [`args`] is what a person can type; `run`, `list` and `demo` carry it out; [`jobs`] holds
-//! the two jobs, and [`jobs::Job`] what they have in common.
+//! Roles: [`args`] is what a person can type; `run`, `list`, `ask` and `demo` carry it out, `listen` has
+//! a running job answer what `ask` asks; [`jobs`] holds the two jobs, and [`jobs::Job`] what they have in common.
 //!
 //! Invariants: an error is one sentence on standard error and a non-zero exit code (see
 //! [`error::CliError::exit_code`]); standard output holds results only.
@@ -14,8 +14,11 @@ pub mod jobs;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 
+mod ask;
 mod demo;
 mod list;
+mod listen;
+mod log;
 mod progress;
 mod run;
 mod sizes;
@@ -24,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+pub use listen::Listening;
 pub use run::{JobReport, run_job};
 
 /// Parses the arguments of the process and carries them out.
@@ -32,6 +36,11 @@ pub fn main() -> ExitCode {
     let done = match &args.command {
         args::Command::Run(args::RunCommand { job }) => run::run(job),
         args::Command::List { uri } => list::list(uri),
+        args::Command::Status { url } => ask::status(url),
+        args::Command::Savepoint(options) => ask::savepoint(options),
+        args::Command::Checkpoint { url, full, detached } => ask::checkpoint(url, *full, *detached),
+        args::Command::Stop { savepoint, drain } => ask::stop(savepoint, *drain),
+        args::Command::Cancel { url, detached } => ask::cancel(url, *detached),
         args::Command::Demo(options) => demo::demo(options),
     };
     match done {

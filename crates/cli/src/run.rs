@@ -13,6 +13,7 @@ use alluvium::runtime::{
 };
 use alluvium::state::{SnapshotMode, StateBackend};
 use alluvium::storage::{self, JobLayout, Storage, StorageLock, StreamPolicy};
+use alluvium_rest::JobFacts;
 
 use crate::args::{BackendName, JobCommand, Mode, RunOptions, Snapshots};
 use crate::backend::ChosenBackend;
@@ -20,6 +21,7 @@ use crate::error::CliError;
 use crate::jobs::flights::Flights;
 use crate::jobs::wordcount::Wordcount;
 use crate::jobs::{JobOn, Rows};
+use crate::listen::Listening;
 use crate::progress::Progress;
 
 /// Name of the table in the output folder.
@@ -31,25 +33,44 @@ pub(crate) fn run(job: &JobCommand) -> Result<(), CliError> {
     let options = match job {
         JobCommand::Wordcount(options) | JobCommand::Flights(options) => options,
     };
-    let report = match (job, ChosenBackend::in_memory(options.backend)) {
-        (JobCommand::Wordcount(_), Some(backend)) => run_named::<_, Wordcount>(backend, options)?,
-        (JobCommand::Flights(_), Some(backend)) => run_named::<_, Flights>(backend, options)?,
-        #[cfg(feature = "rocksdb")]
-        (JobCommand::Wordcount(_), None) => {
-            run_named::<_, Wordcount>(crate::rocksdb::backend(options)?, options)?
-        }
-        #[cfg(feature = "rocksdb")]
-        (JobCommand::Flights(_), None) => {
-            run_named::<_, Flights>(crate::rocksdb::backend(options)?, options)?
-        }
-        #[cfg(not(feature = "rocksdb"))]
-        (_, None) => unreachable!("all backends of this build keep their state in memory"),
-    };
+    if let Some(level) = options.log {
+        crate::log::install(level);
+    }
+    let listening = Listening::open(options.listen)?;
+    let report = run_on_backend(job, options, &listening);
+    // Everything of the job is let go of by now, so whoever waits for its end may begin it again.
+    listening.finish();
+    let report = report?;
     if !options.quiet {
         // A reader that went away does not make the job fail.
         let _ = writeln!(std::io::stdout(), "{report}");
     }
     Ok(())
+}
+
+fn run_on_backend(
+    job: &JobCommand,
+    options: &RunOptions,
+    listening: &Listening,
+) -> Result<JobReport, CliError> {
+    match (job, ChosenBackend::in_memory(options.backend)) {
+        (JobCommand::Wordcount(_), Some(backend)) => {
+            run_named::<_, Wordcount>(backend, options, listening)
+        }
+        (JobCommand::Flights(_), Some(backend)) => {
+            run_named::<_, Flights>(backend, options, listening)
+        }
+        #[cfg(feature = "rocksdb")]
+        (JobCommand::Wordcount(_), None) => {
+            run_named::<_, Wordcount>(crate::rocksdb::backend(options)?, options, listening)
+        }
+        #[cfg(feature = "rocksdb")]
+        (JobCommand::Flights(_), None) => {
+            run_named::<_, Flights>(crate::rocksdb::backend(options)?, options, listening)
+        }
+        #[cfg(not(feature = "rocksdb"))]
+        (_, None) => unreachable!("all backends of this build keep their state in memory"),
+    }
 }
 
 /// What a job came to.
@@ -86,7 +107,11 @@ impl std::fmt::Display for JobReport {
     }
 }
 
-fn run_named<B, J>(backend: B, options: &RunOptions) -> Result<JobReport, CliError>
+fn run_named<B, J>(
+    backend: B,
+    options: &RunOptions,
+    listening: &Listening,
+) -> Result<JobReport, CliError>
 where
     B: StateBackend,
     J: JobOn<B>,
@@ -95,7 +120,7 @@ where
     let output = storage::open(&options.output)?;
     let _lock = lock_output(&*output)?;
     let job = Arc::new(J::open(&options.input, Arc::clone(&output))?);
-    run_job(&job, backend, options, &output)
+    run_job(&job, backend, options, &output, listening)
 }
 
 /// The standard library draws the keys of its hasher at random once per process.
@@ -214,7 +239,7 @@ fn config(options: &RunOptions, job: &JobId, progress: &Progress) -> Result<JobC
     })
 }
 
-/// Runs a job on a backend and writes its table.
+/// Runs a job on a backend, lets it answer questions, and writes its table.
 ///
 /// Errors: [`CliError`].
 pub fn run_job<B, J>(
@@ -222,6 +247,7 @@ pub fn run_job<B, J>(
     backend: B,
     options: &RunOptions,
     output: &Arc<dyn Storage>,
+    listening: &Listening,
 ) -> Result<JobReport, CliError>
 where
     B: StateBackend,
@@ -234,6 +260,7 @@ where
     let store = Arc::new(CheckpointStore::open_exclusive(&*root, id)?);
     let config = JobConfig { streams, ..config };
     let records = Arc::clone(&config.records);
+    listening.serve(JobFacts::new(&store, &config, backend.name()), &progress);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_time()
         .build()
