@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use alluvium_tests::top;
 
 /// What each crate may depend on, besides crates from outside. Source: ARCHITECTURE.md.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("core", &[]),
     ("format", &["core"]),
     ("storage", &["core"]),

@@ -43,9 +43,12 @@ impl Progress {
     pub(crate) fn listener(&self) -> Listener {
         let this = self.clone();
         Arc::new(move |event| {
-            if let Some(line) = line_of(event) {
-                this.say(&line);
+            let Some(line) = line_of(event) else { return };
+            // Somebody who wants to hear of errors only wants to hear of damage.
+            if this.bar.is_none() && matches!(event, JobEvent::FellBack { .. }) {
+                eprintln!("{line}");
             }
+            this.say(&line);
         })
     }
 
