@@ -23,7 +23,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("rest", &["core", "state", "storage", "coordinator", "runtime"]),
     ("cli", &["alluvium", "rest"]),
     ("testkit", &["core", "format", "storage", "state"]),
-    ("sim", &["core", "storage", "state", "coordinator", "runtime", "testkit"]),
+    ("sim", &["core", "format", "storage", "state", "coordinator", "runtime", "testkit"]),
 ];
 
 /// Longest file, in lines; where one idea needs more, it is two ideas.
