@@ -69,6 +69,10 @@ const SITES: [&str; 12] = [
     "list",
 ];
 
+/// Where a process is taken over: at what an older and a newer one might both do.
+const TAKEOVER_SITES: [&str; 4] =
+    ["create chk/job/chk-", "chk/job/attempts", "part-", "finish chk/"];
+
 impl Plan {
     pub(crate) fn draw(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x5eed_fa11);
@@ -154,7 +158,11 @@ impl Round {
             _ => End::Kill,
         };
         let is_trapped = !matches!(end, End::ByItself) && !random.one_in(3);
-        let trap = is_trapped.then(|| (*random.pick::<&str>(&SITES), 1 + random.below(20)));
+        let (sites, passes): (&[&str], u64) = match end {
+            End::TakeOver => (&TAKEOVER_SITES, 6),
+            _ => (&SITES, 20),
+        };
+        let trap = is_trapped.then(|| (*random.pick(sites), 1 + random.below(passes)));
         let cuts_power = !is_remote && random.one_in(2);
         // A trap has its time.
         let after_us = if is_trapped { time_us } else { random.below(time_us) };

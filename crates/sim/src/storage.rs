@@ -38,8 +38,9 @@ use crate::threads::lock;
 /// Longest time until a call that has failed has its effect, in microseconds.
 const LATE_US: u64 = 200_000;
 
-/// How long whoever has sprung a trap waits, in microseconds; one that is to be killed is, meanwhile.
-const TRAPPED_US: u64 = 150_000;
+/// Longest time that whoever has sprung a trap waits, in microseconds; one that is to be killed is,
+/// long before. A successor needs a tenth of it to begin.
+const TRAPPED_US: u64 = 80_000;
 
 /// One process' view of the disk; [`SimHost::world`] sees it without faults and without waiting.
 #[derive(Clone)]
@@ -151,7 +152,8 @@ impl SimStorage {
     fn spring(&self, site: &str) {
         self.host.trace(&format!("{site}: trapped"));
         self.host.executor.spring(self.host.process);
-        self.host.executor.stop(self.host.process, TRAPPED_US);
+        let for_us = 5_000 + self.host.executor.state().random.below(TRAPPED_US);
+        self.host.executor.stop(self.host.process, for_us);
     }
 
     /// After the effect: waits, and gives what the caller hears of it.
