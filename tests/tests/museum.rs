@@ -1,7 +1,7 @@
 //! A museum of bugs: mistakes that this field has made are made again, one at a time, and the
 //! simulation must catch each. `make museum`.
 //!
-//! `ALLUVIUM_SEEDS` sets how many seeds a mistake may take (default 3,000).
+//! `ALLUVIUM_SEEDS` sets how many seeds a mistake may take (default 10,000).
 
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use alluvium_sim::Threads;
 use alluvium_tests::{number, play};
 
 /// A mistake: what it does, and where it is from.
-const MUSEUM: [(Mistake, &str, &str); 17] = [
+const MUSEUM: [(Mistake, &str, &str); 25] = [
     (
         Mistake::DiscardsStateInUse,
         "FLINK-29095, FLINK-26101",
@@ -83,6 +83,42 @@ const MUSEUM: [(Mistake, &str, &str); 17] = [
     (Mistake::FollowsFastestWatermark, "FLINK-7721", "event time is that of the wrong inputs"),
     (Mistake::EndsWithoutCheckpoint, "FLINK-2491", "no checkpoint follows the end of the input"),
     (Mistake::SharesFileNames, "FLINK-12296", "state of two subtasks has the same file name"),
+    (
+        Mistake::DoesNotHoldInputs,
+        "FLINK-17568",
+        "records behind a barrier are processed before the snapshot",
+    ),
+    (
+        Mistake::DuplicatesOperatorState,
+        "apache/seatunnel 12195",
+        "each subtask is restored with the operator state of the first",
+    ),
+    (
+        Mistake::LosesStateOnRescale,
+        "apache/beam 25975",
+        "each subtask is restored from the old one of the same number alone",
+    ),
+    (Mistake::KeepsFiredTimers, "FLINK-26062", "a timer that has fired stays in the snapshot"),
+    (
+        Mistake::IgnoresBarrierPosition,
+        "laminardb 188",
+        "the position of a source at its barrier does not come into the checkpoint",
+    ),
+    (
+        Mistake::RemovesWhatIsReferredTo,
+        "slatedb 604",
+        "clean-up removes files to which a checkpoint refers",
+    ),
+    (
+        Mistake::SwallowsFailedCommit,
+        "apache/seatunnel 11569",
+        "a sink whose commit has failed goes on",
+    ),
+    (
+        Mistake::SkipsUnreadableCheckpoints,
+        "FLINK-22502",
+        "a checkpoint that cannot be read for a moment counts as none",
+    ),
 ];
 
 /// Seeds until a violation, and the first one found; none within the limit.
@@ -112,7 +148,7 @@ fn seeds_until_caught(limit: u64) -> Option<(u64, u64, String)> {
 
 #[test]
 fn every_mistake_is_caught() {
-    let limit = number("ALLUVIUM_SEEDS", 3_000);
+    let limit = number("ALLUVIUM_SEEDS", 10_000);
     let mut missed = Vec::new();
     for (mistake, source, story) in MUSEUM {
         let start = Instant::now();

@@ -27,6 +27,14 @@ pub enum Mistake {
     FollowsFastestWatermark,
     EndsWithoutCheckpoint,
     SharesFileNames,
+    DoesNotHoldInputs,
+    DuplicatesOperatorState,
+    LosesStateOnRescale,
+    KeepsFiredTimers,
+    IgnoresBarrierPosition,
+    RemovesWhatIsReferredTo,
+    SwallowsFailedCommit,
+    SkipsUnreadableCheckpoints,
 }
 
 #[cfg(feature = "museum")]

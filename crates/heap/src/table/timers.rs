@@ -9,6 +9,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use alluvium_core::museum::{self, Mistake};
 use alluvium_format::CodecError;
 use alluvium_format::codec::{Codec, Input};
 use alluvium_format::keyed::{StateMeta, TimeDomain};
@@ -151,7 +152,9 @@ impl<K: StateKey, N: StateKey> TimerTable<K, N> {
         let at = usize::from(group);
         let hasher = hashers.get(at).copied().unwrap_or(TableHasher::new(0));
         let timer = (domain.code(), time_ms, namespace);
-        self.table.remove(at, Probe::new(&key, &timer, hasher)).map_err(not_loaded)?;
+        if !museum::makes(Mistake::KeepsFiredTimers) {
+            self.table.remove(at, Probe::new(&key, &timer, hasher)).map_err(not_loaded)?;
+        }
         self.queue_mut(domain).remove_first();
         Ok(Some(DueTimer { time_ms, group, key, namespace: timer.2 }))
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use alluvium_coordinator::TaskId;
+use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{KeyGroupAssigner, KeyGroupRange, KeyedStateHandle, OperatorUid, SubtaskIndex};
 use alluvium_format::codec::{DefaultCodec, HasCodec};
 use alluvium_format::operator::OperatorStateItems;
@@ -307,5 +308,12 @@ where
         Some(point) => point.reader(),
         None => HandleReader::new(Arc::clone(attempt.store.storage()), ReadAccess::Copy),
     };
+    let of_same_number: Vec<KeyedStateHandle>;
+    let mut handles = handles;
+    if museum::makes(Mistake::LosesStateOnRescale) {
+        let number = usize::from(subtask.get());
+        of_same_number = handles.iter().skip(number).take(1).cloned().collect();
+        handles = &of_same_number;
+    }
     attempt.backend.open(spec, handles, &reader).map_err(|error| builder.restore_error(error))
 }

@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 
 use alluvium_core::StoragePath;
+use alluvium_core::museum::{self, Mistake};
 use alluvium_storage::JobLayout;
 
 use super::{CheckpointEntry, CheckpointStatus, CheckpointStore};
@@ -21,6 +22,8 @@ impl CheckpointStore {
         let (mut needed, mut unfinished) = (BTreeSet::new(), Vec::new());
         for entry in self.list()? {
             match entry.status {
+                CheckpointStatus::Complete(_)
+                    if museum::makes(Mistake::RemovesWhatIsReferredTo) => {}
                 CheckpointStatus::Complete(metadata) => needed.extend(metadata.files().cloned()),
                 CheckpointStatus::Unfinished => unfinished.push(entry.checkpoint),
                 CheckpointStatus::Damaged(_) => return Ok(()),

@@ -1,5 +1,6 @@
 //! What checkpoints there are, and which one a restore should take.
 
+use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{CheckpointId, CheckpointMetadata};
 use alluvium_storage::{HandleReader, JobLayout, ReadAccess};
 
@@ -54,6 +55,11 @@ impl CheckpointStore {
             let status = match self.read(checkpoint) {
                 Ok(metadata) => CheckpointStatus::Complete(Box::new(metadata)),
                 Err(StoreError::NotACheckpoint { .. }) => CheckpointStatus::Unfinished,
+                Err(StoreError::Storage(_))
+                    if museum::makes(Mistake::SkipsUnreadableCheckpoints) =>
+                {
+                    CheckpointStatus::Unfinished
+                }
                 Err(error @ StoreError::Storage(_)) => return Err(error),
                 Err(error) => CheckpointStatus::Damaged(error),
             };
