@@ -75,6 +75,22 @@ pub trait Codec<T>: sealed::Sealed + Clone + Debug + Send + Sync + 'static {
     /// Errors: [`CodecError::Truncated`], [`CodecError::Invalid`] and those of user types.
     fn decode(&self, input: &mut Input<'_>) -> Result<T, CodecError>;
 
+    /// Reads so many values, one after the other; in front of an error, those that came before it.
+    /// Memory is taken for what the input has, whatever the count.
+    ///
+    /// Errors: as [`Codec::decode`].
+    fn decode_many(
+        &self,
+        count: u64,
+        input: &mut Input<'_>,
+        out: &mut Vec<T>,
+    ) -> Result<(), CodecError> {
+        for _ in 0..count {
+            out.push(self.decode(input)?);
+        }
+        Ok(())
+    }
+
     /// Whether values written with a stored codec can be read. Every codec reads what it can read
     /// also where it was stored with stamps ([`TtlCodec`]), which it drops.
     fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<T>
@@ -197,6 +213,16 @@ impl<T: HasCodec> Codec<T> for DefaultCodec {
     #[inline]
     fn decode(&self, input: &mut Input<'_>) -> Result<T, CodecError> {
         T::Codec::default().decode(input)
+    }
+
+    #[inline]
+    fn decode_many(
+        &self,
+        count: u64,
+        input: &mut Input<'_>,
+        out: &mut Vec<T>,
+    ) -> Result<(), CodecError> {
+        T::Codec::default().decode_many(count, input, out)
     }
 
     fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<T> {

@@ -84,6 +84,21 @@ impl<T> SharedList<T> {
         Iter { list: self, next_index: index.saturating_add(slice.len()), slice: slice.iter() }
     }
 
+    /// The leaves from a position on, in order, the first one from that position.
+    pub(crate) fn slices_from(&self, index: usize) -> impl Iterator<Item = &[T]> {
+        let mut next_index = index;
+        std::iter::from_fn(move || {
+            let slice = self.slice_from(next_index);
+            next_index = next_index.saturating_add(slice.len());
+            (!slice.is_empty()).then_some(slice)
+        })
+    }
+
+    /// The only leaf of a short list.
+    pub(crate) fn as_slice(&self) -> Option<&[T]> {
+        self.spine.is_none().then_some(&self.tail)
+    }
+
     /// Takes elements off the front, all of them when there are no more.
     pub fn remove_front(&mut self, count: usize) {
         if count >= self.len() {

@@ -10,9 +10,9 @@ use std::ops::{Bound, Deref};
 use crate::ttl::access::stays;
 use crate::ttl::{Touch, TtlMoment, Verdict};
 use crate::{
-    AggregateFunction, AggregatingState, ListState, MapState, ReduceFunction, ReducingState,
-    ScanOrder, SortedKey, SortedMapState, StateError, StateId, StateKey, StateRef, StateValue,
-    TimeDomain, Timers, ValueState, whole_list,
+    AggregateFunction, AggregatingState, Elements, ListState, MapState, ReduceFunction,
+    ReducingState, ScanOrder, SortedKey, SortedMapState, StateError, StateId, StateKey, StateRef,
+    StateValue, TimeDomain, Timers, ValueState, whole_list,
 };
 
 /// A value of the state: borrowed where it lives in memory, owned where it had to be decoded.
@@ -44,9 +44,6 @@ impl<T: Clone> Ref<'_, T> {
         }
     }
 }
-
-/// Elements of a list, or keys or values of a map.
-pub type Elements<'a, T> = Box<dyn Iterator<Item = Result<Ref<'a, T>, StateError>> + 'a>;
 
 /// Entries of a map.
 pub type Entries<'a, K, V> =

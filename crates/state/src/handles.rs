@@ -335,7 +335,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         at: &C,
     ) -> Result<Elements<'_, UK>, StateError> {
         let entries = self.entries(at)?;
-        Ok(Box::new(entries.map(|entry| entry.map(|(key, _)| key))))
+        Ok(Elements::new(entries.map(|entry| entry.map(|(key, _)| key))))
     }
 
     /// The values, in no order.
@@ -345,7 +345,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         at: &C,
     ) -> Result<Elements<'_, UV>, StateError> {
         let entries = self.entries(at)?;
-        Ok(Box::new(entries.map(|entry| entry.map(|(_, value)| value))))
+        Ok(Elements::new(entries.map(|entry| entry.map(|(_, value)| value))))
     }
 
     /// Removes all entries.

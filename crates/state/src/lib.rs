@@ -47,6 +47,7 @@ mod backend;
 mod context;
 mod descriptor;
 pub mod dynamic;
+mod elements;
 mod error;
 mod handles;
 mod limits;
@@ -63,12 +64,13 @@ pub mod whole_list;
 pub use backend::{
     KeyedBackendSpec, KeyedStateBackend, Pairs, SortedKey, StateBackend, StateKey, StateValue,
 };
-pub use context::{Elements, Entries, KeyContext, Ref};
+pub use context::{Entries, KeyContext, Ref};
 pub use descriptor::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
     ReduceFunction, ReducingStateDescriptor, SortedMapStateDescriptor, Stamping,
     ValueStateDescriptor,
 };
+pub use elements::{Chunk, Elements};
 pub use error::{EngineFailure, RestoreError, SnapshotError, StateError};
 pub use handles::{
     AggregatingState, ListLayout, ListState, MapState, ReducingState, ScanOrder, SortedMapState,

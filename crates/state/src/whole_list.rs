@@ -33,7 +33,7 @@ pub fn iter_from<T: StateValue, C: KeyContext>(
 /// Elements without those before a position; an error is told wherever it comes.
 pub(crate) fn from_position<T>(elements: Elements<'_, T>, position: u64) -> Elements<'_, T> {
     let mut before = position;
-    Box::new(elements.filter(move |element| {
+    Elements::new(elements.filter(move |element| {
         let is_before = before > 0 && element.is_ok();
         before -= u64::from(is_before);
         !is_before

@@ -165,7 +165,10 @@ impl<T: 'static, C: Codec<T>> Codec<Vec<T>> for VecCodec<C> {
     }
 
     fn decode(&self, input: &mut Input<'_>) -> Result<Vec<T>, CodecError> {
-        decode_vec(input, |input| self.0.decode(input))
+        let count = decode_count(input, "vec")?;
+        let mut items = Vec::new();
+        self.0.decode_many(count, input, &mut items)?;
+        Ok(items)
     }
 
     fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<Vec<T>> {

@@ -41,6 +41,19 @@ impl<const N: usize> Codec<[u8; N]> for FixedBytesCodec<N> {
     fn decode(&self, input: &mut Input<'_>) -> Result<[u8; N], CodecError> {
         input.array(NAME)
     }
+
+    #[inline]
+    fn decode_many(
+        &self,
+        count: u64,
+        input: &mut Input<'_>,
+        out: &mut Vec<[u8; N]>,
+    ) -> Result<(), CodecError> {
+        let arrays = input.arrays(count);
+        out.extend_from_slice(arrays);
+        // What is missing is missed by reading on.
+        (arrays.len() as u64..count).try_for_each(|_| self.decode(input).map(drop))
+    }
 }
 
 impl<const N: usize> HasCodec for [u8; N] {

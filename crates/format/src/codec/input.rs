@@ -57,6 +57,16 @@ impl<'a> Input<'a> {
         }
     }
 
+    /// Reads as many arrays as there are, at most `count`.
+    #[inline]
+    pub(super) fn arrays<const N: usize>(&mut self, count: u64) -> &'a [[u8; N]] {
+        let (arrays, _) = self.rest.as_chunks::<N>();
+        let wanted = usize::try_from(count).unwrap_or(usize::MAX).min(arrays.len());
+        let (arrays, _) = arrays.split_at(wanted);
+        self.rest = self.rest.get(wanted * N..).unwrap_or_default();
+        arrays
+    }
+
     /// Checks that everything has been read.
     ///
     /// Errors: [`CodecError::TrailingBytes`].

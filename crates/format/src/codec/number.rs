@@ -44,6 +44,19 @@ macro_rules! number {
                 Ok($type::from_le_bytes(input.array(stringify!($type))?))
             }
 
+            #[inline]
+            fn decode_many(
+                &self,
+                count: u64,
+                input: &mut Input<'_>,
+                out: &mut Vec<$type>,
+            ) -> Result<(), CodecError> {
+                let arrays = input.arrays(count);
+                out.extend(arrays.iter().map(|array| $type::from_le_bytes(*array)));
+                // What is missing is missed by reading on.
+                (arrays.len() as u64..count).try_for_each(|_| self.decode(input).map(drop))
+            }
+
             fn resolve_same(&self, stored: &CodecSnapshot) -> Compatibility<$type> {
                 $(if *stored == CodecSnapshot::plain(stringify!($narrower)) {
                     return Compatibility::AfterMigration(Box::new(|input: &mut Input<'_>| {

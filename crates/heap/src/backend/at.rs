@@ -6,7 +6,7 @@ use std::ops::Bound;
 use alluvium_format::codec::Codec;
 use alluvium_state::ttl::{Touch, TtlMoment, Verdict};
 use alluvium_state::{
-    AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
+    AggregateFunction, AggregatingState, Chunk, Elements, Entries, KeyContext, ListState, MapState,
     ReduceFunction, ReducingState, Ref, ScanOrder, SortedKey, SortedMapState, StateError, StateId,
     StateKey, StateRef, StateValue, TimeDomain, Timers, ValueState,
 };
@@ -131,6 +131,17 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
     }
 }
 
+/// The elements from a position on; a short list is read without a detour.
+fn elements_from<T>(list: Option<&SharedList<T>>, index: usize) -> Elements<'_, T> {
+    let Some(list) = list else { return Elements::of_slice(&[]) };
+    match list.as_slice() {
+        Some(short) => Elements::of_slice(short.get(index..).unwrap_or_default()),
+        None => Elements::of_chunks(
+            list.slices_from(index).map(|slice| Ok(Chunk::Borrowed(slice.iter()))),
+        ),
+    }
+}
+
 /// A position or a number of elements; those above the address space are above every list.
 fn index_of(position: u64) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
@@ -170,8 +181,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         &self,
         state: ListState<T, N>,
     ) -> Result<Elements<'_, T>, StateError> {
-        let elements = self.get::<SharedList<T>>(state.id())?;
-        Ok(Box::new(elements.into_iter().flatten().map(|element| Ok(Ref::Borrowed(element)))))
+        Ok(elements_from(self.get::<SharedList<T>>(state.id())?, 0))
     }
 
     fn list_add_all<T: StateValue>(
@@ -208,8 +218,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         position: u64,
     ) -> Result<Elements<'_, T>, StateError> {
         let list = self.get::<SharedList<T>>(state.id())?;
-        let elements = list.into_iter().flat_map(move |list| list.iter_from(index_of(position)));
-        Ok(Box::new(elements.map(|element| Ok(Ref::Borrowed(element)))))
+        Ok(elements_from(list, index_of(position)))
     }
 
     fn list_pop_front<T: StateValue>(

@@ -22,7 +22,7 @@ mod entries;
 mod iterate;
 mod lists;
 
-use iterate::ListElements;
+use iterate::ListChunks;
 
 /// One key and namespace of a [`RocksDbKeyedStateBackend`], encoded once.
 pub struct RocksDbAt<'a, K, C, N> {
@@ -145,7 +145,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         let table = self.table(state.id())?;
         let codec = &*table.content::<ElementCodec<T>>()?.0;
         let row = self.with_row(table, |row| Ok(self.store().get(&table.column, row)?))?;
-        Ok(Box::new(ListElements::new(table, codec, row)))
+        Ok(Elements::of_chunks(ListChunks::new(table, codec, row)))
     }
 
     fn list_add_all<T: StateValue>(

@@ -59,8 +59,11 @@ impl<T, C: Codec<T>> Coded<T> for C {
                 };
                 continue;
             }
-            out.push(self.decode(input)?);
-            *left -= 1;
+            let count = (*left).min((room - out.len()) as u64);
+            let before = out.len();
+            let outcome = self.decode_many(count, input, out);
+            *left -= (out.len() - before) as u64;
+            outcome?;
         }
         Ok(())
     }

@@ -170,7 +170,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         self,
         at: &C,
     ) -> Result<Elements<'_, UK>, StateError> {
-        Ok(Box::new(self.entries(at)?.map(|entry| entry.map(|(key, _)| key))))
+        Ok(Elements::new(self.entries(at)?.map(|entry| entry.map(|(key, _)| key))))
     }
 
     /// All values, in ascending order of their user keys.
@@ -179,7 +179,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         self,
         at: &C,
     ) -> Result<Elements<'_, UV>, StateError> {
-        Ok(Box::new(self.entries(at)?.map(|entry| entry.map(|(_, value)| value))))
+        Ok(Elements::new(self.entries(at)?.map(|entry| entry.map(|(_, value)| value))))
     }
 
     /// The entry with the least user key.

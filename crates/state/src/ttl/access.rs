@@ -178,7 +178,7 @@ pub(crate) fn list_elements<T: StateValue, C: KeyContext>(
     let elements = at.list_iter(state)?;
     let touch = move || at.leave(state.id(), moment, ListTouch { state, moment });
     let elements = visible(moment, elements, |stamped| stamped.stamp_ms, touch);
-    Ok(Box::new(elements.map(|element| element.map(without_stamp))))
+    Ok(Elements::new(elements.map(|element| element.map(without_stamp))))
 }
 
 #[cold]

@@ -165,7 +165,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for ModelAt<'_, K, C, N> 
         state: ListState<T, N>,
     ) -> Result<Elements<'_, T>, StateError> {
         let list = self.get::<Vec<T>>(state.id())?.unwrap_or_default();
-        Ok(Box::new(list.into_iter().map(|element| Ok(Ref::Owned(element)))))
+        Ok(Elements::new(list.into_iter().map(|element| Ok(Ref::Owned(element)))))
     }
 
     fn list_add_all<T: StateValue>(

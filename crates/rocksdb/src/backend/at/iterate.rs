@@ -1,69 +1,59 @@
-//! Elements of a list and entries of a map, decoded one at a time.
+//! Elements of a list, decoded some at a time, and entries of a map, decoded one at a time.
 //!
 //! Invariants: after an error there is nothing more.
 
-use std::vec;
-
 use alluvium_format::CodecError;
 use alluvium_format::codec::Input;
-use alluvium_state::{Ref, StateError, StateKey, StateValue};
+use alluvium_state::{Chunk, Ref, StateError, StateKey, StateValue};
 use rocksdb::DBPinnableSlice;
 
 use crate::backend::table::{Coded, Entries, Table};
 use crate::store::Rows;
 
 /// Elements that are decoded at a time: one call through the codec's trait object for all of them.
-const PIECE: usize = 128;
+const CHUNK: usize = 128;
 
 /// The elements of a row.
-pub(super) struct ListElements<'a, T> {
+pub(super) struct ListChunks<'a, T> {
     table: &'a Table,
     codec: &'a dyn Coded<T>,
     row: Option<DBPinnableSlice<'a>>,
     offset: usize,
     /// Elements of the group at hand that are not decoded.
     left: u64,
-    /// Decoded elements that are to come.
-    piece: vec::IntoIter<T>,
-    /// What comes after them.
+    /// What comes after the elements in front of it.
     error: Option<CodecError>,
 }
 
-impl<'a, T: StateValue> ListElements<'a, T> {
-    pub(super) fn new(
+impl<'a, T: StateValue> ListChunks<'a, T> {
+    pub(super) const fn new(
         table: &'a Table,
         codec: &'a dyn Coded<T>,
         row: Option<DBPinnableSlice<'a>>,
     ) -> Self {
-        Self { table, codec, row, offset: 0, left: 0, piece: Vec::new().into_iter(), error: None }
+        Self { table, codec, row, offset: 0, left: 0, error: None }
     }
 
     /// Decodes more elements if there are any, from as many groups as it takes.
-    #[inline(never)]
-    fn refill(&mut self, piece: &mut Vec<T>) -> Result<(), CodecError> {
+    fn decode(&mut self, elements: &mut Vec<T>) -> Result<(), CodecError> {
         let rest = self.row.as_ref().and_then(|row| row.get(self.offset..)).unwrap_or_default();
         let mut input = Input::new(rest);
-        piece.reserve(PIECE.min(rest.len()));
-        self.codec.take_groups(&mut self.left, PIECE, &mut input, piece)?;
+        elements.reserve(CHUNK.min(rest.len()));
+        self.codec.take_groups(&mut self.left, CHUNK, &mut input, elements)?;
         self.offset += input.offset();
         Ok(())
     }
 }
 
-impl<'a, T: StateValue> Iterator for ListElements<'a, T> {
-    type Item = Result<Ref<'a, T>, StateError>;
+impl<'a, T: StateValue> Iterator for ListChunks<'a, T> {
+    type Item = Result<Chunk<'a, T>, StateError>;
 
-    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(element) = self.piece.next() {
-            return Some(Ok(Ref::Owned(element)));
-        }
         if self.error.is_none() && self.row.is_some() {
-            let mut piece = Vec::new();
-            self.error = self.refill(&mut piece).err();
-            self.piece = piece.into_iter();
-            if let Some(element) = self.piece.next() {
-                return Some(Ok(Ref::Owned(element)));
+            let mut elements = Vec::new();
+            self.error = self.decode(&mut elements).err();
+            if !elements.is_empty() {
+                return Some(Ok(Chunk::Owned(elements.into_iter())));
             }
         }
         self.row = None;

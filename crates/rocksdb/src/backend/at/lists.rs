@@ -86,7 +86,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> RocksDbAt<'_, K, C, N> {
             Ok((wanted, range, prefix.len()))
         })?;
         let rows = range.map(|range| self.store().rows(&table.column, range)).transpose()?;
-        Ok(Box::new(LongElements { table, codec, rows, left, prefix_len }))
+        Ok(Elements::new(LongElements { table, codec, rows, left, prefix_len }))
     }
 
     /// Appends elements to those that are there, or to none.
