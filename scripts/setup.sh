@@ -62,6 +62,8 @@ alluvium_check() {
     local what=$1 missing=()
     command -v cc >/dev/null 2>&1 || missing+=(gcc libc6-dev)
     command -v c++ >/dev/null 2>&1 || missing+=(g++)
+    # jemalloc is built by it.
+    command -v make >/dev/null 2>&1 || missing+=(make)
     command -v python3 >/dev/null 2>&1 || missing+=(python3 python3-venv)
     if [ "${#missing[@]}" -gt 0 ]; then
         alluvium_can_install ||

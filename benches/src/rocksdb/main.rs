@@ -23,6 +23,10 @@ use std::process::ExitCode;
 use crate::options::{Options, Run};
 use crate::report::Report;
 
+/// As the `alluvium` command has it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args().skip(1)) {
         Ok(options) => options,

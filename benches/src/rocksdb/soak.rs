@@ -1,7 +1,9 @@
 //! Much state and little memory for a long time: updates, and a checkpoint every ten seconds.
 //!
 //! Checkpoints go to local files, and those of the one before are deleted as a coordinator does:
-//! what no later one refers to.
+//! what no later one refers to. The state is filled in the order of its rows: files that do not
+//! overlap are moved between levels, where those of a random order would be rewritten for most of an
+//! hour.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +31,8 @@ const SUBTASKS: u16 = 2;
 const ROW_LEN_BYTES: u64 = 100;
 /// Updates of a subtask between two looks at the clock.
 const PIECE: usize = 500;
+/// Passes over all keys while the state is filled; each takes some key groups.
+const PASSES: u32 = 16;
 
 /// How long, and with how much state.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +67,8 @@ pub(crate) fn run(report: &Report, soak: Soak) {
     let storage = LocalStorage::open(dir.path().join("storage")).expect("a folder");
     let storage: Arc<dyn Storage> = Arc::new(storage);
     let reader = HandleReader::new(Arc::clone(&storage), ReadAccess::Copy);
+    let keys = (soak.state_gib << 30) / ROW_LEN_BYTES;
+    let mut ordered = Ordered::with_room(keys);
     let watch = Watch::begin();
     let memory = RocksDbMemory::new(BUDGET_MIB * MIB).expect("enough memory");
     let backend = RocksDbStateBackend::new(dir.path().join("work")).memory(&memory);
@@ -75,14 +81,12 @@ pub(crate) fn run(report: &Report, soak: Soak) {
             Subtask { keyed, state, checkpoints, background, last: None, written }
         })
         .collect();
-    let keys = (soak.state_gib << 30) / ROW_LEN_BYTES;
     let (filling, ()) = timed(|| {
-        for number in 0..keys {
-            let record = Record::of(number);
-            if let Some(subtask) = subtasks.get_mut(owner_of(&record)) {
-                own::set(&mut subtask.keyed, subtask.state, &record, own::wide_value(number));
+        ordered.each(|record| {
+            if let Some(subtask) = subtasks.get_mut(owner_of(record)) {
+                own::set(&mut subtask.keyed, subtask.state, record, own::wide_value(record.key));
             }
-        }
+        });
     });
     let seconds = filling.as_secs_f64();
     report.note(&format!("{keys} keys filled in {seconds:.0} s, {:.0} MiB", watch.most_mib()));
@@ -128,6 +132,35 @@ pub(crate) fn run(report: &Report, soak: Soak) {
     report.value("soak-freeze-p99", found.freeze_us.quantile(0.99), Goal::NONE, "us");
     report.figure("soak-checkpoint-time", &found.write_s, Goal::NONE, "s");
     report.notes(&found.errors);
+}
+
+/// All records in the order of their rows.
+struct Ordered {
+    keys: u64,
+    /// Those of one pass. Its memory is there, and touched, before memory is watched.
+    records: Vec<Record>,
+}
+
+impl Ordered {
+    fn with_room(keys: u64) -> Self {
+        let share = usize::try_from(keys / u64::from(PASSES)).expect("they fit into memory");
+        // One in 16 more than the average of a pass.
+        let mut records = vec![Record::of(0); share + share / 16 + 1_000];
+        std::hint::black_box(&mut records);
+        records.clear();
+        Self { keys, records }
+    }
+
+    fn each(&mut self, mut body: impl FnMut(&Record)) {
+        for pass in 0..PASSES {
+            let of_this_pass =
+                |record: &Record| u32::from(record.group.get()) * PASSES / KEY_GROUPS == pass;
+            self.records.clear();
+            self.records.extend((0..self.keys).map(Record::of).filter(of_this_pass));
+            self.records.sort_unstable_by_key(Record::row);
+            self.records.iter().for_each(&mut body);
+        }
+    }
 }
 
 fn owner_of(record: &Record) -> usize {
