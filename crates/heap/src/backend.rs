@@ -213,6 +213,12 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         }
     }
 
+    /// The hasher of a key group, by its position.
+    #[inline(always)]
+    fn hasher(&self, group: usize) -> TableHasher {
+        self.hashers.get(group).copied().unwrap_or(TableHasher::new(0))
+    }
+
     /// The hasher of the maps inside keys.
     const fn user_hasher(&self) -> TableHasher {
         TableHasher::new(self.spec.hash_seed)
@@ -268,7 +274,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         Ok(self.spec.assigner.assign(key, &self.scratch, self.spec.parallelism.max()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn at_key_group<'a, N: StateKey>(
         &'a mut self,
         key_group: KeyGroup,

@@ -38,7 +38,7 @@ use crate::groups::Groups;
 use crate::map::{CopyOnWriteStateMap, NestedStateMap, Probe, StateMap, take};
 use crate::moment::Moment;
 use crate::segment::{LoadError, Spares, Writing};
-use crate::slot::{InlineSlot, SharedSlot, Slot};
+use crate::slot::{InlineSlot, SharedSlot, Slot, is_shared};
 
 /// A count as it is stored.
 pub(crate) fn count_of(entries: usize) -> Result<u32, CodecError> {
@@ -106,6 +106,39 @@ impl<E: Slot> CopyOnWriteTable<E> {
         self.groups.map_mut(group).map(|map| (map, writing))
     }
 
+    // A closure here would be compiled as a function of its own, and called.
+    #[inline(always)]
+    fn get(
+        &self,
+        group: usize,
+        probe: Probe<'_, E::Key, E::Namespace>,
+    ) -> Result<Option<&E::State>, LoadError>
+    where
+        E::Key: StateKey,
+        E::Namespace: StateKey,
+    {
+        match self.groups.map(group) {
+            Some(map) => map.find(probe),
+            None => Ok(None),
+        }
+    }
+
+    /// The state of a pair, made first when there is none; `None` outside the key groups.
+    #[inline(always)]
+    fn entry(
+        &mut self,
+        group: usize,
+        probe: Probe<'_, E::Key, E::Namespace>,
+        initial: impl FnOnce() -> E::State,
+    ) -> Result<Option<&mut E::State>, LoadError>
+    where
+        E::Key: StateKey,
+        E::Namespace: StateKey,
+    {
+        let Some((map, writing)) = self.at(group) else { return Ok(None) };
+        Ok(Some(map.entry(probe, initial, writing)?.0))
+    }
+
     fn load_job(&self) -> Option<LoadJob> {
         let maps = self.groups.maps();
         let lazy: Vec<_> = maps
@@ -155,10 +188,11 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
         group: usize,
         probe: Probe<'_, K, N>,
     ) -> Result<Option<&S>, LoadError> {
-        match &self.maps {
-            Maps::Inline(table) => table.groups.map(group).map_or(Ok(None), |map| map.find(probe)),
-            Maps::Shared(table) => table.groups.map(group).map_or(Ok(None), |map| map.find(probe)),
-            Maps::Nested(maps, _) => Ok(maps.get(group).and_then(|map| map.get(probe))),
+        // Of the two kinds of copy-on-write maps a type has one, so the other costs its caller nothing.
+        match (is_shared::<K, N, S>(), &self.maps) {
+            (false, Maps::Inline(table)) => table.get(group, probe),
+            (true, Maps::Shared(table)) => table.get(group, probe),
+            (_, maps) => maps.get(group, probe),
         }
     }
 
@@ -405,6 +439,15 @@ impl<K: StateKey, N: StateKey, S: StateValue> AnyTable<K> for StateTable<K, N, S
 }
 
 impl<K: StateKey, N: StateKey, S: StateValue> Maps<K, N, S> {
+    #[inline(never)]
+    fn get(&self, group: usize, probe: Probe<'_, K, N>) -> Result<Option<&S>, LoadError> {
+        match self {
+            Self::Inline(table) => table.get(group, probe),
+            Self::Shared(table) => table.get(group, probe),
+            Self::Nested(maps, _) => Ok(maps.get(group).and_then(|map| map.get(probe))),
+        }
+    }
+
     /// The state of a pair, made first when there is none; `None` outside the key groups.
     #[inline(always)]
     fn get_or_insert_with(
@@ -413,19 +456,28 @@ impl<K: StateKey, N: StateKey, S: StateValue> Maps<K, N, S> {
         probe: Probe<'_, K, N>,
         initial: impl FnOnce() -> S,
     ) -> Result<Option<&mut S>, LoadError> {
-        Ok(match self {
-            Self::Inline(table) => match table.at(group) {
-                Some((map, writing)) => Some(map.entry(probe, initial, writing)?.0),
-                None => None,
-            },
-            Self::Shared(table) => match table.at(group) {
-                Some((map, writing)) => Some(map.entry(probe, initial, writing)?.0),
-                None => None,
-            },
+        // As in `StateTable::get`.
+        match (is_shared::<K, N, S>(), self) {
+            (false, Self::Inline(table)) => table.entry(group, probe, initial),
+            (true, Self::Shared(table)) => table.entry(group, probe, initial),
+            (_, maps) => maps.entry(group, probe, initial),
+        }
+    }
+
+    #[inline(never)]
+    fn entry(
+        &mut self,
+        group: usize,
+        probe: Probe<'_, K, N>,
+        initial: impl FnOnce() -> S,
+    ) -> Result<Option<&mut S>, LoadError> {
+        match self {
+            Self::Inline(table) => table.entry(group, probe, initial),
+            Self::Shared(table) => table.entry(group, probe, initial),
             Self::Nested(maps, _) => {
-                maps.get_mut(group).map(|map| map.get_or_insert_with(probe, initial))
+                Ok(maps.get_mut(group).map(|map| map.get_or_insert_with(probe, initial)))
             }
-        })
+        }
     }
 
     /// Empty maps in place.

@@ -82,14 +82,14 @@ impl<S: Shape> Backend<S> {
         self.keyed.entry_count().expect(RIGHT_USE)
     }
 
-    #[inline]
+    #[inline(always)]
     fn get_one(&mut self, access: &Access<S>) -> u64 {
         let at = self.keyed.at_key_group(access.group, &access.key, &()).expect(RIGHT_USE);
         let value = self.state.get(&at).expect(RIGHT_USE);
         value.map_or(0, |value| S::digest(&value))
     }
 
-    #[inline]
+    #[inline(always)]
     fn update_one(&mut self, access: &Access<S>) {
         let mut at = self.keyed.at_key_group(access.group, &access.key, &()).expect(RIGHT_USE);
         self.state
@@ -97,7 +97,7 @@ impl<S: Shape> Backend<S> {
             .expect(RIGHT_USE);
     }
 
-    #[inline]
+    #[inline(always)]
     fn remove_one(&mut self, access: &Access<S>) {
         let mut at = self.keyed.at_key_group(access.group, &access.key, &()).expect(RIGHT_USE);
         self.state.clear(&mut at).expect(RIGHT_USE);

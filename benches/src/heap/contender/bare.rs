@@ -35,13 +35,13 @@ impl<S: Shape> Bare<S> {
         self.table.len()
     }
 
-    #[inline]
+    #[inline(always)]
     fn get_one(&self, access: &Access<S>) -> u64 {
         let found = self.table.find(self.hasher.hash(&access.key), |(key, _)| *key == access.key);
         found.map_or(0, |(_, value)| S::digest(value))
     }
 
-    #[inline]
+    #[inline(always)]
     fn update_one(&mut self, access: &Access<S>) {
         let hasher = &self.hasher;
         let (hash, rehash) = (hasher.hash(&access.key), |(key, _): &_| hasher.hash(key));
@@ -52,7 +52,7 @@ impl<S: Shape> Bare<S> {
         S::change(&mut entry.into_mut().1);
     }
 
-    #[inline]
+    #[inline(always)]
     fn remove_one(&mut self, access: &Access<S>) {
         let hash = self.hasher.hash(&access.key);
         if let Ok(entry) = self.table.find_entry(hash, |(key, _)| *key == access.key) {

@@ -24,28 +24,27 @@ use crate::user_map::UserMap;
 pub struct HeapAt<'a, K, C, N> {
     backend: &'a mut HeapKeyedStateBackend<K, C>,
     group: usize,
-    hasher: TableHasher,
     hash: u64,
     key: &'a K,
     namespace: &'a N,
 }
 
 impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
+    #[inline(always)]
     pub(super) fn new(
         backend: &'a mut HeapKeyedStateBackend<K, C>,
         group: usize,
         key: &'a K,
         namespace: &'a N,
     ) -> Self {
-        let hasher = backend.hashers.get(group).copied().unwrap_or(TableHasher::new(0));
-        let hash = hasher.hash_pair(key, namespace);
-        Self { backend, group, hasher, hash, key, namespace }
+        let hash = backend.hasher(group).hash_pair(key, namespace);
+        Self { backend, group, hash, key, namespace }
     }
 
     #[inline]
-    const fn probe(&self) -> Probe<'a, K, N> {
-        let Self { hash, key, namespace, hasher, .. } = *self;
-        Probe { hash, key, namespace, hasher }
+    fn probe(&self) -> Probe<'a, K, N> {
+        let Self { hash, key, namespace, .. } = *self;
+        Probe { hash, key, namespace, hasher: self.backend.hasher(self.group) }
     }
 
     /// The hasher of the maps inside keys.
@@ -150,7 +149,7 @@ fn index_of(position: u64) -> usize {
 impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
     type Namespace = N;
 
-    #[inline]
+    #[inline(always)]
     fn value_get<T: StateValue>(
         &self,
         state: ValueState<T, N>,
@@ -167,7 +166,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         self.insert(state.id(), value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn value_update<T: StateValue, R>(
         &mut self,
         state: ValueState<T, N>,
@@ -435,7 +434,8 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         domain: TimeDomain,
         time_ms: i64,
     ) -> Result<bool, StateError> {
-        let Self { group, hasher, key, namespace, .. } = *self;
+        let Self { group, key, namespace, .. } = *self;
+        let hasher = self.backend.hasher(group);
         let place = TimerPlace { group, hasher, key, namespace };
         self.backend.timer_table(timers)?.register(&place, domain, time_ms)
     }
@@ -446,7 +446,8 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         domain: TimeDomain,
         time_ms: i64,
     ) -> Result<bool, StateError> {
-        let Self { group, hasher, key, namespace, .. } = *self;
+        let Self { group, key, namespace, .. } = *self;
+        let hasher = self.backend.hasher(group);
         let place = TimerPlace { group, hasher, key, namespace };
         self.backend.timer_table(timers)?.delete(&place, domain, time_ms)
     }
