@@ -329,12 +329,18 @@ impl<R: Send + 'static> Driver<R> {
             }
             Stored::Lost(error) => Err(JobError::Store(error)),
             Stored::Panicked(error) => Err(error),
-            Stored::CleanUpFailed(reason) => {
-                (self.config.listener)(&JobEvent::CleanUpFailed { reason });
+            Stored::CleanUpFailed(untold) => {
+                self.say_kept(untold);
                 Ok(())
             }
-            Stored::Cleaned => Ok(()),
+            Stored::Cleaned(_) => Ok(()),
             Stored::Reserved(wanted, folder) => self.reserved(wanted, folder),
+        }
+    }
+
+    fn say_kept(&self, untold: Option<String>) {
+        if let Some(reason) = untold {
+            (self.config.listener)(&JobEvent::CleanUpFailed { reason });
         }
     }
 
@@ -380,11 +386,16 @@ impl<R: Send + 'static> Driver<R> {
                 let _ = self.tell_stopped(event);
             }
         }
+        self.actions.clean_up_again();
         while let Some(stored) = self.actions.next_stored().await {
             let _ = match stored {
                 Stored::Committed(checkpoint) => self.tell_stopped(Event::Committed { checkpoint }),
                 Stored::CommitFailed(checkpoint, reason) => {
                     self.tell_stopped(Event::CommitFailed { checkpoint, reason })
+                }
+                Stored::CleanUpFailed(untold) => {
+                    self.say_kept(untold);
+                    Ok(())
                 }
                 _ => Ok(()),
             };

@@ -184,6 +184,11 @@ pub enum JobError {
 }
 
 impl StoreError {
+    /// Whether a newer run has taken over.
+    pub(crate) const fn is_fenced(&self) -> bool {
+        matches!(self, Self::Storage(StorageError::Fenced { .. }))
+    }
+
     /// Whether bytes are missing or wrong, for good. What a newer version has written is sound, and a
     /// storage that does not answer says nothing.
     pub(crate) fn is_damage(&self) -> bool {

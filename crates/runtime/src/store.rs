@@ -7,6 +7,7 @@
 //!
 //! Source: SPEC 2; Flink `CompletedCheckpointStore`.
 
+mod deleting;
 mod leftovers;
 mod listing;
 mod savepoint;
@@ -17,12 +18,11 @@ pub(crate) use savepoint::SavepointFolder;
 pub use savepoint::read_savepoint;
 pub use verify::verify_checkpoint;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use alluvium_core::museum::{self, Mistake};
-use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata, JobId, StoragePath};
+use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata, JobId};
 use alluvium_format::metadata::{read_metadata, write_metadata};
 use alluvium_storage::{
     JobLayout, Storage, StorageError, StorageLock, check_attempt, claim_attempt,
@@ -196,57 +196,6 @@ impl CheckpointStore {
             return Err(mismatch("job", self.job.to_string(), properties.job.to_string()));
         }
         Ok(metadata)
-    }
-
-    /// Removes files that no checkpoint will use.
-    ///
-    /// Errors: [`StoreError::Storage`]; with [`StorageError::Fenced`] nothing was removed.
-    pub fn discard(&self, own: AttemptId, files: &[StoragePath]) -> Result<(), StoreError> {
-        check_attempt(&*self.storage, own)?;
-        self.delete_files(files)
-    }
-
-    /// Removes a checkpoint: its metadata, then the files that only it needed, wherever they lie,
-    /// then its folder if nothing else is in it.
-    ///
-    /// Errors: [`StoreError::Storage`]; with [`StorageError::Fenced`] nothing was removed. Then it
-    /// may be called again.
-    pub fn delete(
-        &self,
-        own: AttemptId,
-        checkpoint: CheckpointId,
-        files: &[StoragePath],
-    ) -> Result<(), StoreError> {
-        check_attempt(&*self.storage, own)?;
-        self.storage.delete(&JobLayout::metadata(checkpoint))?;
-        self.delete_files(files)?;
-        self.remove_empty_dir(checkpoint)
-    }
-
-    /// Deletes files, and the folders of checkpoints that are empty then.
-    fn delete_files(&self, files: &[StoragePath]) -> Result<(), StoreError> {
-        for file in files {
-            self.storage.delete(file)?;
-        }
-        let dirs: BTreeSet<StoragePath> = files.iter().filter_map(StoragePath::parent).collect();
-        let is_checkpoint =
-            |dir: &&StoragePath| JobLayout::parse_checkpoint_dir(dir.as_str()).is_some();
-        dirs.iter().filter(is_checkpoint).try_for_each(|dir| self.remove_if_empty(dir))
-    }
-
-    /// Removes the folder of a checkpoint if nothing is left in it. Only where a lock keeps others
-    /// from filling it between the look and the removal; object stores have no folders anyway.
-    ///
-    /// Errors: [`StoreError::Storage`].
-    pub fn remove_empty_dir(&self, checkpoint: CheckpointId) -> Result<(), StoreError> {
-        self.remove_if_empty(&JobLayout::checkpoint_dir(checkpoint))
-    }
-
-    fn remove_if_empty(&self, dir: &StoragePath) -> Result<(), StoreError> {
-        if self.lock.is_some() && self.storage.list(Some(dir))?.is_empty() {
-            self.storage.delete_dir(dir)?;
-        }
-        Ok(())
     }
 }
 

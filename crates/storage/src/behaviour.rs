@@ -25,6 +25,7 @@ macro_rules! behaviour_tests {
             a_missing_file_is_not_found,
             a_list_is_sorted_and_shows_only_children,
             deleting_what_is_absent_is_fine,
+            several_files_are_deleted_at_once,
             deleting_a_folder_spares_its_neighbours,
             below_is_the_same_storage_one_folder_down,
             a_renamed_file_has_one_name_and_replaces_nothing,
@@ -223,6 +224,25 @@ pub(crate) fn deleting_what_is_absent_is_fine(storage: &Arc<dyn Storage>) {
     storage.delete(&file).unwrap();
     assert!(matches!(storage.read_all(&file), Err(StorageError::NotFound { .. })));
     storage.create(&file, b"again").unwrap();
+}
+
+pub(crate) fn several_files_are_deleted_at_once(storage: &Arc<dyn Storage>) {
+    assert!(storage.delete_batch_len() > 0);
+    assert!(storage.delete_many(&[]).is_empty());
+    let files: Vec<_> = (0..70).map(|n| path(&format!("d/{n}"))).collect();
+    for file in &files {
+        storage.create(file, b"x").unwrap();
+    }
+    storage.create(&path("d/neighbour"), b"x").unwrap();
+    let mut wanted = files.clone();
+    wanted.insert(3, path("d/absent"));
+    wanted.push(path("no/such/folder"));
+    // The same file twice, too.
+    wanted.push(path("d/0"));
+    let results = storage.delete_many(&wanted);
+    assert_eq!(results.len(), wanted.len());
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(names(storage, Some("d")), ["neighbour"]);
 }
 
 pub(crate) fn deleting_a_folder_spares_its_neighbours(storage: &Arc<dyn Storage>) {

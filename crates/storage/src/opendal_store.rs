@@ -11,6 +11,7 @@
 //!   calling thread waits for them. Calls come from plain threads or a blocking pool; inside async
 //!   code they would stop that code's thread for as long as they take.
 
+mod batch;
 mod runtime;
 pub(crate) mod services;
 mod writer;
@@ -250,6 +251,14 @@ impl Storage for OpendalStorage {
         let operator = self.operator.clone();
         let deleted = self.call("delete", Some(path), async move { operator.delete(&key).await });
         absent_is_fine(deleted)
+    }
+
+    fn delete_many(&self, paths: &[StoragePath]) -> Vec<Result<(), StorageError>> {
+        batch::delete(self, paths)
+    }
+
+    fn delete_batch_len(&self) -> usize {
+        batch::len_of(&self.operator)
     }
 
     fn delete_dir(&self, dir: &StoragePath) -> Result<(), StorageError> {

@@ -105,6 +105,23 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Removes a file; fine when it is absent. Not synced: a crash may bring the file back.
     fn delete(&self, path: &StoragePath) -> Result<(), StorageError>;
 
+    /// Removes several files; fine where one is absent. One that cannot be removed does not keep the
+    /// others. Not synced.
+    ///
+    /// Shape: one result for each path, in their order; by default one [`Storage::delete`] after the
+    /// other, with one request for many files where a service has that. After an error a file may be
+    /// gone all the same.
+    fn delete_many(&self, paths: &[StoragePath]) -> Vec<Result<(), StorageError>> {
+        paths.iter().map(|path| self.delete(path)).collect()
+    }
+
+    /// How many files one [`Storage::delete_many`] is best called with, at least 1: few where each
+    /// is a call of its own, so that several threads share the work; as many as fit into one request
+    /// where the service takes many.
+    fn delete_batch_len(&self) -> usize {
+        8
+    }
+
     /// Removes a folder with everything below it; fine when it is absent. A file of that name
     /// stays. Symbolic links are removed, never followed. Not synced.
     fn delete_dir(&self, dir: &StoragePath) -> Result<(), StorageError>;

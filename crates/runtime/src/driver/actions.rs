@@ -12,7 +12,7 @@ use alluvium_storage::{CheckpointStreams, Storage, StorageError, StreamPolicy};
 
 use super::Tasks;
 use super::asked::Asked;
-use super::clean_up::{CleanUp, Waste};
+use super::clean_up::{CleanUp, Removed, Waste};
 use crate::barrier::{Barrier, SnapshotOptions};
 use crate::control::{Reply, Savepoint};
 use crate::restore::RestorePoint;
@@ -31,8 +31,10 @@ pub(super) enum Stored {
     Lost(StoreError),
     /// A bug: nothing is known of what was done.
     Panicked(JobError),
-    Cleaned,
-    CleanUpFailed(String),
+    /// A step of the clean-up is over.
+    Cleaned(Removed),
+    /// Nothing is to be done about it; a reason that nobody has been told yet.
+    CleanUpFailed(Option<String>),
     /// A folder is there for a savepoint that somebody asked for, or cannot be.
     Reserved(Wanted, Result<SavepointFolder, StoreError>),
 }
@@ -103,19 +105,11 @@ impl Actions {
     pub(super) async fn next_stored(&mut self) -> Option<Stored> {
         let (_, end) = self.work.next().await?;
         let stored = end.finished("work for the storage").unwrap_or_else(Stored::Panicked);
-        let goes_on = match &stored {
-            Stored::Cleaned => {
-                self.clean_up.removed();
-                true
-            }
-            Stored::CleanUpFailed(_) => self.clean_up.failed(),
-            // Other work; and a run that was replaced removes nothing any more.
-            _ => false,
-        };
-        if goes_on {
-            self.clean_up_next();
-        }
-        Some(stored)
+        // A run that was replaced removes nothing any more.
+        let Stored::Cleaned(removed) = stored else { return Some(stored) };
+        let untold = self.clean_up.report(removed, self.store.batch_len());
+        self.clean_up_next();
+        Some(Stored::CleanUpFailed(untold))
     }
 
     /// `true` when a checkpoint was aborted.
@@ -251,9 +245,7 @@ impl Actions {
             };
             match committed {
                 Ok(()) => Stored::Committed(checkpoint),
-                Err(error @ StoreError::Storage(StorageError::Fenced { .. })) => {
-                    Stored::Lost(error)
-                }
+                Err(error) if error.is_fenced() => Stored::Lost(error),
                 Err(error) => {
                     let exists = match &folder {
                         Some(folder) => store.savepoint_exists_all_the_same(folder, &metadata),
@@ -270,14 +262,21 @@ impl Actions {
         self.clean_up_next();
     }
 
+    /// Tries once more what could not be removed.
+    pub(super) fn clean_up_again(&mut self) {
+        self.clean_up.again();
+        self.clean_up_next();
+    }
+
+    /// Keeps as much of the clean-up under way as may be.
     fn clean_up_next(&mut self) {
-        let Some(waste) = self.clean_up.next() else { return };
-        let (store, attempt) = (Arc::clone(&self.store), self.attempt);
-        self.work.spawn_blocking("clean up", move || match waste.remove(&store, attempt) {
-            Ok(()) => Stored::Cleaned,
-            Err(error @ StoreError::Storage(StorageError::Fenced { .. })) => Stored::Lost(error),
-            Err(error) => Stored::CleanUpFailed(error.to_string()),
-        });
+        while let Some(step) = self.clean_up.next(self.store.batch_len()) {
+            let (store, attempt) = (Arc::clone(&self.store), self.attempt);
+            self.work.spawn_blocking("clean up", move || match step.run(&store, attempt) {
+                Ok(removed) => Stored::Cleaned(removed),
+                Err(error) => Stored::Lost(error),
+            });
+        }
     }
 }
 

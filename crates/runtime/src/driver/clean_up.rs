@@ -1,7 +1,15 @@
-//! What is no longer needed waits here and is removed one piece after the other.
+//! What is no longer needed waits here and is removed in steps, several at a time.
 //!
-//! Invariants: pieces go in the order in which they came; a checkpoint that could not be deleted
-//! keeps everything behind it waiting, and is tried again when the next piece comes.
+//! Ladder of names: waste (what the coordinator gives up, in order) > step (what one thread does: the
+//! metadata of a checkpoint, a batch of files, a folder).
+//!
+//! Invariants:
+//! - waste is taken up in the order in which it came, and behind a checkpoint only when its metadata
+//!   is gone: one that could not be deleted keeps everything behind it waiting, and is tried again
+//!   when the next waste comes;
+//! - what is taken up has no order any more: a batch that fails keeps nothing waiting, and is tried
+//!   again when the next waste comes, [`MAX_TRIES`] times;
+//! - of a step that fails again and again, somebody is told once.
 //!
 //! Why in order:
 //! 1. checkpoints 4 and 5 both need file f, and 6 subsumes both: f goes with 5, the last of them;
@@ -19,6 +27,13 @@ use crate::restore::RestorePoint;
 use crate::store::SavepointFolder;
 use crate::{CheckpointStore, StoreError};
 
+/// How many steps are under way at a time. Each has a thread to itself, so that a store that is slow
+/// delays neither checkpoints nor tasks.
+pub(super) const CONCURRENT_STEPS: usize = 4;
+
+/// How often a step is tried before it is left to the next process.
+const MAX_TRIES: u32 = 5;
+
 /// Something to remove.
 #[derive(Debug, Clone)]
 pub(super) enum Waste {
@@ -34,111 +49,171 @@ pub(super) enum Waste {
     Claimed(RestorePoint),
 }
 
-impl Waste {
-    pub(super) fn remove(
-        &self,
+/// What one thread removes.
+#[derive(Debug, Clone)]
+enum Piece {
+    Metadata(CheckpointId),
+    Files(Vec<StoragePath>),
+    EmptyDir(CheckpointId),
+    Savepoint(SavepointFolder),
+    Claimed(RestorePoint),
+}
+
+/// A piece, and how often it was tried.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    piece: Piece,
+    tries: u32,
+}
+
+/// What came of a step that did not fail as a whole.
+#[derive(Debug)]
+pub(super) struct Removed {
+    /// What is left of it, and why.
+    left: Option<(Step, String)>,
+    is_metadata: bool,
+}
+
+impl Step {
+    const fn new(piece: Piece) -> Self {
+        Self { piece, tries: 0 }
+    }
+
+    /// Does it; for a thread that may block.
+    ///
+    /// Errors: [`StoreError`] with `Fenced` when the attempt was replaced: nothing is removed then.
+    pub(super) fn run(
+        self,
         store: &CheckpointStore,
         attempt: AttemptId,
-    ) -> Result<(), StoreError> {
-        match self {
-            Self::Files(files) => store.discard(attempt, files),
-            Self::Checkpoint(checkpoint, files) => store.delete(attempt, *checkpoint, files),
-            Self::EmptyDir(checkpoint) => store.remove_empty_dir(*checkpoint),
-            Self::Savepoint(savepoint) => CheckpointStore::discard_savepoint(savepoint),
-            Self::Claimed(point) => store.delete_claimed(attempt, &point.storage, &point.metadata),
-        }
+    ) -> Result<Removed, StoreError> {
+        let is_metadata = matches!(self.piece, Piece::Metadata(_));
+        let removed = match &self.piece {
+            Piece::Metadata(checkpoint) => {
+                let gone = store.delete_metadata(attempt, *checkpoint);
+                // Its files may lie elsewhere; if not, the folder goes with the last of them.
+                gone.inspect(|()| drop(store.remove_empty_dir(*checkpoint)))
+            }
+            Piece::Files(files) => match store.discard_batch(attempt, files) {
+                Ok(Some(kept)) => {
+                    let tries = self.tries + 1;
+                    let left = Self { piece: Piece::Files(kept.files), tries };
+                    let left = Some((left, kept.error.to_string()));
+                    return Ok(Removed { left, is_metadata });
+                }
+                other => other.map(drop),
+            },
+            Piece::EmptyDir(checkpoint) => store.remove_empty_dir(*checkpoint),
+            Piece::Savepoint(savepoint) => CheckpointStore::discard_savepoint(savepoint),
+            Piece::Claimed(point) => store.delete_claimed(attempt, &point.storage, &point.metadata),
+        };
+        let left = match removed {
+            Ok(()) => None,
+            Err(error) if error.is_fenced() => return Err(error),
+            Err(error) => Some((Self { tries: self.tries + 1, ..self }, error.to_string())),
+        };
+        Ok(Removed { left, is_metadata })
     }
 }
 
-/// The pieces that wait, the one that is being removed first.
+/// What waits, and how much is under way.
 #[derive(Debug, Default)]
 pub(super) struct CleanUp {
     waiting: VecDeque<Waste>,
-    is_busy: bool,
+    ready: VecDeque<Step>,
+    /// Failed, until the next waste comes.
+    failed: Vec<Step>,
+    under_way: usize,
+    /// The metadata at the front of `waiting` is being removed, or could not be.
+    front: Front,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Front {
+    /// Nothing was done with it.
+    #[default]
+    Untouched,
+    UnderWay,
+    /// It is still there; with how often it was tried.
+    Failed(u32),
 }
 
 impl CleanUp {
     pub(super) fn push(&mut self, waste: Waste) {
         self.waiting.push_back(waste);
+        self.again();
     }
 
-    /// The piece to remove now; none while one is being removed. Report what came of it.
-    #[must_use = "nothing else is handed out before this one is reported"]
-    pub(super) fn next(&mut self) -> Option<Waste> {
-        if self.is_busy {
+    /// Makes what has failed ready once more.
+    pub(super) fn again(&mut self) {
+        self.ready.extend(self.failed.drain(..));
+        if let Front::Failed(_) = self.front {
+            self.ready_front();
+        }
+    }
+
+    /// The next step, if one more may be under way. Report what came of it.
+    #[must_use = "a step that is not reported is under way for ever"]
+    pub(super) fn next(&mut self, batch_len: usize) -> Option<Step> {
+        if self.under_way >= CONCURRENT_STEPS {
             return None;
         }
-        let next = self.waiting.front().cloned();
-        self.is_busy = next.is_some();
-        next
-    }
-
-    /// The piece is gone.
-    pub(super) fn removed(&mut self) {
-        self.is_busy = false;
-        self.waiting.pop_front();
-    }
-
-    /// The piece is still there; whether another one may be removed now.
-    pub(super) fn failed(&mut self) -> bool {
-        self.is_busy = false;
-        let may_go_on = !matches!(self.waiting.front(), Some(Waste::Checkpoint(..)));
-        if may_go_on {
-            self.waiting.pop_front();
+        while self.ready.is_empty() && self.front == Front::Untouched {
+            match self.waiting.front()? {
+                Waste::Checkpoint(..) => self.ready_front(),
+                _ => self.take_up(batch_len),
+            }
         }
-        may_go_on
+        let step = self.ready.pop_front()?;
+        self.under_way += 1;
+        Some(step)
+    }
+
+    /// Makes the metadata of the checkpoint at the front ready to be removed.
+    fn ready_front(&mut self) {
+        let Some(Waste::Checkpoint(checkpoint, _)) = self.waiting.front() else { return };
+        let tries = if let Front::Failed(tries) = self.front { tries } else { 0 };
+        let piece = Piece::Metadata(*checkpoint);
+        self.front = Front::UnderWay;
+        self.ready.push_back(Step { piece, tries });
+    }
+
+    /// Makes steps of what is at the front.
+    fn take_up(&mut self, batch_len: usize) {
+        let Some(waste) = self.waiting.pop_front() else { return };
+        match waste {
+            Waste::Files(files) | Waste::Checkpoint(_, files) => {
+                let batches = files.chunks(batch_len.max(1));
+                self.ready.extend(batches.map(|batch| Step::new(Piece::Files(batch.to_vec()))));
+            }
+            Waste::EmptyDir(checkpoint) => {
+                self.ready.push_back(Step::new(Piece::EmptyDir(checkpoint)));
+            }
+            Waste::Savepoint(folder) => self.ready.push_back(Step::new(Piece::Savepoint(folder))),
+            Waste::Claimed(point) => self.ready.push_back(Step::new(Piece::Claimed(point))),
+        }
+    }
+
+    /// What came of a step. Gives what somebody is to be told.
+    pub(super) fn report(&mut self, removed: Removed, batch_len: usize) -> Option<String> {
+        self.under_way = self.under_way.saturating_sub(1);
+        let Removed { left, is_metadata } = removed;
+        let Some((step, reason)) = left else {
+            if is_metadata {
+                self.front = Front::Untouched;
+                self.take_up(batch_len);
+            }
+            return None;
+        };
+        let is_first = step.tries == 1;
+        if is_metadata {
+            self.front = Front::Failed(step.tries);
+        } else if step.tries < MAX_TRIES {
+            self.failed.push(step);
+        }
+        is_first.then_some(reason)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn checkpoint(n: u64) -> Waste {
-        Waste::Checkpoint(CheckpointId::new(n).unwrap(), Vec::new())
-    }
-
-    fn number(waste: Option<Waste>) -> Option<u64> {
-        match waste? {
-            Waste::Checkpoint(n, _) | Waste::EmptyDir(n) => Some(n.get()),
-            _ => Some(0),
-        }
-    }
-
-    #[test]
-    fn one_piece_is_removed_at_a_time_in_the_order_of_arrival() {
-        let mut clean_up = CleanUp::default();
-        assert_eq!(number(clean_up.next()), None);
-        clean_up.push(checkpoint(1));
-        clean_up.push(Waste::Files(Vec::new()));
-        assert_eq!(number(clean_up.next()), Some(1));
-        assert_eq!(number(clean_up.next()), None, "it is being removed");
-        clean_up.removed();
-        assert_eq!(number(clean_up.next()), Some(0));
-        clean_up.removed();
-        assert_eq!(number(clean_up.next()), None);
-    }
-
-    #[test]
-    fn a_checkpoint_that_stays_holds_back_what_came_after_it() {
-        let mut clean_up = CleanUp::default();
-        clean_up.push(checkpoint(4));
-        clean_up.push(checkpoint(5));
-        assert_eq!(number(clean_up.next()), Some(4));
-        assert!(!clean_up.failed(), "5 has to wait");
-        clean_up.push(checkpoint(6));
-        assert_eq!(number(clean_up.next()), Some(4), "it is tried again");
-        clean_up.removed();
-        assert_eq!(number(clean_up.next()), Some(5));
-    }
-
-    #[test]
-    fn files_that_stay_hold_nothing_back() {
-        let mut clean_up = CleanUp::default();
-        clean_up.push(Waste::Files(Vec::new()));
-        clean_up.push(checkpoint(5));
-        assert_eq!(number(clean_up.next()), Some(0));
-        assert!(clean_up.failed());
-        assert_eq!(number(clean_up.next()), Some(5));
-    }
-}
+mod tests;

@@ -118,7 +118,8 @@ pub enum JobEvent<'a> {
         /// Time to wait before.
         after_ms: u64,
     },
-    /// Something that is no longer needed could not be removed.
+    /// Something that is no longer needed could not be removed. It is tried again with what comes
+    /// after it, and said once.
     CleanUpFailed {
         /// Why, in one sentence.
         reason: String,

@@ -66,12 +66,12 @@ impl CheckpointStore {
         if !needed.iter().any(is_below) {
             return Ok(self.storage.delete_dir(dir)?);
         }
-        for entry in self.storage.list(Some(dir))? {
-            // Another name cannot be spelled, and is none of ours.
-            let Ok(path) = dir.join(&entry.name) else { continue };
-            if !entry.is_dir && !needed.contains(&path) {
-                self.storage.delete(&path)?;
-            }
+        let files = self.storage.list(Some(dir))?.into_iter().filter(|entry| !entry.is_dir);
+        // Another name cannot be spelled, and is none of ours.
+        let paths = files.filter_map(|entry| dir.join(&entry.name).ok());
+        let left: Vec<_> = paths.filter(|path| !needed.contains(path)).collect();
+        if let Some(kept) = self.delete_files(&left) {
+            return Err(kept.error.into());
         }
         Ok(self.storage.delete_unfinished(dir)?)
     }

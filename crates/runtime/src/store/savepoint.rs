@@ -154,8 +154,12 @@ impl CheckpointStore {
                 CheckpointStatus::Unfinished => {}
             }
         }
-        let mut files = metadata.files().filter(|file| !needed.contains(*file));
-        Ok(files.try_for_each(|file| folder.delete(file))?)
+        let mut files: Vec<_> = metadata.files().cloned().collect();
+        files.retain(|file| !needed.contains(file));
+        for batch in files.chunks(folder.delete_batch_len().max(1)) {
+            folder.delete_many(batch).into_iter().collect::<Result<(), _>>()?;
+        }
+        Ok(())
     }
 }
 

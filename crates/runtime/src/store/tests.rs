@@ -1,7 +1,7 @@
 use alluvium_core::{
     AssignerName, CheckpointProperties, KeyedStateHandle, MaxParallelism, OperatorState,
     OperatorStateHandle, OperatorUid, Parallelism, SharedFile, StateHandle, StateLocation,
-    SubtaskIndex, SubtaskState,
+    StoragePath, SubtaskIndex, SubtaskState,
 };
 use alluvium_state::RestoreError;
 use alluvium_storage::open;

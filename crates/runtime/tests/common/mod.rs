@@ -1,6 +1,8 @@
 //! A job that counts numbers by key, and a world to run it in.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod watched;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
