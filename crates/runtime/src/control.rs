@@ -15,6 +15,8 @@ use alluvium_core::{AttemptId, CheckpointId};
 use alluvium_storage::Storage;
 use tokio::sync::{Notify, oneshot};
 
+use crate::StoreError;
+
 /// Asks a running job for something.
 #[derive(Clone, Default)]
 pub struct JobControl {
@@ -130,6 +132,12 @@ pub enum ControlError {
         /// Why, in one sentence.
         reason: String,
     },
+}
+
+impl ControlError {
+    pub(crate) fn of_target(target: &dyn Storage, error: &StoreError) -> Self {
+        Self::Target { target: target.root().to_owned(), reason: error.to_string() }
+    }
 }
 
 /// What is asked.

@@ -314,8 +314,7 @@ impl<R: Send + 'static> Driver<R> {
                 self.tell(Event::Requested { kind, request })
             }
             Err(error) => {
-                let (target, reason) = (target.root().to_owned(), error.to_string());
-                let _ = reply.send(Err(ControlError::Target { target, reason }));
+                let _ = reply.send(Err(ControlError::of_target(&*target, &error)));
                 Ok(())
             }
         }
@@ -395,6 +394,10 @@ impl<R: Send + 'static> Driver<R> {
                 }
                 Stored::CleanUpFailed(untold) => {
                     self.say_kept(untold);
+                    Ok(())
+                }
+                Stored::Reserved(wanted, folder) => {
+                    self.actions.refuse(wanted, folder);
                     Ok(())
                 }
                 _ => Ok(()),

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use alluvium_coordinator::{AbortReason, Action, CheckpointKind, RequestId, SavepointFormat};
+use alluvium_coordinator::{
+    AbortReason, Action, CheckpointKind, RequestFailure, RequestId, SavepointFormat,
+};
 use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata};
 use alluvium_state::SnapshotMode;
@@ -19,7 +21,7 @@ use crate::restore::RestorePoint;
 use crate::running::Running;
 use crate::store::SavepointFolder;
 use crate::task::Command;
-use crate::{CheckpointStore, JobConfig, JobError, JobEvent, StoreError};
+use crate::{CheckpointStore, ControlError, JobConfig, JobError, JobEvent, StoreError};
 
 /// What came of work for the storage.
 #[derive(Debug)]
@@ -95,6 +97,20 @@ impl Actions {
             let folder = store.begin_savepoint(&wanted.target, seed);
             Stored::Reserved(wanted, folder)
         });
+    }
+
+    /// A folder for a savepoint is there, but the attempt ends: it goes, and whoever asked may ask the
+    /// next attempt. Source: Flink `CHECKPOINT_COORDINATOR_SHUTDOWN`.
+    pub(super) fn refuse(&mut self, wanted: Wanted, folder: Result<SavepointFolder, StoreError>) {
+        let refusal = match folder {
+            Ok(folder) => {
+                self.clean_up(Waste::Savepoint(folder));
+                ControlError::Request(RequestFailure::JobStopped)
+            }
+            Err(error) => ControlError::of_target(&*wanted.target, &error),
+        };
+        // Whoever asked may be gone.
+        let _ = wanted.reply.send(Err(refusal));
     }
 
     pub(super) const fn attempt(&self) -> AttemptId {
