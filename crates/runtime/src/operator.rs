@@ -9,6 +9,7 @@ use alluvium_core::{
 use alluvium_state::{
     KeyedStateBackend, OperatorStateBackend, StateKey, TimeDomain, Timer, Timers,
 };
+use alluvium_storage::TaskOwnedFiles;
 
 use crate::{AttemptFence, InFlightCodec, TaskError};
 
@@ -25,6 +26,8 @@ pub struct OperatorContext {
     pub attempt: AttemptId,
     /// Whether that run was replaced by a newer one.
     pub fence: AttemptFence,
+    /// Files that the operator owns: no checkpoint keeps them and no clean-up takes them.
+    pub task_owned: TaskOwnedFiles,
     /// The checkpoint that was restored; `None` at a fresh start.
     pub restored: Option<CheckpointId>,
     /// The run of the job that wrote that checkpoint.

@@ -7,7 +7,7 @@
 //!                      <uid>-<subtask>-<keyed|operator>-<attempt>
 //!              shared/<uid>-<subtask>-keyed-<attempt>-<n>
 //!                     <uid>-<subtask>-sst-<attempt>-<n>-<number>
-//!              taskowned/
+//!              taskowned/<uid>/<subtask>-<attempt>-<number>
 //! <target>/savepoint-<job>-<12 hex digits>/_metadata
 //!                                          the same file names, without folders
 //! ```
@@ -151,9 +151,33 @@ impl JobLayout {
         valid(SHARED_DIR)
     }
 
-    /// The folder of files that the coordinator never deletes: `taskowned`.
-    pub fn taskowned_dir() -> StoragePath {
-        valid("taskowned")
+    /// The folder of the files that an operator owns: `taskowned/<uid>`.
+    pub fn task_owned_dir(operator: &OperatorUid) -> StoragePath {
+        valid(&format!("taskowned/{operator}"))
+    }
+
+    /// A file that an operator owns: `taskowned/<uid>/<subtask>-<attempt>-<number>`, where `number` is
+    /// one that the subtask gives only once in the attempt.
+    pub fn task_owned_file(
+        operator: &OperatorUid,
+        subtask: SubtaskIndex,
+        attempt: AttemptId,
+        number: u64,
+    ) -> StoragePath {
+        let subtask = subtask.get();
+        valid(&format!("taskowned/{operator}/{subtask}-{attempt}-{number}"))
+    }
+
+    /// The attempt in the name of a file that an operator owns; `None` for any name that
+    /// [`JobLayout::task_owned_file`] does not make.
+    pub fn parse_task_owned_file(name: &str) -> Option<AttemptId> {
+        let mut parts = name.split('-');
+        let numbers = [parts.next()?, parts.next()?, parts.next()?];
+        let is_number =
+            |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let [_, attempt, _] = numbers;
+        let is_one = parts.next().is_none() && numbers.iter().all(is_number);
+        if is_one { attempt.parse().ok().map(AttemptId::new) } else { None }
     }
 
     /// Reads the name of a checkpoint's folder; `None` for any name that

@@ -5,7 +5,7 @@
 //! [`OpendalStorage`] for memory and object stores. On the seam stand the names of a job's files
 //! ([`JobLayout`]), the streams that write state ([`CheckpointStreams`]), the reader that checks
 //! what it reads ([`HandleReader`], at once or [piece by piece](ReadAt)), and the claims that keep an older process from writing
-//! ([`claim_attempt`]).
+//! ([`claim_attempt`]). [`TaskOwnedFiles`] are for operators.
 //!
 //! Ladder of names: root (a folder or bucket for many jobs) > job folder > checkpoint folder >
 //! file.
@@ -60,6 +60,7 @@ mod read_at;
 mod seal;
 mod seam;
 mod stream;
+mod task_owned;
 mod uri;
 
 pub use error::{Location, RemoteCause, StorageError};
@@ -72,6 +73,7 @@ pub use read_at::ReadAt;
 pub use seal::seal_of;
 pub use seam::{Storage, StorageEntry, StorageLock, StorageWriter};
 pub use stream::{CheckpointStream, CheckpointStreams, StreamPolicy};
+pub use task_owned::{TaskOwnedFile, TaskOwnedFiles, TaskOwnedWriter};
 pub use uri::{open, open_existing};
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use alluvium_format::operator::OperatorStateItems;
 use alluvium_state::{
     KeyedBackendSpec, KeyedStateBackend, OperatorStateBackend, RestoreError, StateBackend, StateKey,
 };
-use alluvium_storage::{HandleReader, ReadAccess};
+use alluvium_storage::{HandleReader, ReadAccess, TaskOwnedFiles};
 use tokio::sync::mpsc;
 
 use super::{Attempt, TaskEnd, Tasks};
@@ -70,15 +70,14 @@ struct Builder<'a, B, P> {
 impl<B, P> Builder<'_, B, P> {
     fn context(&self, uid: &OperatorUid, subtask: SubtaskIndex) -> OperatorContext {
         let point = self.attempt.point.as_ref();
+        let (folder, attempt) = (self.attempt.store.storage(), self.attempt.plan.attempt);
         OperatorContext {
             uid: uid.clone(),
             subtask,
             parallelism: self.attempt.parallelism,
-            attempt: self.attempt.plan.attempt,
-            fence: AttemptFence::new(
-                Arc::clone(self.attempt.store.storage()),
-                self.attempt.plan.attempt,
-            ),
+            attempt,
+            fence: AttemptFence::new(Arc::clone(folder), attempt),
+            task_owned: TaskOwnedFiles::new(Arc::clone(folder), uid.clone(), subtask, attempt),
             restored: point.map(|point| point.metadata.properties.checkpoint),
             restored_attempt: point.map(|point| point.metadata.properties.attempt),
         }

@@ -1,5 +1,6 @@
 use alluvium_core::{MaxParallelism, OperatorUid, Parallelism};
 use alluvium_format::operator::OperatorStateItems;
+use alluvium_storage::TaskOwnedFiles;
 
 use super::*;
 use crate::AttemptFence;
@@ -27,11 +28,14 @@ impl World {
         let found = self.checkpoints.iter().find(|(id, ..)| Some(*id) == restored);
         let items = found.map_or_else(Vec::new, |(_, _, items)| items.clone());
         let max = MaxParallelism::new(1).unwrap();
+        let (uid, subtask) = (OperatorUid::new("sink").unwrap(), SubtaskIndex::new(0));
+        let (folder, attempt_id) = (Arc::clone(&self.output), AttemptId::new(attempt));
         let context = OperatorContext {
-            uid: OperatorUid::new("sink").unwrap(),
-            subtask: SubtaskIndex::new(0),
+            task_owned: TaskOwnedFiles::new(folder, uid.clone(), subtask, attempt_id),
+            uid,
+            subtask,
             parallelism: Parallelism::new(1, max).unwrap(),
-            attempt: AttemptId::new(attempt),
+            attempt: attempt_id,
             fence,
             restored: restored.map(|id| CheckpointId::new(id).unwrap()),
             restored_attempt: found.map(|(_, attempt, _)| AttemptId::new(*attempt)),

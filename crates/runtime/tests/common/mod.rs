@@ -41,10 +41,10 @@ impl KeyedRecord for Number {
 
 /// One subtask counts up to an end, or for ever; the others have ended.
 pub(crate) struct Count {
-    is_first: bool,
-    next: u64,
-    end: u64,
-    state: Option<OperatorListState<u64>>,
+    pub(crate) is_first: bool,
+    pub(crate) next: u64,
+    pub(crate) end: u64,
+    pub(crate) state: Option<OperatorListState<u64>>,
 }
 
 impl Source for Count {
@@ -77,10 +77,10 @@ impl Source for Count {
 /// Counts each key, and says goodbye to it at the end of event time.
 #[derive(Default)]
 pub(crate) struct Tally {
-    counts: Option<ValueState<u64>>,
-    timers: Option<Timers>,
-    fails: Arc<AtomicBool>,
-    slow_us: Arc<AtomicU64>,
+    pub(crate) counts: Option<ValueState<u64>>,
+    pub(crate) timers: Option<Timers>,
+    pub(crate) fails: Arc<AtomicBool>,
+    pub(crate) slow_us: Arc<AtomicU64>,
 }
 
 impl<B: KeyedStateBackend<Key = u64>> KeyedOperator<B> for Tally {

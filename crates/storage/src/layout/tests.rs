@@ -18,7 +18,8 @@ fn names_are_those_of_the_specification() {
         JobLayout::attempts_dir(),
         JobLayout::lock(),
         JobLayout::shared_dir(),
-        JobLayout::taskowned_dir(),
+        JobLayout::task_owned_dir(&uid),
+        JobLayout::task_owned_file(&uid, subtask, attempt, 12),
     ];
     let expected = [
         "wordcount",
@@ -32,7 +33,8 @@ fn names_are_those_of_the_specification() {
         "attempts",
         "_lock",
         "shared",
-        "taskowned",
+        "taskowned/count.v2",
+        "taskowned/count.v2/3-7-12",
     ];
     assert_eq!(found.each_ref().map(StoragePath::as_str), expected);
 }
@@ -146,5 +148,14 @@ fn an_sst_file_says_which_checkpoint_has_written_it() {
     for other in ["chk-42/a-3-sst-7-42-12", "shared/a-3-sst-7-42", "shared/a-3-sst-7-42-x"] {
         let other = StoragePath::new(other).unwrap();
         assert!(!JobLayout::is_sst_file_of(&other, own, attempt), "{other}");
+    }
+}
+
+#[test]
+fn the_attempt_of_a_file_that_an_operator_owns_is_read_from_exact_names_only() {
+    let attempt = |name| JobLayout::parse_task_owned_file(name).map(AttemptId::get);
+    assert_eq!(attempt("3-7-12"), Some(7));
+    for name in ["", "3-7", "3-7-", "-7-1", "3-7-12-1", "a-7-1", "3-4294967296-1", "3-+7-1"] {
+        assert_eq!(attempt(name), None, "{name}");
     }
 }
