@@ -157,6 +157,12 @@ pub struct RunOptions {
     /// variables). The memory backend keeps its checkpoints in the process instead.
     #[arg(long, value_name = "URI")]
     pub checkpoints: Option<String>,
+    /// Keep copies of the files of the newest checkpoint in this folder of the machine, for a restart that
+    /// reads nothing else: hard links where --checkpoints lies on the same file system, else the same
+    /// bytes a second time. A copy that is missing or damaged costs a read of the file itself. Several
+    /// jobs may share a folder.
+    #[arg(long, value_name = "DIR")]
+    pub local_recovery: Option<PathBuf>,
     /// What a checkpoint writes. The memory backend always writes everything.
     #[arg(long, value_enum, default_value = "incremental")]
     pub snapshots: Snapshots,

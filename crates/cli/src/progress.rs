@@ -103,6 +103,14 @@ fn line_of(event: &JobEvent<'_>) -> Option<String> {
         JobEvent::Restarting { error, after_ms } => {
             format!("{error}; the job starts anew in {after_ms} ms")
         }
+        JobEvent::LocalRecovery { local_files, remote_files, damaged_files: 0 } => {
+            format!("local recovery: {local_files} files from copies, {remote_files} without")
+        }
+        JobEvent::LocalRecovery { local_files, remote_files, damaged_files } => format!(
+            "local recovery: {local_files} files from copies, {remote_files} without; \
+             {damaged_files} COPIES WERE DAMAGED"
+        ),
+        JobEvent::CopyFailed { reason } => format!("{reason}; the checkpoint is complete"),
         JobEvent::CleanUpFailed { reason } => format!("could not clean up: {reason}"),
         _ => return None,
     })

@@ -227,6 +227,7 @@ fn config(options: &RunOptions, job: &JobId, progress: &Progress) -> Result<JobC
         checkpoints,
         restart: options.restart,
         restore,
+        local_recovery: options.local_recovery.clone(),
         retention: options.retention.into(),
         snapshot_mode: match options.snapshots {
             Snapshots::Full => SnapshotMode::Full,

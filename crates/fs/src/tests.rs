@@ -1,4 +1,5 @@
 mod lazy;
+mod near;
 
 use std::sync::Arc;
 

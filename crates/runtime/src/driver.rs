@@ -8,6 +8,7 @@ mod actions;
 mod asked;
 mod clean_up;
 mod graph;
+mod near;
 mod telemetry;
 
 use std::sync::Arc;
@@ -20,9 +21,11 @@ use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{CheckpointId, Parallelism};
 use alluvium_format::codec::{DefaultCodec, HasCodec};
 use alluvium_state::{StateBackend, StateKey};
+use alluvium_storage::LocalCopies;
 use tokio::sync::mpsc;
 
 use self::actions::{Actions, Stored, Wanted};
+use self::near::Near;
 use self::telemetry::Telemetry;
 use crate::barrier::Barrier;
 use crate::control::{Ask, Savepoint, Stop};
@@ -44,6 +47,8 @@ pub(crate) struct Attempt<B, P> {
     pub(crate) config: JobConfig,
     pub(crate) parallelism: Parallelism,
     pub(crate) point: Option<RestorePoint>,
+    /// Second copies of checkpoint files on this machine.
+    pub(crate) copies: Option<LocalCopies>,
     /// What the run began from, if it owns that and it lies elsewhere.
     pub(crate) claimed: Option<RestorePoint>,
     pub(crate) plan: JobPlan,
@@ -114,7 +119,7 @@ where
         let (outcome, stopped_with, coordinator) = (Err(error), None, None);
         AttemptEnd { outcome, completed: 0, stopped_with, coordinator }
     };
-    let claimed = attempt.claimed.clone();
+    let (claimed, copies) = (attempt.claimed.clone(), attempt.copies.clone());
     let restored = attempt.point.as_ref().map(|point| point.metadata.properties.checkpoint);
     let (config, store) = (attempt.config.clone(), Arc::clone(&attempt.store));
     let (id, plan) = (attempt.plan.attempt, attempt.plan.clone());
@@ -129,15 +134,21 @@ where
     let host = Arc::clone(&config.host);
     let restoring = telemetry.restore();
     let span = restoring.clone();
-    let work = move || span.in_scope(|| graph::build::<K, B, P>(&attempt));
+    let near = Near::new(copies.clone());
+    let prepared = near.clone();
+    let work = move || {
+        prepared.prepare(attempt.point.as_ref());
+        span.in_scope(|| graph::build::<K, B, P>(&attempt))
+    };
     let built = blocking(&*host, "restore", work).await;
     drop(restoring);
     let tasks = match built.finished("the restore") {
         Ok(Ok(graph)) => graph.spawn(host),
         Ok(Err(error)) | Err(error) => return failed(error),
     };
+    near.tell_restored(restored, &config);
     let count = tasks.sources.len();
-    let actions = Actions::new(store, id, config.clone(), claimed);
+    let actions = Actions::new(store, id, config.clone(), claimed, near);
     let _running = telemetry.run(config.control.restored().1.as_ref());
     let mut driver = Driver {
         began_ms: config.clock.now_ms(),

@@ -15,6 +15,7 @@ use alluvium_coordinator::{
 use alluvium_core::{AssignerName, AttemptId, CheckpointId, Parallelism};
 use alluvium_format::codec::{DefaultCodec, HasCodec};
 use alluvium_state::{StateBackend, StateKey};
+use alluvium_storage::LocalCopies;
 
 use self::beginning::{Beginning, claim_after, first_beginning, next_beginning};
 use crate::driver::{Attempt, run_attempt};
@@ -82,7 +83,15 @@ where
     P: Pipeline<B::Keyed<K, DefaultCodec>>,
 {
     let mut tracker = RestartTracker::new(config.restart, config.hash_seed);
-    let (first, mut beginning) = blocking(&store, &config, first_beginning).await?;
+    let copies = config
+        .local_recovery
+        .as_ref()
+        .map(|dir| LocalCopies::new(dir, store.job(), store.storage().root()));
+    let near = copies.clone();
+    let begin = move |store: &CheckpointStore, config: &JobConfig| {
+        first_beginning(store, config, near.as_ref())
+    };
+    let (first, mut beginning) = blocking(&store, &config, begin).await?;
     let (mut attempt, mut restarts, mut checkpoints) = (first, 0, 0);
     // Checkpoints that could not be restored, and why.
     let mut refused = BTreeMap::new();
@@ -96,7 +105,11 @@ where
             store: Arc::clone(&store),
             config: config.clone(),
             parallelism: beginning.parallelism,
-            point: beginning.point.clone(),
+            point: beginning
+                .point
+                .clone()
+                .map(|point| point.near(&**store.storage(), copies.as_ref())),
+            copies: copies.clone(),
             claimed: beginning.claimed.clone(),
             plan: plan_of(&store, &config, attempt, beginning.parallelism, assigner),
             start: StartPoint {

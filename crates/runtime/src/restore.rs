@@ -9,7 +9,7 @@ use alluvium_core::{
 };
 use alluvium_format::operator::OperatorStateItems;
 use alluvium_state::{RestoreError, restore_operator_states};
-use alluvium_storage::{HandleReader, ReadAccess, Storage};
+use alluvium_storage::{HandleReader, LocalCopies, ReadAccess, Storage};
 
 use crate::JobError;
 
@@ -39,6 +39,8 @@ pub(crate) struct RestorePoint {
     pub(crate) storage: Arc<dyn Storage>,
     /// Whether the run owns the checkpoint, so that its coordinator counts the files.
     pub(crate) is_owned: bool,
+    /// Copies of its files on this machine.
+    pub(crate) copies: Option<LocalCopies>,
 }
 
 impl RestorePoint {
@@ -48,7 +50,15 @@ impl RestorePoint {
     ///    folder, where no such file is; or f is there, and goes when nobody counts it;
     /// 3. that checkpoint cannot be restored.
     pub(crate) fn reader(&self) -> HandleReader {
-        HandleReader::new(Arc::clone(&self.storage), ReadAccess::Copy).shareable(self.is_owned)
+        HandleReader::new(Arc::clone(&self.storage), ReadAccess::Copy)
+            .shareable(self.is_owned)
+            .with_copies(self.copies.clone())
+    }
+
+    /// Lets it be read from copies, if it lies in the folder that they are copies of.
+    pub(crate) fn near(self, folder: &dyn Storage, copies: Option<&LocalCopies>) -> Self {
+        let copies = copies.filter(|_| self.storage.root() == folder.root()).cloned();
+        Self { copies, ..self }
     }
 
     /// Finds out whether the run owns the checkpoint: it lies in the run's folder and is among

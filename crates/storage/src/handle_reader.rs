@@ -9,9 +9,10 @@ use std::sync::Arc;
 use alluvium_core::{SharedFile, StateHandle, StateLocation, StoragePath};
 use bytes::Bytes;
 
+use crate::copies::{CopiedFile, LocalCopy};
 use crate::read_at::{InlineBytes, RangedFile};
 use crate::seal::seal_of;
-use crate::{Location, ReadAt, Storage, StorageError};
+use crate::{LocalCopies, Location, ReadAt, Storage, StorageError};
 
 /// What messages call a stream without a file.
 const INLINE_NAME: &str = "the state stream inlined in the metadata";
@@ -36,12 +37,13 @@ pub struct HandleReader {
     storage: Arc<dyn Storage>,
     access: ReadAccess,
     shareable: bool,
+    copies: Option<LocalCopies>,
 }
 
 impl HandleReader {
     /// Reads from `storage`, whose root is the job's folder.
     pub fn new(storage: Arc<dyn Storage>, access: ReadAccess) -> Self {
-        Self { storage, access, shareable: false }
+        Self { storage, access, shareable: false, copies: None }
     }
 
     /// Says whether the files that this reader opens belong to the running job's own folder and
@@ -50,6 +52,18 @@ impl HandleReader {
     #[must_use]
     pub fn shareable(self, shareable: bool) -> Self {
         Self { shareable, ..self }
+    }
+
+    /// Reads files from their copies where these are there and right.
+    #[must_use]
+    pub fn with_copies(self, copies: Option<LocalCopies>) -> Self {
+        Self { copies, ..self }
+    }
+
+    /// The same without copies, for whoever has found bytes to be wrong; `None` if there were none.
+    #[must_use]
+    pub fn without_copies(&self) -> Option<Self> {
+        self.copies.as_ref().map(|_| self.clone().with_copies(None))
     }
 
     /// Whether a later checkpoint may refer to the files that this reader opens.
@@ -76,6 +90,9 @@ impl HandleReader {
         let (bytes, location) = match &handle.location {
             StateLocation::Inline(bytes) => (bytes.clone(), Location::new(INLINE_NAME, None)),
             StateLocation::File(path) => {
+                if let Some(bytes) = self.copied(path, handle.len_bytes, handle.seal) {
+                    return Ok(bytes);
+                }
                 let bytes = match self.access {
                     ReadAccess::Copy => self.storage.read_all(path)?,
                     ReadAccess::Map => self.storage.map(path)?,
@@ -113,10 +130,38 @@ impl HandleReader {
         self.file_source(&file.path, file.len_bytes, file.seal)
     }
 
-    /// Where a shared file lies on the file system of this machine; `None` where the storage is not
-    /// a folder. Nothing of it has been checked.
+    /// Where a shared file, or its copy, lies on the file system of this machine; `None` where the
+    /// storage is not a folder and there is no right copy. Nothing of the file has been checked.
     pub fn local_path(&self, file: &SharedFile) -> Option<PathBuf> {
-        self.storage.local_path(&file.path)
+        match self.find_copy(&file.path, file.len_bytes, file.seal) {
+            Some((copy, _)) => copy.checked_path(),
+            None => self.storage.local_path(&file.path),
+        }
+    }
+
+    fn find_copy(
+        &self,
+        path: &StoragePath,
+        len_bytes: u64,
+        seal: u32,
+    ) -> Option<(LocalCopy, &LocalCopies)> {
+        let copies = self.copies.as_ref()?;
+        let is_mapped = self.access == ReadAccess::Map;
+        Some((copies.find(path, len_bytes, seal, is_mapped)?, copies))
+    }
+
+    /// All bytes of a file, from its copy.
+    fn copied(&self, path: &StoragePath, len_bytes: u64, seal: u32) -> Option<Bytes> {
+        let copies = self.copies.as_ref()?;
+        let copy = self.find_copy(path, len_bytes, seal);
+        let bytes =
+            copy.and_then(|(copy, _)| copy.read_all().map_err(|_| copies.note_damage()).ok());
+        if bytes.is_some() {
+            copies.note_local()
+        } else {
+            copies.note_remote()
+        }
+        bytes
     }
 
     fn file_source(
@@ -125,6 +170,15 @@ impl HandleReader {
         len_bytes: u64,
         seal: u32,
     ) -> Result<Arc<dyn ReadAt>, StorageError> {
+        if let Some((copy, copies)) = self.find_copy(path, len_bytes, seal) {
+            copies.note_local();
+            let file = SharedFile { path: path.clone(), len_bytes, seal };
+            let itself = self.clone().with_copies(None);
+            return Ok(Arc::new(CopiedFile::new(copy, copies.clone(), itself, file)));
+        }
+        if let Some(copies) = &self.copies {
+            copies.note_remote();
+        }
         let mapped = match self.access {
             ReadAccess::Copy => None,
             ReadAccess::Map => self.storage.map_guarded(path)?,

@@ -5,7 +5,8 @@
 //! [`OpendalStorage`] for memory and object stores. On the seam stand the names of a job's files
 //! ([`JobLayout`]), the streams that write state ([`CheckpointStreams`]), the reader that checks
 //! what it reads ([`HandleReader`], at once or [piece by piece](ReadAt)), and the claims that keep an older process from writing
-//! ([`claim_attempt`]). [`TaskOwnedFiles`] are for operators.
+//! ([`claim_attempt`]). [`LocalCopies`] keeps what a restore will read near,
+//! and [`TaskOwnedFiles`] are for operators.
 //!
 //! Ladder of names: root (a folder or bucket for many jobs) > job folder > checkpoint folder >
 //! file.
@@ -49,6 +50,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod copies;
 mod error;
 mod fencing;
 mod handle_reader;
@@ -63,6 +65,7 @@ mod stream;
 mod task_owned;
 mod uri;
 
+pub use copies::{CopyStatistics, LocalCopies};
 pub use error::{Location, RemoteCause, StorageError};
 pub use fencing::{check_attempt, claim_attempt};
 pub use handle_reader::{HandleReader, ReadAccess};

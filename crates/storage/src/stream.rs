@@ -13,13 +13,15 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::mem;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{StateHandle, StateLocation, StoragePath};
 
+use crate::copies::CopyWriter;
 use crate::seal::Tail;
-use crate::{Location, Storage, StorageError, StorageWriter};
+use crate::{LocalCopies, Location, Storage, StorageError, StorageWriter};
 
 /// When a stream is inlined and when it becomes a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,18 +67,25 @@ pub struct CheckpointStreams {
     storage: Arc<dyn Storage>,
     policy: StreamPolicy,
     is_savepoint: bool,
+    copies: Option<LocalCopies>,
 }
 
 impl CheckpointStreams {
     /// Streams into `storage`, whose root is the job's folder.
     pub fn new(storage: Arc<dyn Storage>, policy: StreamPolicy) -> Self {
-        Self { storage, policy, is_savepoint: false }
+        Self { storage, policy, is_savepoint: false, copies: None }
     }
 
     /// Streams of a savepoint into `storage`, whose root is the folder of the savepoint. All files
     /// lie directly in it, whatever folder a checkpoint would have them in (SPEC 2.7).
     pub fn savepoint(storage: Arc<dyn Storage>, policy: StreamPolicy) -> Self {
-        Self { storage, policy, is_savepoint: true }
+        Self { storage, policy, is_savepoint: true, copies: None }
+    }
+
+    /// The same streams, which leave a copy of each file there as well.
+    #[must_use]
+    pub fn with_copies(self, copies: Option<LocalCopies>) -> Self {
+        Self { copies, ..self }
     }
 
     /// Whether no stream becomes a file, as in coordinator memory: later checkpoints have nothing
@@ -101,6 +110,9 @@ impl CheckpointStreams {
     ///
     /// Errors: [`StorageError`].
     pub fn discard(&self, path: &StoragePath) -> Result<(), StorageError> {
+        if let Some(copies) = &self.copies {
+            copies.forget(std::slice::from_ref(path));
+        }
         self.storage.delete(path)
     }
 
@@ -113,6 +125,9 @@ impl CheckpointStreams {
             body: Body::Buffered(Vec::new()),
             position: 0,
             tail: Tail::default(),
+            copies: self.copies.clone(),
+            also_at: None,
+            copy: None,
         }
     }
 }
@@ -129,6 +144,11 @@ pub struct CheckpointStream {
     body: Body,
     position: u64,
     tail: Tail,
+    copies: Option<LocalCopies>,
+    /// A file of this machine that has the same bytes.
+    also_at: Option<PathBuf>,
+    /// Of the file that the stream becomes.
+    copy: Option<CopyWriter>,
 }
 
 enum Body {
@@ -141,6 +161,12 @@ impl CheckpointStream {
     /// How many bytes have been written.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Says that the bytes to be written are those of a file of this machine that never changes, so
+    /// that a local copy can be a link of it. The file must be there until the stream is finished.
+    pub fn also_at(&mut self, file: &Path) {
+        self.also_at = Some(file.to_owned());
     }
 
     /// Ends the stream: inlined bytes or a durable file.
@@ -171,6 +197,9 @@ impl CheckpointStream {
                         drop(self.storage.delete(&self.path));
                     }
                     return Err(error);
+                }
+                if let Some(copy) = self.copy {
+                    copy.finish();
                 }
                 StateLocation::File(self.path)
             }
@@ -203,6 +232,9 @@ impl CheckpointStream {
             })?,
             Body::Failed(error) => return Err(error.clone()),
         }
+        if let Some(copy) = &mut self.copy {
+            copy.write(bytes);
+        }
         self.tail.push(bytes);
         self.position = position;
         Ok(())
@@ -213,6 +245,13 @@ impl CheckpointStream {
         if let Body::Buffered(buffer) = &mut self.body {
             let buffer = mem::take(buffer);
             let mut writer = self.storage.writer(&self.path)?;
+            self.copy = self.copies.take().map(|copies| {
+                let own = || self.storage.local_path(&self.path);
+                copies.writer(&self.path, self.also_at.take().or_else(own))
+            });
+            if let Some(copy) = &mut self.copy {
+                copy.write(&buffer);
+            }
             writer.write_all(&buffer).map_err(|error| {
                 let location = Location::new(self.storage.root(), Some(&self.path));
                 StorageError::from_write(error, location)
@@ -233,6 +272,7 @@ impl Write for CheckpointStream {
             Err(error) => {
                 // The file begun so far goes with the body that is replaced.
                 self.body = Body::Failed(error.clone());
+                self.copy = None;
                 Err(error.into_write())
             }
         }

@@ -19,7 +19,9 @@ use alluvium_state::{
     FrozenState, KeyedBackendSpec, KeyedStateBackend, RestoreError, SnapshotError, SnapshotMode,
     SnapshotTarget, StateBackend, StateKey,
 };
-use alluvium_storage::{CheckpointStreams, HandleReader, ReadAccess, Storage, StreamPolicy};
+use alluvium_storage::{
+    CheckpointStreams, HandleReader, LocalCopies, ReadAccess, Storage, StreamPolicy,
+};
 
 /// The keyed state of one subtask.
 pub type KeyedOf<B, K> = <B as StateBackend>::Keyed<K, DefaultCodec>;
@@ -37,6 +39,8 @@ pub struct TestJob<'b, B: StateBackend, K> {
     pub policy: StreamPolicy,
     /// Whether snapshots may build on earlier ones; default incremental.
     pub mode: SnapshotMode,
+    /// Second copies of the files, which restores read; default none.
+    pub copies: Option<LocalCopies>,
     backend: &'b B,
     storage: Arc<dyn Storage>,
     last_checkpoint: Cell<CheckpointId>,
@@ -65,6 +69,7 @@ impl<'b, B: StateBackend, K: StateKey + HasCodec> TestJob<'b, B, K> {
             assigner: KeyGroupAssigner::Stable,
             policy: StreamPolicy::files(),
             mode: SnapshotMode::Incremental,
+            copies: None,
             backend,
             storage,
             last_checkpoint: Cell::new(CheckpointId::FIRST),
@@ -172,7 +177,8 @@ impl<'b, B: StateBackend, K: StateKey + HasCodec> TestJob<'b, B, K> {
 
     /// Where the snapshots of a checkpoint go.
     pub fn target(&self, checkpoint: CheckpointId) -> SnapshotTarget {
-        let streams = CheckpointStreams::new(Arc::clone(&self.storage), self.policy);
+        let streams = CheckpointStreams::new(Arc::clone(&self.storage), self.policy)
+            .with_copies(self.copies.clone());
         SnapshotTarget { streams, checkpoint, attempt: AttemptId::new(1), mode: self.mode }
     }
 
@@ -197,7 +203,9 @@ impl<'b, B: StateBackend, K: StateKey + HasCodec> TestJob<'b, B, K> {
 
     /// Reads what the job wrote; nothing of it is deleted, so later snapshots may refer to it.
     pub fn reader(&self) -> HandleReader {
-        HandleReader::new(Arc::clone(&self.storage), ReadAccess::Copy).shareable(true)
+        HandleReader::new(Arc::clone(&self.storage), ReadAccess::Copy)
+            .shareable(true)
+            .with_copies(self.copies.clone())
     }
 
     /// Where the checkpoints go.

@@ -3,8 +3,8 @@
 //! Every case runs with self-contained checkpoints, and with incremental ones whose state lies in
 //! several files.
 
-mod checkpoint;
-mod counting;
+pub(super) mod checkpoint;
+pub(super) mod counting;
 mod damaged;
 
 use std::sync::Mutex;

@@ -82,13 +82,25 @@ impl Fetch<'_> {
         Ok(files)
     }
 
+    /// From a local copy if there is one. That has the path, the length and the seal of the file, but
+    /// all SSTs end alike: only the checksum of the index tells that it is the file.
     fn one(&self, wanted: &Wanted<'_>, to: &Path) -> Outcome {
+        let fetched = Self::from(self.reader, wanted, to);
+        match (fetched, self.reader.without_copies()) {
+            (Err(RestoreError::Damaged { .. }), Some(itself)) => {
+                fs::remove_file(to).map_err(|error| Failure::of_io("remove a file", error))?;
+                Self::from(&itself, wanted, to)
+            }
+            (fetched, _) => fetched,
+        }
+    }
+
+    fn from(reader: &HandleReader, wanted: &Wanted<'_>, to: &Path) -> Outcome {
         let Wanted { file, meta, .. } = wanted;
-        let name = || format!("{}/{}", self.reader.root(), file.path);
+        let name = || format!("{}/{}", reader.root(), file.path);
         // Mapped, so that a file that is only compared is not copied.
-        let source = self.reader.with_access(ReadAccess::Map).shared_source(file)?;
-        let linked =
-            self.reader.local_path(file).is_some_and(|from| fs::hard_link(from, to).is_ok());
+        let source = reader.with_access(ReadAccess::Map).shared_source(file)?;
+        let linked = reader.local_path(file).is_some_and(|from| fs::hard_link(from, to).is_ok());
         let statistics = if linked {
             SstChecksum::verify(&StreamSource::new(source), meta.checksum)
                 .map_err(|error| RestoreError::of_stream(name(), error))?;
@@ -103,7 +115,7 @@ impl Fetch<'_> {
             let bytes_copied = file.len_bytes;
             RestoreStatistics { files_copied: 1, bytes_copied, ..RestoreStatistics::default() }
         };
-        let origin = self.reader.is_shareable();
+        let origin = reader.is_shareable();
         let origin = origin.then(|| Uploaded { file: (*file).clone(), checksum: meta.checksum });
         let (path, len_bytes, meta) = (to.to_owned(), file.len_bytes, (*meta).clone());
         Ok((LocalSst { path, len_bytes, meta, origin }, statistics))

@@ -154,6 +154,7 @@ impl Uploads<'_> {
         let mut from = File::open(path).map_err(failed)?;
         let Ok(number) = u32::try_from(at) else { unreachable!("an index has 65,535 files") };
         let mut to = self.target.sst_file(self.uid, self.subtask, number);
+        to.also_at(path);
         if let Err(error) = copy(&mut from, &mut to) {
             to.abort();
             // What the storage said comes out of the stream that carried it.

@@ -15,6 +15,7 @@ use alluvium_storage::{CheckpointStreams, Storage, StorageError, StreamPolicy};
 use super::Tasks;
 use super::asked::Asked;
 use super::clean_up::{CleanUp, Removed, Waste};
+use super::near::Near;
 use crate::barrier::{Barrier, SnapshotOptions};
 use crate::control::{Reply, Savepoint};
 use crate::restore::RestorePoint;
@@ -62,6 +63,7 @@ pub(super) struct Actions {
     pub(super) aligning: Option<Barrier>,
     /// What the run began from, if it owns that and it lies elsewhere.
     claimed: Option<RestorePoint>,
+    near: Near,
     /// The savepoint with which the job ends, once it is complete.
     pub(super) stopped_with: Option<Savepoint>,
 }
@@ -72,6 +74,7 @@ impl Actions {
         attempt: AttemptId,
         config: JobConfig,
         claimed: Option<RestorePoint>,
+        near: Near,
     ) -> Self {
         let (work, clean_up) = (Running::new(Arc::clone(&config.host)), CleanUp::default());
         Self {
@@ -84,6 +87,7 @@ impl Actions {
             asked: Asked::default(),
             aligning: None,
             claimed,
+            near,
             stopped_with: None,
         }
     }
@@ -226,13 +230,20 @@ impl Actions {
         let is_rebase =
             kind == CheckpointKind::FullCheckpoint && configured == SnapshotMode::Incremental;
         let mode = if is_rebase { SnapshotMode::Rebase } else { configured };
-        let streams = CheckpointStreams::new(Arc::clone(self.store.storage()), policy);
+        let streams = CheckpointStreams::new(Arc::clone(self.store.storage()), policy)
+            .with_copies(self.near.copies().cloned());
         SnapshotOptions { kind, triggered_at_ms, mode, streams, is_unaligned }
     }
 
     /// Tells the listener of what was committed last, once.
     fn completed(&mut self, kind: CheckpointKind) {
         let Some(metadata) = self.committing.take() else { return };
+        if let Some(confirm) = self.near.confirmation(&metadata, kind, &self.config) {
+            self.work.spawn_blocking("confirm local copies", move || {
+                confirm();
+                Stored::CleanUpFailed(None)
+            });
+        }
         let folder = self.asked.folder(metadata.properties.checkpoint);
         let savepoint = folder.map(SavepointFolder::location);
         let (metadata, is_final) = (&metadata, kind.ends_job());
@@ -288,9 +299,15 @@ impl Actions {
     fn clean_up_next(&mut self) {
         while let Some(step) = self.clean_up.next(self.store.batch_len()) {
             let (store, attempt) = (Arc::clone(&self.store), self.attempt);
-            self.work.spawn_blocking("clean up", move || match step.run(&store, attempt) {
-                Ok(removed) => Stored::Cleaned(removed),
-                Err(error) => Stored::Lost(error),
+            let copies = self.near.copies().cloned();
+            self.work.spawn_blocking("clean up", move || {
+                if let Some(copies) = copies {
+                    copies.forget(step.files());
+                }
+                match step.run(&store, attempt) {
+                    Ok(removed) => Stored::Cleaned(removed),
+                    Err(error) => Stored::Lost(error),
+                }
             });
         }
     }

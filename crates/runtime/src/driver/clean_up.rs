@@ -79,6 +79,11 @@ impl Step {
         Self { piece, tries: 0 }
     }
 
+    /// The state files that it removes.
+    pub(super) fn files(&self) -> &[StoragePath] {
+        if let Piece::Files(files) = &self.piece { files } else { &[] }
+    }
+
     /// Does it; for a thread that may block.
     ///
     /// Errors: [`StoreError`] with `Fenced` when the attempt was replaced: nothing is removed then.

@@ -7,6 +7,7 @@ use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{
     AttemptId, CheckpointId, CheckpointMetadata, MaxParallelism, Parallelism, StoragePath,
 };
+use alluvium_storage::LocalCopies;
 
 use super::{ClaimMode, JobConfig, RestoreFrom};
 use crate::restore::RestorePoint;
@@ -45,23 +46,24 @@ fn parallelism_of(
 pub(super) fn first_beginning(
     store: &CheckpointStore,
     config: &JobConfig,
+    copies: Option<&LocalCopies>,
 ) -> Result<(AttemptId, Beginning), JobError> {
     // Checked before anything is claimed, so that a wrong number leaves no trace.
     if config.max_parallelism.is_some() || matches!(config.restore, RestoreFrom::Nothing) {
         parallelism_of(config, None)?;
     }
     let attempt = store.claim_attempt()?;
-    let at = |metadata, storage| RestorePoint { metadata, storage, is_owned: false };
+    let at = |metadata, storage| RestorePoint { metadata, storage, is_owned: false, copies: None };
     let here = |metadata| at(metadata, Arc::clone(store.storage()));
     let (mut claim, mut damage) = (ClaimMode::Claim, None);
     let point = match &config.restore {
         RestoreFrom::Nothing => None,
         RestoreFrom::Latest => {
-            let (latest, found) = store.latest_whole()?;
+            let (latest, found) = store.latest_whole_near(copies)?;
             damage = found;
             latest.map(here)
         }
-        RestoreFrom::LatestStrict => store.latest()?.map(here),
+        RestoreFrom::LatestStrict => store.latest_near(copies)?.map(here),
         RestoreFrom::Checkpoint { metadata, storage, claim: mode } => {
             claim = *mode;
             let metadata = CheckpointMetadata::clone(metadata);
@@ -156,7 +158,7 @@ pub(super) fn next_beginning(
         Some(newest) => {
             store.make_durable(newest.properties.checkpoint)?;
             let (metadata, storage) = (newest.clone(), Arc::clone(store.storage()));
-            Some(RestorePoint { metadata, storage, is_owned: false })
+            Some(RestorePoint { metadata, storage, is_owned: false, copies: None })
         }
         None => previous.point.filter(|point| {
             let checkpoint = point.metadata.properties.checkpoint;

@@ -1,6 +1,7 @@
 //! How a job runs, what it begins from, and what it tells.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -118,6 +119,21 @@ pub enum JobEvent<'a> {
         /// Time to wait before.
         after_ms: u64,
     },
+    /// State was restored, and there is a folder for [copies](JobConfig::local_recovery). What is
+    /// loaded later, lazily, may still meet damaged copies.
+    LocalRecovery {
+        /// Files that are read from their copies.
+        local_files: u64,
+        /// Files that are read from the storage, because there was no right copy.
+        remote_files: u64,
+        /// Copies that were damaged.
+        damaged_files: u64,
+    },
+    /// A local copy could not be made; the checkpoint is not concerned. Said once for each checkpoint.
+    CopyFailed {
+        /// Why, in one sentence.
+        reason: String,
+    },
     /// Something that is no longer needed could not be removed. It is tried again with what comes
     /// after it, and said once.
     CleanUpFailed {
@@ -154,6 +170,11 @@ pub struct JobConfig {
     pub restore: RestoreFrom,
     /// Where state streams go.
     pub streams: StreamPolicy,
+    /// A folder of this machine for second copies of the files of the newest confirmed checkpoint, from
+    /// which a restart reads them; `None`, the default, keeps none. A copy that is missing or damaged
+    /// costs a read of the file itself, and one that cannot be written nothing but its use.
+    /// Source: Flink `execution.state-recovery.from-local`.
+    pub local_recovery: Option<PathBuf>,
     /// Whether checkpoints may build on earlier ones, with backends that can.
     pub snapshot_mode: SnapshotMode,
     /// Most records per second of all sources together; `None` is as fast as it goes.
@@ -190,6 +211,7 @@ impl JobConfig {
             restore: RestoreFrom::Latest,
             retention: CheckpointRetention::default(),
             streams: StreamPolicy::files(),
+            local_recovery: None,
             snapshot_mode: SnapshotMode::default(),
             records_per_s: None,
             hash_seed: 0,

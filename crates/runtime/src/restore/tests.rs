@@ -23,7 +23,8 @@ fn only_a_checkpoint_that_the_run_owns_is_referred_to_by_later_ones() {
     let (own, other) = (open("memory:restore-own").unwrap(), open("memory:restore-other").unwrap());
     let retained = [metadata(4, 1), metadata(5, 1)];
     let shares = |metadata, storage: &Arc<dyn Storage>| {
-        let point = RestorePoint { metadata, storage: Arc::clone(storage), is_owned: true };
+        let point =
+            RestorePoint { metadata, storage: Arc::clone(storage), is_owned: true, copies: None };
         point.owned_by(&*own, &retained).reader().is_shareable()
     };
     assert!(shares(metadata(4, 1), &own) && shares(metadata(5, 1), &own));

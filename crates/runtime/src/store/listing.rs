@@ -2,7 +2,7 @@
 
 use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{CheckpointId, CheckpointMetadata};
-use alluvium_storage::{HandleReader, JobLayout, ReadAccess};
+use alluvium_storage::{HandleReader, JobLayout, LocalCopies, ReadAccess};
 
 use super::{CheckpointStore, verify_checkpoint};
 use crate::StoreError;
@@ -81,7 +81,15 @@ impl CheckpointStore {
     /// Errors: [`StoreError::LatestDamaged`], which names the newest whole one;
     /// [`StoreError::Storage`].
     pub fn latest(&self) -> Result<Option<CheckpointMetadata>, StoreError> {
-        match self.newest()? {
+        self.latest_near(None)
+    }
+
+    /// The same; files are read from their copies where there are right ones.
+    pub(crate) fn latest_near(
+        &self,
+        copies: Option<&LocalCopies>,
+    ) -> Result<Option<CheckpointMetadata>, StoreError> {
+        match self.newest(copies)? {
             Newest::Nothing => Ok(None),
             Newest::Whole(latest) => Ok(Some(*latest)),
             Newest::Damaged { older, source } => {
@@ -98,7 +106,15 @@ impl CheckpointStore {
     /// newest is not damaged but cannot be read now, or only by a newer version of this program;
     /// [`StoreError::Storage`].
     pub fn latest_whole(&self) -> Result<(Option<CheckpointMetadata>, Option<String>), StoreError> {
-        match self.newest()? {
+        self.latest_whole_near(None)
+    }
+
+    /// The same; files are read from their copies where there are right ones.
+    pub(crate) fn latest_whole_near(
+        &self,
+        copies: Option<&LocalCopies>,
+    ) -> Result<(Option<CheckpointMetadata>, Option<String>), StoreError> {
+        match self.newest(copies)? {
             Newest::Nothing => Ok((None, None)),
             Newest::Whole(latest) => Ok((Some(*latest), None)),
             Newest::Damaged { older: Some(older), source } if source.is_damage() => {
@@ -116,7 +132,7 @@ impl CheckpointStore {
         format!("{}/{dir}", self.storage.root())
     }
 
-    fn newest(&self) -> Result<Newest, StoreError> {
+    fn newest(&self, copies: Option<&LocalCopies>) -> Result<Newest, StoreError> {
         let mut whole = Vec::new();
         let mut damaged: Option<(CheckpointId, StoreError)> = None;
         for entry in self.list()? {
@@ -131,18 +147,24 @@ impl CheckpointStore {
         if let Some((checkpoint, source)) = damaged
             && Some(checkpoint) > newest
         {
-            return Ok(self.damaged(whole, source));
+            return Ok(self.damaged(whole, source, copies));
         }
         let Some(latest) = whole.pop() else { return Ok(Newest::Nothing) };
-        match self.verify(&latest) {
+        match self.verify_near(&latest, copies) {
             Ok(()) => Ok(Newest::Whole(Box::new(latest))),
-            Err(source) => Ok(self.damaged(whole, source)),
+            Err(source) => Ok(self.damaged(whole, source, copies)),
         }
     }
 
     /// Finds the newest of the older checkpoints that is whole.
-    fn damaged(&self, older: Vec<CheckpointMetadata>, source: StoreError) -> Newest {
-        let older = older.into_iter().rev().find(|older| self.verify(older).is_ok());
+    fn damaged(
+        &self,
+        older: Vec<CheckpointMetadata>,
+        source: StoreError,
+        copies: Option<&LocalCopies>,
+    ) -> Newest {
+        let mut newest_first = older.into_iter().rev();
+        let older = newest_first.find(|older| self.verify_near(older, copies).is_ok());
         Newest::Damaged { older: older.map(Box::new), source }
     }
 
@@ -151,7 +173,16 @@ impl CheckpointStore {
     ///
     /// Errors: [`StoreError::State`].
     pub fn verify(&self, metadata: &CheckpointMetadata) -> Result<(), StoreError> {
+        self.verify_near(metadata, None)
+    }
+
+    fn verify_near(
+        &self,
+        metadata: &CheckpointMetadata,
+        copies: Option<&LocalCopies>,
+    ) -> Result<(), StoreError> {
         let reader = HandleReader::new(self.storage.clone(), ReadAccess::Map);
+        let reader = reader.with_copies(copies.cloned());
         let checkpoint = metadata.properties.checkpoint;
         verify_checkpoint(metadata, &reader)
             .map_err(|source| StoreError::State { checkpoint, source: Box::new(source) })

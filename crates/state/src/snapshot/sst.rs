@@ -3,6 +3,7 @@
 //! Invariants: bytes go in as RocksDB wrote them; what comes out names exactly these bytes.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use alluvium_core::{SharedFile, StateLocation};
 use alluvium_format::sst::SstChecksum;
@@ -24,6 +25,11 @@ impl SstFileStream {
     /// How many bytes have been written.
     pub fn position(&self) -> u64 {
         self.stream.position()
+    }
+
+    /// Says which local file has these bytes; as [`CheckpointStream::also_at`].
+    pub fn also_at(&mut self, file: &Path) {
+        self.stream.also_at(file);
     }
 
     /// Ends the file, which is durable then: how checkpoints refer to it, and the checksum of all
