@@ -44,6 +44,7 @@ pub struct FileSink {
     attempt: AttemptId,
     fence: AttemptFence,
     subtask: SubtaskIndex,
+    first_checkpoint: CheckpointId,
     restored: Option<CheckpointId>,
     restored_attempt: Option<AttemptId>,
     pending: Option<OperatorListState<Transaction>>,
@@ -71,6 +72,7 @@ impl FileSink {
             attempt: AttemptId::new(attempt),
             fence: context.fence.clone(),
             subtask: context.subtask,
+            first_checkpoint: context.first_checkpoint,
             restored: context.restored,
             restored_attempt: context.restored_attempt,
             pending: None,
@@ -124,6 +126,7 @@ impl Sink for FileSink {
             let waiting = state.items(pending)?;
             let forgets = museum::makes(Mistake::DoesNotCommitAgain);
             for transaction in waiting.iter().filter(|_| !forgets) {
+                self.fence.check()?;
                 self.finish(transaction)?;
             }
             self.set_aside(&found)?;
@@ -165,10 +168,15 @@ impl Sink for FileSink {
             .into_iter()
             .partition(|(_, _, of)| *of <= checkpoint.get());
         self.waiting = later;
-        due.iter().try_for_each(|transaction| self.finish(transaction))?;
+        for transaction in &due {
+            // The notification may have come long after the checkpoint.
+            self.fence.check()?;
+            self.finish(transaction)?;
+        }
         // A checkpoint of this attempt is complete: it is the latest from now on.
         if self.keeps_older && self.is_first() {
             self.remove_older_pending()?;
+            self.set_aside_late()?;
             self.keeps_older = false;
         }
         Ok(())

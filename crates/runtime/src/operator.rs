@@ -28,6 +28,9 @@ pub struct OperatorContext {
     pub fence: AttemptFence,
     /// Files that the operator owns: no checkpoint keeps them and no clean-up takes them.
     pub task_owned: TaskOwnedFiles,
+    /// The number of the first checkpoint that this run may take: the numbers of all its own are at
+    /// least this, and those of what was there before are lower.
+    pub first_checkpoint: CheckpointId,
     /// The checkpoint that was restored; `None` at a fresh start.
     pub restored: Option<CheckpointId>,
     /// The run of the job that wrote that checkpoint.

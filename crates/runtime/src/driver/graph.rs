@@ -78,6 +78,7 @@ impl<B, P> Builder<'_, B, P> {
             attempt,
             fence: AttemptFence::new(Arc::clone(folder), attempt),
             task_owned: TaskOwnedFiles::new(Arc::clone(folder), uid.clone(), subtask, attempt),
+            first_checkpoint: self.attempt.start.next,
             restored: point.map(|point| point.metadata.properties.checkpoint),
             restored_attempt: point.map(|point| point.metadata.properties.attempt),
         }

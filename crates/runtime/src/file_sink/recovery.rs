@@ -13,7 +13,19 @@
 //! 2. attempt 7 replaces it, restores 2 as well, and its sinks commit the parts of checkpoint 3;
 //! 3. attempt 6 goes on, finds parts after 2, and would set them aside for ever.
 //!
-//! So it looks, then checks that it was not replaced, then moves what it saw.
+//! So it looks, then checks that it was not replaced, then moves what it saw; and it checks before each
+//! file that it finishes.
+//!
+//! A check is no lock: attempt 6 may be stopped between its check and its move, for as long as it
+//! likes, and then finish a part of checkpoint 5 that attempt 7, which a person let begin from
+//! checkpoint 3, does not want. So when a checkpoint of attempt 7 is complete:
+//! 4. pending files of earlier attempts go, so that nothing can be finished that was not read before;
+//! 5. parts that have appeared since step 2, of checkpoints after the restored one and before those of
+//!    this attempt, are set aside.
+//!
+//! What is left: on a storage whose moves are a copy and a delete, a run that has read a pending file
+//! before step 4 and is stopped before it creates the part until step 5 is over. On local files moves
+//! are at once, and only one process at a time holds the lock of the job.
 
 use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{AttemptId, CheckpointId, StoragePath};
@@ -114,6 +126,18 @@ impl FileSink {
 
     /// Step 2: parts of checkpoints after the restored one.
     pub(super) fn set_aside(&self, found: &Found) -> Result<(), TaskError> {
+        self.set_aside_until(found, u64::MAX)
+    }
+
+    /// Step 5: parts that replaced runs have finished since.
+    pub(super) fn set_aside_late(&self) -> Result<(), TaskError> {
+        let found = self.look()?;
+        self.fence.check()?;
+        self.set_aside_until(&found, self.first_checkpoint.get().saturating_sub(1))
+    }
+
+    /// Sets aside parts of checkpoints after the restored one, up to `last`.
+    fn set_aside_until(&self, found: &Found, last: u64) -> Result<(), TaskError> {
         let restored = self.restored.map_or(0, CheckpointId::get);
         let updates = StoragePath::new(UPDATES_DIR)?;
         let names = &found.names;
@@ -125,14 +149,15 @@ impl FileSink {
         }
         let aside = updates.join(&aside)?;
         for name in names {
-            if checkpoint_of_part(name).is_some_and(|checkpoint| checkpoint > restored) {
+            let is_unwanted = |checkpoint| checkpoint > restored && checkpoint <= last;
+            if checkpoint_of_part(name).is_some_and(is_unwanted) {
                 self.output.rename(&updates.join(name)?, &aside.join(name)?)?;
             }
         }
         Ok(())
     }
 
-    /// Step 3: pending files of earlier attempts.
+    /// Step 4: pending files of earlier attempts.
     pub(super) fn remove_older_pending(&self) -> Result<(), TaskError> {
         let updates = StoragePath::new(UPDATES_DIR)?;
         for dir in self.names(&updates)? {

@@ -23,6 +23,12 @@ impl World {
         Self { output, checkpoints: Vec::new() }
     }
 
+    /// The number after those of all checkpoints.
+    fn next(&self) -> CheckpointId {
+        let highest = self.checkpoints.iter().map(|(id, ..)| *id).max();
+        CheckpointId::new(highest.unwrap_or(0) + 1).unwrap()
+    }
+
     /// The sink of an attempt that begins from a checkpoint, or from nothing.
     fn sink(&self, restored: Option<u64>, fence: AttemptFence, attempt: u32) -> Run {
         let found = self.checkpoints.iter().find(|(id, ..)| Some(*id) == restored);
@@ -37,6 +43,7 @@ impl World {
             parallelism: Parallelism::new(1, max).unwrap(),
             attempt: attempt_id,
             fence,
+            first_checkpoint: self.next(),
             restored: restored.map(|id| CheckpointId::new(id).unwrap()),
             restored_attempt: found.map(|(_, attempt, _)| AttemptId::new(*attempt)),
         };
@@ -177,4 +184,62 @@ fn an_attempt_that_was_replaced_moves_nothing() {
     let refused = refused.downcast_ref::<alluvium_storage::StorageError>();
     assert!(matches!(refused, Some(alluvium_storage::StorageError::Fenced { .. })));
     assert_eq!(world.committed(), ["a"]);
+}
+
+/// 1. Attempt 1 completes checkpoint 2, and is stopped before it commits;
+/// 2. a person lets attempt 2 begin from checkpoint 1;
+/// 3. attempt 1 goes on, and is told that checkpoint 2 is complete.
+#[test]
+fn an_attempt_that_was_replaced_commits_nothing() {
+    let mut world = World::new("replaced-commit");
+    let folder = alluvium_storage::open("memory:sink-replaced-commit-job").unwrap();
+    let first = alluvium_storage::claim_attempt(&*folder).unwrap();
+    let mut slow = world.sink(None, AttemptFence::new(Arc::clone(&folder), first), first.get());
+    slow.sink.open(&mut slow.state).unwrap();
+    world.checkpoint(&mut slow, 1, "a");
+    World::commit(&mut slow, 1);
+    world.checkpoint(&mut slow, 2, "b");
+    let second = alluvium_storage::claim_attempt(&*folder).unwrap();
+    let mut run = world.run(second.get(), Some(1));
+    let refused = slow.sink.commit(CheckpointId::new(2).unwrap()).unwrap_err();
+    assert!(refused.downcast_ref::<alluvium_storage::StorageError>().is_some(), "{refused}");
+    world.checkpoint(&mut run, 3, "B");
+    World::commit(&mut run, 3);
+    assert_eq!(world.committed(), ["a", "B"]);
+}
+
+/// 1. Attempt 2 restores checkpoint 2, checks that it is the newest, and is stopped;
+/// 2. a person lets attempt 3 begin from checkpoint 1;
+/// 3. attempt 2 goes on behind its check, and finishes the part of checkpoint 2, before the first
+///    checkpoint of attempt 3, or tries to after it.
+#[test]
+fn what_a_replaced_attempt_finishes_late_is_set_aside() {
+    for is_before in [true, false] {
+        let mut world = World::new(&format!("late-{is_before}"));
+        let mut run = world.run(1, None);
+        world.checkpoint(&mut run, 1, "a");
+        World::commit(&mut run, 1);
+        world.checkpoint(&mut run, 2, "b");
+        let [transaction] = &run.sink.waiting.clone()[..] else { panic!("one file waits") };
+        let slow = world.sink(Some(2), AttemptFence::open(AttemptId::new(2)), 2);
+        let mut next = world.run(3, Some(1));
+        if is_before {
+            slow.sink.finish(transaction).unwrap();
+            assert_eq!(world.committed(), ["a", "b"], "for a while");
+        }
+        world.checkpoint(&mut next, 3, "B");
+        World::commit(&mut next, 3);
+        if !is_before {
+            slow.sink.finish(transaction).unwrap_err();
+        }
+        world.checkpoint(&mut next, 4, "C");
+        World::commit(&mut next, 4);
+        assert_eq!(world.committed(), ["a", "B", "C"]);
+        drop(next);
+        // Nothing is lost: a restore of that checkpoint by name finds it.
+        if is_before {
+            drop(world.run(4, Some(2)));
+            assert_eq!(world.committed(), ["a", "b"]);
+        }
+    }
 }
