@@ -18,13 +18,13 @@ use alluvium_coordinator::{
     Action, CheckpointKind, Coordinator, Event, JobPlan, StartPoint, TaskId,
 };
 use alluvium_core::museum::{self, Mistake};
-use alluvium_core::{CheckpointId, Parallelism};
+use alluvium_core::{CheckpointId, Parallelism, StoragePath};
 use alluvium_format::codec::{DefaultCodec, HasCodec};
 use alluvium_state::{StateBackend, StateKey};
 use alluvium_storage::LocalCopies;
 use tokio::sync::mpsc;
 
-use self::actions::{Actions, Stored, Wanted};
+use self::actions::{Actions, Owned, Stored, Wanted};
 use self::near::Near;
 use self::telemetry::Telemetry;
 use crate::barrier::Barrier;
@@ -51,6 +51,8 @@ pub(crate) struct Attempt<B, P> {
     pub(crate) copies: Option<LocalCopies>,
     /// What the run began from, if it owns that and it lies elsewhere.
     pub(crate) claimed: Option<RestorePoint>,
+    /// What older runs have left, to be removed once a checkpoint of this one is complete.
+    pub(crate) leftovers: Vec<StoragePath>,
     pub(crate) plan: JobPlan,
     pub(crate) start: StartPoint,
 }
@@ -134,6 +136,7 @@ where
     let host = Arc::clone(&config.host);
     let restoring = telemetry.restore();
     let span = restoring.clone();
+    let leftovers = attempt.leftovers.clone();
     let near = Near::new(copies.clone());
     let prepared = near.clone();
     let work = move || {
@@ -148,7 +151,7 @@ where
     };
     near.tell_restored(restored, &config);
     let count = tasks.sources.len();
-    let actions = Actions::new(store, id, config.clone(), claimed, near);
+    let actions = Actions::new(store, id, config.clone(), Owned { claimed, leftovers }, near);
     let _running = telemetry.run(config.control.restored().1.as_ref());
     let mut driver = Driver {
         began_ms: config.clock.now_ms(),

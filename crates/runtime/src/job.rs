@@ -111,6 +111,7 @@ where
                 .map(|point| point.near(&**store.storage(), copies.as_ref())),
             copies: copies.clone(),
             claimed: beginning.claimed.clone(),
+            leftovers: beginning.leftovers.clone(),
             plan: plan_of(&store, &config, attempt, beginning.parallelism, assigner),
             start: StartPoint {
                 next: beginning.next,

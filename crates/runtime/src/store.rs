@@ -13,6 +13,7 @@ mod listing;
 mod savepoint;
 mod verify;
 
+pub(crate) use deleting::Kept;
 pub use listing::{CheckpointEntry, CheckpointStatus};
 pub(crate) use savepoint::SavepointFolder;
 pub use savepoint::read_savepoint;
@@ -61,15 +62,16 @@ impl CheckpointStore {
     /// The checkpoints of a job below a root, to be written: takes the job's lock where the storage
     /// has locks, and then removes what runs that are over have left behind: checkpoints that were
     /// not finished, and shared files that no checkpoint refers to. While the metadata of a
-    /// checkpoint is damaged nothing is removed, since it may need any of this.
+    /// checkpoint is damaged nothing is removed, since it may need any of this. Where the storage has no
+    /// locks the same is removed when the first checkpoint of a run is complete.
     ///
     /// Errors: [`StoreError::Storage`] with [`StorageError::Locked`] while another process runs
     /// the job on this root.
     pub fn open_exclusive(root: &dyn Storage, job: JobId) -> Result<Self, StoreError> {
         let mut store = Self::open(root, job)?;
         store.lock = store.storage.lock(&JobLayout::lock())?;
-        // Without a lock an older run may still be writing: it is fenced, and what it leaves
-        // behind without metadata is not a checkpoint.
+        // Without a lock an older run may still be writing: what it leaves behind goes when a
+        // checkpoint of the next run is complete.
         if store.lock.is_some() {
             store.remove_leftovers()?;
         }

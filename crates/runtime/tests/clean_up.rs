@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use alluvium_coordinator::CoordinatorConfig;
+use alluvium_coordinator::{CoordinatorConfig, SavepointFormat};
 use alluvium_core::StoragePath;
 use alluvium_runtime::{CheckpointStatus, JobConfig, JobControl};
 use alluvium_state::SnapshotMode;
@@ -142,4 +142,32 @@ fn a_file_that_stays_is_said_once_and_keeps_no_other_one() {
     outcome.unwrap_err();
     assert_eq!(world.heard("CleanUpFailed"), 1);
     assert_eq!(leftovers(&world), ["chk-2/tally-0-keyed-1"]);
+}
+
+/// Memory has no locks, so nobody can tell when a process opens the folder whether an older one still
+/// writes there.
+#[test]
+fn what_a_dead_run_has_left_on_a_storage_without_locks_goes_with_the_first_checkpoint() {
+    let world = World::new("dead-run");
+    let folder = world.below("chk").below(&StoragePath::new("tally").unwrap()).unwrap();
+    let path = |name: &str| StoragePath::new(name).unwrap();
+    let left = ["chk-7/tally-0-keyed-3", "shared/tally-0-keyed-3-6", "shared/tally-1-sst-3-6-0"];
+    for name in left {
+        folder.create(&path(name), b"of a run that was killed").unwrap();
+    }
+    folder.create(&path("taskowned/tally/0-3-1"), b"of an operator").unwrap();
+    drop(world.store("chk"));
+    let is_there = |name: &str| folder.len_bytes(&path(name)).is_ok();
+    assert!(left.iter().all(|name| is_there(name)), "opening it removes nothing");
+    let quiet = JobConfig { checkpoints: CoordinatorConfig::new(), ..config(&world) };
+    let (outcome, ()) = world.run("chk", u64::MAX, quiet, async |control: JobControl| {
+        control.savepoint(world.below("sp"), SavepointFormat::Canonical).await.unwrap();
+        assert!(left.iter().all(|name| is_there(name)), "a savepoint is no checkpoint");
+        control.checkpoint(false).await.unwrap();
+        until(|| !left.iter().any(|name| is_there(name))).await;
+        control.cancel();
+    });
+    outcome.unwrap_err();
+    assert!(is_there("taskowned/tally/0-3-1"));
+    assert_eq!(world.checkpoints("chk").len(), 1);
 }

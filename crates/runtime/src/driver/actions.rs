@@ -8,7 +8,7 @@ use alluvium_coordinator::{
     AbortReason, Action, CheckpointKind, RequestFailure, RequestId, SavepointFormat,
 };
 use alluvium_core::museum::{self, Mistake};
-use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata};
+use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata, StoragePath};
 use alluvium_state::SnapshotMode;
 use alluvium_storage::{CheckpointStreams, Storage, StorageError, StreamPolicy};
 
@@ -50,6 +50,15 @@ pub(super) struct Wanted {
     pub(super) reply: Reply<Savepoint>,
 }
 
+/// What is the run's to remove once a checkpoint of it is complete.
+#[derive(Debug, Default)]
+pub(super) struct Owned {
+    /// What the run began from, if it owns that and it lies elsewhere.
+    pub(super) claimed: Option<RestorePoint>,
+    /// What older runs have left.
+    pub(super) leftovers: Vec<StoragePath>,
+}
+
 pub(super) struct Actions {
     store: Arc<CheckpointStore>,
     attempt: AttemptId,
@@ -61,8 +70,7 @@ pub(super) struct Actions {
     pub(super) asked: Asked,
     /// The newest checkpoint whose barriers stay among the records, and may overtake them later.
     pub(super) aligning: Option<Barrier>,
-    /// What the run began from, if it owns that and it lies elsewhere.
-    claimed: Option<RestorePoint>,
+    owned: Owned,
     near: Near,
     /// The savepoint with which the job ends, once it is complete.
     pub(super) stopped_with: Option<Savepoint>,
@@ -73,7 +81,7 @@ impl Actions {
         store: Arc<CheckpointStore>,
         attempt: AttemptId,
         config: JobConfig,
-        claimed: Option<RestorePoint>,
+        owned: Owned,
         near: Near,
     ) -> Self {
         let (work, clean_up) = (Running::new(Arc::clone(&config.host)), CleanUp::default());
@@ -86,7 +94,7 @@ impl Actions {
             committing: None,
             asked: Asked::default(),
             aligning: None,
-            claimed,
+            owned,
             near,
             stopped_with: None,
         }
@@ -185,7 +193,7 @@ impl Actions {
                 }
             }
             Action::DeleteClaimed => {
-                if let Some(point) = self.claimed.take() {
+                if let Some(point) = self.owned.claimed.take() {
                     self.clean_up(Waste::Claimed(point));
                 }
             }
@@ -238,6 +246,10 @@ impl Actions {
     /// Tells the listener of what was committed last, once.
     fn completed(&mut self, kind: CheckpointKind) {
         let Some(metadata) = self.committing.take() else { return };
+        if !kind.is_savepoint() && !self.owned.leftovers.is_empty() {
+            let leftovers = std::mem::take(&mut self.owned.leftovers);
+            self.clean_up(Waste::Leftovers(leftovers));
+        }
         if let Some(confirm) = self.near.confirmation(&metadata, kind, &self.config) {
             self.work.spawn_blocking("confirm local copies", move || {
                 confirm();

@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 use alluvium_core::{AttemptId, CheckpointId, StoragePath};
 
 use crate::restore::RestorePoint;
-use crate::store::SavepointFolder;
+use crate::store::{Kept, SavepointFolder};
 use crate::{CheckpointStore, StoreError};
 
 /// How many steps are under way at a time. Each has a thread to itself, so that a store that is slow
@@ -41,6 +41,8 @@ pub(super) enum Waste {
     Files(Vec<StoragePath>),
     /// A checkpoint, and the files that only it needed.
     Checkpoint(CheckpointId, Vec<StoragePath>),
+    /// What older runs have left, as far as no checkpoint needs it now.
+    Leftovers(Vec<StoragePath>),
     /// The folder of a checkpoint that did not complete, if nothing is in it.
     EmptyDir(CheckpointId),
     /// A savepoint that did not complete.
@@ -54,6 +56,7 @@ pub(super) enum Waste {
 enum Piece {
     Metadata(CheckpointId),
     Files(Vec<StoragePath>),
+    Leftovers(Vec<StoragePath>),
     EmptyDir(CheckpointId),
     Savepoint(SavepointFolder),
     Claimed(RestorePoint),
@@ -84,6 +87,11 @@ impl Step {
         if let Piece::Files(files) = &self.piece { files } else { &[] }
     }
 
+    fn kept(&self, kept: Kept) -> Removed {
+        let left = Self { piece: Piece::Files(kept.files), tries: self.tries + 1 };
+        Removed { left: Some((left, kept.error.to_string())), is_metadata: false }
+    }
+
     /// Does it; for a thread that may block.
     ///
     /// Errors: [`StoreError`] with `Fenced` when the attempt was replaced: nothing is removed then.
@@ -100,12 +108,11 @@ impl Step {
                 gone.inspect(|()| drop(store.remove_empty_dir(*checkpoint)))
             }
             Piece::Files(files) => match store.discard_batch(attempt, files) {
-                Ok(Some(kept)) => {
-                    let tries = self.tries + 1;
-                    let left = Self { piece: Piece::Files(kept.files), tries };
-                    let left = Some((left, kept.error.to_string()));
-                    return Ok(Removed { left, is_metadata });
-                }
+                Ok(Some(kept)) => return Ok(self.kept(kept)),
+                other => other.map(drop),
+            },
+            Piece::Leftovers(files) => match store.remove_noted(attempt, files) {
+                Ok(Some(kept)) => return Ok(self.kept(kept)),
                 other => other.map(drop),
             },
             Piece::EmptyDir(checkpoint) => store.remove_empty_dir(*checkpoint),
@@ -191,6 +198,7 @@ impl CleanUp {
                 let batches = files.chunks(batch_len.max(1));
                 self.ready.extend(batches.map(|batch| Step::new(Piece::Files(batch.to_vec()))));
             }
+            Waste::Leftovers(files) => self.ready.push_back(Step::new(Piece::Leftovers(files))),
             Waste::EmptyDir(checkpoint) => {
                 self.ready.push_back(Step::new(Piece::EmptyDir(checkpoint)));
             }

@@ -22,6 +22,8 @@ pub(super) struct Beginning {
     pub(super) retained: Vec<CheckpointMetadata>,
     /// Files of the other checkpoints of the job, and those that damaged ones may refer to.
     pub(super) spared: Vec<StoragePath>,
+    /// What older runs have left on a storage without locks, to be removed when a checkpoint is complete.
+    pub(super) leftovers: Vec<StoragePath>,
     pub(super) next: CheckpointId,
     /// What the run began from, if that lies elsewhere and is owned all the same.
     pub(super) claimed: Option<RestorePoint>,
@@ -85,6 +87,7 @@ pub(super) fn first_beginning(
     let restored = point.as_ref().filter(is_here).filter(|_| claim == ClaimMode::Claim);
     let restored = restored.map(|point| point.metadata.properties.checkpoint);
     let mut spared = store.needed_by_damaged(&entries)?;
+    let leftovers = store.note_leftovers(&entries)?;
     // Older ones are subsumed in time; newer ones, which were passed over, are left alone.
     let complete = entries.into_iter().filter_map(|entry| match entry.status {
         CheckpointStatus::Complete(metadata) => Some(*metadata),
@@ -96,7 +99,9 @@ pub(super) fn first_beginning(
     spared.extend(files_of(&others));
     let point = point.map(|point| point.owned_by(&**store.storage(), &retained));
     let parallelism = parallelism_of(config, point.as_ref())?;
-    Ok((attempt, Beginning { parallelism, point, retained, spared, next, claimed, damage }))
+    let beginning =
+        Beginning { parallelism, point, retained, spared, leftovers, next, claimed, damage };
+    Ok((attempt, beginning))
 }
 
 fn forget_if_mistaken(retained: &mut Vec<CheckpointMetadata>) {

@@ -8,6 +8,7 @@ use alluvium_storage::open;
 
 use super::*;
 
+mod noted;
 mod sst;
 
 fn job() -> JobId {

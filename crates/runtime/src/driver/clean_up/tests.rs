@@ -17,7 +17,7 @@ fn checkpoint(n: u64, names: &str) -> Waste {
 fn text(step: &Step) -> String {
     match &step.piece {
         Piece::Metadata(n) => format!("metadata {n}"),
-        Piece::Files(files) => {
+        Piece::Files(files) | Piece::Leftovers(files) => {
             let names: Vec<_> = files.iter().map(StoragePath::as_str).collect();
             names.join(" ")
         }
