@@ -1,4 +1,4 @@
-use alluvium_core::{AttemptId, CheckpointId, CheckpointProperties};
+use alluvium_core::{AttemptId, CheckpointId, CheckpointProperties, OperatorState};
 use alluvium_storage::open;
 
 use super::*;
@@ -31,4 +31,55 @@ fn only_a_checkpoint_that_the_run_owns_is_referred_to_by_later_ones() {
     assert!(!shares(metadata(5, 1), &other), "it lies in another folder");
     assert!(!shares(metadata(6, 1), &own), "nobody counts its files");
     assert!(!shares(metadata(5, 9), &own), "it is another checkpoint of the same number");
+}
+
+fn uids(names: [&str; 3]) -> OperatorUids {
+    let [source, operator, sink] = names.map(|name| OperatorUid::new(name).unwrap());
+    OperatorUids { source, operator, sink }
+}
+
+/// A checkpoint of the operators `in`, `count` and `out`.
+fn point() -> RestorePoint {
+    let mut metadata = metadata(7, 1);
+    let parallelism = Parallelism::new(2, metadata.properties.max_parallelism).unwrap();
+    metadata.operators = uids(["in", "count", "out"])
+        .all()
+        .map(|uid| OperatorState { uid: uid.clone(), parallelism, subtasks: Vec::new() })
+        .to_vec();
+    let storage = open("memory:restore-check").unwrap();
+    RestorePoint { metadata, storage, is_owned: true, copies: None }
+}
+
+#[test]
+fn what_differs_between_a_checkpoint_and_the_job_is_named() {
+    let (job, max) = (JobId::new("job").unwrap(), MaxParallelism::new(4).unwrap());
+    let same = ["in", "count", "out"];
+    let check = |job: &str, max, assigner, names| {
+        let (job, max) = (JobId::new(job).unwrap(), MaxParallelism::new(max).unwrap());
+        let refused = point().check(&job, max, assigner, &uids(names)).unwrap_err();
+        assert!(matches!(refused, JobError::Incompatible { .. }) && !refused.may_restart());
+        refused.to_string()
+    };
+    point().check(&job, max, AssignerName::Stable, &uids(same)).unwrap();
+    // The job may have operators that the checkpoint has nothing of.
+    let mut smaller = point();
+    smaller.metadata.operators.truncate(1);
+    smaller.check(&job, max, AssignerName::Stable, &uids(same)).unwrap();
+
+    assert_eq!(
+        check("other", 4, AssignerName::Stable, same),
+        "checkpoint 7 has job job, and the job has other"
+    );
+    assert_eq!(
+        check("job", 8, AssignerName::Stable, same),
+        "checkpoint 7 has max parallelism 4, and the job has 8"
+    );
+    assert_eq!(
+        check("job", 4, AssignerName::Flink, same),
+        "checkpoint 7 has key-group assigner stable, and the job has flink"
+    );
+    assert_eq!(
+        check("job", 4, AssignerName::Stable, ["in", "tally", "out"]),
+        "checkpoint 7 has state of operator \"count\", and the job has \"in\", \"tally\", \"out\""
+    );
 }

@@ -33,6 +33,9 @@ impl Watched {
         let name = path.map_or("", StoragePath::as_str);
         (self.watcher)(call, &format!("{}{name}", self.prefix)).map_err(|kind| {
             let location = Location::new(self.root(), path);
+            if kind == io::ErrorKind::AlreadyExists {
+                return StorageError::AlreadyExists { location };
+            }
             StorageError::Io { operation: call, location, source: Arc::new(kind.into()) }
         })
     }
