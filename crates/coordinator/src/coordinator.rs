@@ -147,6 +147,12 @@ impl Coordinator {
         actions
     }
 
+    /// The number that the next checkpoint or savepoint would get. A run that goes on after this one
+    /// begins there, so that no number is given away twice: what was begun under it may yet appear.
+    pub const fn next_checkpoint(&self) -> CheckpointId {
+        self.next
+    }
+
     /// When something is due without any event; `None` while only an event can bring it about.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         let collecting = self.pending.iter().filter(|pending| pending.is_collecting());

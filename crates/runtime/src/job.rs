@@ -93,6 +93,8 @@ where
     };
     let (first, mut beginning) = blocking(&store, &config, begin).await?;
     let (mut attempt, mut restarts, mut checkpoints) = (first, 0, 0);
+    // The number after all that were given to checkpoints and savepoints.
+    let mut issued = None;
     // Checkpoints that could not be restored, and why.
     let mut refused = BTreeMap::new();
     let assigner = pipeline.assigner().name();
@@ -123,6 +125,8 @@ where
         let end = run_attempt::<K, B, P>(run).await;
         checkpoints += end.completed;
         let mut coordinator = end.coordinator;
+        let next = coordinator.as_ref().map(Coordinator::next_checkpoint);
+        issued = issued.max(next);
         if coordinator.as_ref().is_some_and(|coordinator| !coordinator.has_claimed()) {
             beginning.claimed = None;
         }
@@ -176,7 +180,17 @@ where
                 next_beginning(store, first, previous, &passed_over)
             };
             match blocking(&store, &config, next).await {
-                Ok(next) => break next,
+                // 1. Attempt 1 creates the metadata of checkpoint 3, the storage does not answer, and it
+                //    fails;
+                // 2. attempt 2 restores checkpoint 2, stops with savepoint 3, and its sinks commit;
+                // 3. the metadata of checkpoint 3 appears after all, is the newest checkpoint, and what
+                //    sinks have committed under that number is not of it.
+                Ok(next) => {
+                    break Beginning {
+                        next: issued.map_or(next.next, |it| next.next.max(it)),
+                        ..next
+                    };
+                }
                 Err(refused) => error = refused,
             }
         };
