@@ -137,7 +137,8 @@ pub trait Storage: Send + Sync + fmt::Debug {
 
     /// Makes sure that a file that is there survives a crash of the machine, even if the call that
     /// created it has failed: its last sync may be what failed. Before anything that cannot be undone
-    /// follows from such a file.
+    /// follows from such a file. What was removed from its folder before stays removed, and that may
+    /// be the file itself.
     ///
     /// Shape: by default nothing, for storages where whatever is seen is durable.
     fn sync(&self, path: &StoragePath) -> Result<(), StorageError> {

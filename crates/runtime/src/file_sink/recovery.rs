@@ -148,13 +148,19 @@ impl FileSink {
             aside = format!("{SUPERSEDED}{}.{number}", self.attempt);
         }
         let aside = updates.join(&aside)?;
+        let mut moved = None;
         for name in names {
             let is_unwanted = |checkpoint| checkpoint > restored && checkpoint <= last;
             if checkpoint_of_part(name).is_some_and(is_unwanted) {
-                self.output.rename(&updates.join(name)?, &aside.join(name)?)?;
+                let from = updates.join(name)?;
+                self.output.rename(&from, &aside.join(name)?)?;
+                moved = Some(from);
             }
         }
-        Ok(())
+        // 1. This attempt restores savepoint 1, and sets aside the parts of checkpoints 2 to 4;
+        // 2. it completes checkpoint 5, and a power cut brings the name that went last back: part 4;
+        // 3. the next attempt restores checkpoint 5 and keeps part 4, which 5 does not come from.
+        moved.map_or(Ok(()), |from| Ok(self.output.sync(&from)?))
     }
 
     /// Step 4: pending files of earlier attempts.

@@ -3,7 +3,8 @@
 //! Invariants:
 //! - a file is written once and never changed;
 //! - of what happened before a power cut only this may be undone: files whose last sync failed may
-//!   be gone, the last deletions may be back, unfinished files may be gone;
+//!   be gone, the last deletions may be back unless their folder was synced on purpose, unfinished files may be
+//!   gone;
 //! - folders exist on a disk once something was created in them, and never in an object store.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -65,6 +66,10 @@ fn is_below(path: &str, dir: &str) -> bool {
     dir.is_empty() || path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
 }
 
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(dir, _)| dir)
+}
+
 fn parents(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| path.get(..at).unwrap_or_default())
 }
@@ -106,7 +111,10 @@ impl Disk {
                     self.dirs.retain(|path| path != dir && !is_below(path, dir));
                 }
             }
-            Change::Sync(path) => self.sync_folder_of(path),
+            Change::Sync(path) => {
+                self.sync_folder_of(path);
+                self.deleted.retain(|(deleted, _)| folder_of(deleted) != folder_of(path));
+            }
             Change::DeleteUnfinished(dir) => {
                 self.unfinished.retain(|_, path| {
                     path.rsplit_once('/').is_none_or(|(parent, _)| parent != dir)
@@ -134,10 +142,9 @@ impl Disk {
     }
 
     fn sync_folder_of(&mut self, path: &str) {
-        let folder_of = |path: &str| path.rsplit_once('/').map_or(0, |(dir, _)| dir.len());
-        let len = folder_of(path);
+        let dir = folder_of(path).to_owned();
         for (of, file) in &mut self.files {
-            if folder_of(of) == len && of.get(..len) == path.get(..len) {
+            if folder_of(of) == dir {
                 file.is_synced = true;
             }
         }
