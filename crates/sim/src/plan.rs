@@ -10,6 +10,7 @@ use alluvium_testkit::random::Random;
 
 use crate::chaos::Rates;
 use crate::job::Input;
+use crate::world::Ask;
 
 /// How a process ends, unless it ends by itself before.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +24,7 @@ pub(crate) enum End {
 }
 
 /// One process of the job.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Round {
     pub(crate) end: End,
     /// When, after its start.
@@ -35,6 +36,8 @@ pub(crate) struct Round {
     pub(crate) clock_set_us: Option<u64>,
     /// Whether the machine loses power with it.
     pub(crate) cuts_power: bool,
+    /// What people ask of it.
+    pub(crate) asks: Vec<Ask>,
 }
 
 /// Everything about a seed.
@@ -51,10 +54,12 @@ pub(crate) struct Plan {
     pub(crate) rates: Rates,
     pub(crate) fail_at: BTreeSet<u64>,
     pub(crate) rounds: Vec<Round>,
+    /// What people ask of the last process.
+    pub(crate) last_asks: Vec<Ask>,
 }
 
 /// Where a process is killed or taken over: part of what the trace calls the storage call.
-const SITES: [&str; 12] = [
+const SITES: [&str; 14] = [
     "_metadata",
     "create",
     "attempts/",
@@ -67,11 +72,13 @@ const SITES: [&str; 12] = [
     "superseded",
     "read",
     "list",
+    "sp/savepoint",
+    "_unfinished",
 ];
 
 /// Where a process is taken over: at what an older and a newer one might both do.
-const TAKEOVER_SITES: [&str; 4] =
-    ["create chk/job/chk-", "chk/job/attempts", "part-", "finish chk/"];
+const TAKEOVER_SITES: [&str; 5] =
+    ["create chk/job/chk-", "chk/job/attempts", "part-", "finish chk/", "sp/savepoint"];
 
 impl Plan {
     pub(crate) fn draw(seed: u64) -> Self {
@@ -97,7 +104,17 @@ impl Plan {
         let calls = clicks * 2;
         let fail_at = (0..random.below(4)).map(|_| random.below(calls)).collect();
         let rounds = (0..=random.below(5)).map(|_| Round::draw(random, time_us, is_remote));
-        let rounds = rounds.collect();
+        let mut rounds: Vec<Round> = rounds.collect();
+        // 1. A run on an object store is told to stop, and its savepoint is complete;
+        // 2. another run takes over, restores the newest checkpoint, and sets aside what is newer;
+        // 3. sinks of the first one commit what the savepoint holds.
+        // Nothing in the job's folder tells the second run of the savepoint, so nobody may do both.
+        let may_stop = !rounds.iter().any(Round::is_taken_over);
+        for round in &mut rounds {
+            round.asks = asks(random, time_us, may_stop);
+        }
+        // Nobody stops the last process, which has to come to the end.
+        let last_asks = asks(random, time_us, false);
         let inline_below_bytes = *random.pick(&[0, 0, 200, StreamPolicy::INLINE_BELOW_BYTES]);
         Self {
             is_remote,
@@ -120,7 +137,13 @@ impl Plan {
             rates,
             fail_at,
             rounds,
+            last_asks,
         }
+    }
+
+    /// Whether a process may be replaced while it lives.
+    pub(crate) fn is_taken_over(&self) -> bool {
+        self.rounds.iter().any(Round::is_taken_over)
     }
 
     /// Options of one process, drawn anew for each.
@@ -151,6 +174,10 @@ impl Plan {
 }
 
 impl Round {
+    fn is_taken_over(&self) -> bool {
+        matches!(self.end, End::TakeOver)
+    }
+
     fn draw(random: &mut Random, time_us: u64, is_remote: bool) -> Self {
         let end = match random.below(8) {
             0 => End::ByItself,
@@ -167,8 +194,14 @@ impl Round {
         // A trap has its time.
         let after_us = if is_trapped { time_us } else { random.below(time_us) };
         let clock_set_us = random.one_in(4).then(|| random.below(time_us));
-        Self { end, after_us, trap, clock_set_us, cuts_power }
+        Self { end, after_us, trap, clock_set_us, cuts_power, asks: Vec::new() }
     }
+}
+
+/// What people ask of one process: mostly nothing.
+fn asks(random: &mut Random, time_us: u64, may_stop: bool) -> Vec<Ask> {
+    let count = *random.pick(&[0, 0, 1, 1, 2, 3]);
+    (0..count).map(|_| Ask::draw(random, time_us, may_stop)).collect()
 }
 
 fn small(random: &mut Random, limit: u64) -> u32 {

@@ -56,6 +56,44 @@ impl Reference {
         wrong
     }
 
+    /// What is wrong with the committed lines of a job that was stopped with a savepoint: they must be
+    /// those of its state, which holds a part of the input.
+    pub(crate) fn check_stopped(&self, lines: &[String], state: &[UserState]) -> Vec<String> {
+        let mut committed = Committed::default();
+        let mut wrong: Vec<String> =
+            lines.iter().filter_map(|line| committed.take(line).err()).collect();
+        for UserState { user, clicks, .. } in state {
+            let clicks: BTreeSet<u64> = clicks.iter().copied().collect();
+            let of_user = committed.clicks.keys().filter(|(_, of)| of == user);
+            let found: BTreeSet<u64> = of_user.map(|(id, _)| *id).collect();
+            let missing: Vec<_> = clicks.difference(&found).collect();
+            let foreign: Vec<_> = found.difference(&clicks).collect();
+            if !missing.is_empty() || self.is_exact() && !foreign.is_empty() {
+                wrong.push(format!(
+                    "stopped: of user {user} clicks {missing:?} were not committed, {foreign:?} too many"
+                ));
+            }
+            if !self.clicks_of.get(user).is_some_and(|all| clicks.is_subset(all)) {
+                wrong.push(format!("stopped: user {user} has clicks that the input has not"));
+            }
+        }
+        for (window, found) in &committed.windows {
+            let expected = self.windows.get(window).copied().unwrap_or_default();
+            if self.is_exact() && *found > expected {
+                wrong.push(format!("stopped: window {window:?} has {found} of {expected}"));
+            }
+        }
+        if self.is_exact() {
+            // Timers by the clock still fire behind the last barrier, and what they put out goes.
+            let mut state = state.to_vec();
+            for it in &mut state {
+                it.is_reminded &= committed.reminders.contains_key(&it.user);
+            }
+            wrong.extend(committed.repeated(&state));
+        }
+        wrong
+    }
+
     /// What is wrong with the committed lines.
     pub(crate) fn check_lines(&self, lines: &[String], state: &[UserState]) -> Vec<String> {
         let mut committed = Committed::default();

@@ -27,6 +27,12 @@ pub struct Outcome {
     pub completed: u64,
     /// Checkpoints that did not.
     pub aborted: u64,
+    /// Savepoints that somebody asked for and was told of.
+    pub savepoints: u64,
+    /// Savepoints that somebody asked for and did not get.
+    pub refused_savepoints: u64,
+    /// Processes that began from a savepoint.
+    pub savepoint_restores: u64,
     /// A line for each step that matters; the same bytes for the same seed.
     pub trace: String,
 }
@@ -42,6 +48,9 @@ pub struct Summary {
     attempts: u64,
     completed: u64,
     aborted: u64,
+    savepoints: u64,
+    refused_savepoints: u64,
+    savepoint_restores: u64,
     /// What was wrong, by seed.
     pub failures: BTreeMap<u64, Vec<String>>,
 }
@@ -56,6 +65,9 @@ impl Summary {
         self.attempts += outcome.attempts;
         self.completed += outcome.completed;
         self.aborted += outcome.aborted;
+        self.savepoints += outcome.savepoints;
+        self.refused_savepoints += outcome.refused_savepoints;
+        self.savepoint_restores += outcome.savepoint_restores;
         for (key, count) in outcome.faults {
             *self.faults.entry(key).or_default() += count;
         }
@@ -73,6 +85,9 @@ impl Summary {
         self.attempts += other.attempts;
         self.completed += other.completed;
         self.aborted += other.aborted;
+        self.savepoints += other.savepoints;
+        self.refused_savepoints += other.refused_savepoints;
+        self.savepoint_restores += other.savepoint_restores;
         for (key, count) in other.faults {
             *self.faults.entry(key).or_default() += count;
         }
@@ -93,6 +108,12 @@ impl fmt::Display for Summary {
             f,
             "{seeds} seeds, {processes} processes, {attempts} attempts, {completed} checkpoints \
              completed, {aborted} aborted, {steps} steps, {seconds} s simulated"
+        )?;
+        let Self { savepoints, refused_savepoints, savepoint_restores, .. } = self;
+        writeln!(
+            f,
+            "{savepoints} savepoints, {refused_savepoints} more asked for, {savepoint_restores} \
+             processes began from one"
         )?;
         let faults: BTreeSet<Fault> = self.faults.keys().map(|(fault, _)| *fault).collect();
         let phases: BTreeSet<Phase> = self.faults.keys().map(|(_, phase)| *phase).collect();

@@ -6,6 +6,9 @@
 //! next process goes on from a checkpoint, and the result is that of the [`Reference`].
 
 mod checks;
+mod history;
+mod listener;
+mod savepoints;
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,15 +17,18 @@ use std::task::Poll;
 
 use alluvium_core::{JobId, OperatorUid, StoragePath};
 use alluvium_runtime::{
-    CheckpointStore, Host, JobConfig, JobEvent, Listener, OperatorUids, RestoreFrom, run,
+    CheckpointStore, Host, JobConfig, JobControl, OperatorUids, RestoreFrom, run,
 };
 use alluvium_state::StateBackend;
 use alluvium_storage::Storage;
 use alluvium_testkit::random::Random;
 use tokio::sync::oneshot;
 
+use self::history::{History, Taken};
+pub(crate) use self::savepoints::Ask;
+use self::savepoints::Chosen;
 use crate::Outcome;
-use crate::chaos::{Fault, Phase, Trap};
+use crate::chaos::{Fault, Trap};
 use crate::executor::{Executor, Limits};
 use crate::host::SimHost;
 use crate::job::{ClickJob, Mishaps, UserState};
@@ -37,7 +43,14 @@ const LIMITS: Limits = Limits { steps: 100_000, time_us: 300_000_000 };
 const QUIET_US: u64 = 500_000;
 
 /// What a process came to.
-type Result_ = Result<Vec<UserState>, String>;
+type Result_ = Result<Ended, String>;
+
+/// A job that ended well.
+struct Ended {
+    state: Vec<UserState>,
+    /// Whether it was stopped with a savepoint.
+    is_stopped: bool,
+}
 
 /// Everything that outlives the processes.
 struct World<B> {
@@ -48,6 +61,7 @@ struct World<B> {
     mishaps: Arc<Mishaps>,
     reference: Reference,
     counts: Arc<Mutex<Counts>>,
+    history: Arc<Mutex<History>>,
     violations: Vec<String>,
     /// Whether checkpoints of runs that were replaced may lie around.
     has_overlapped: bool,
@@ -57,6 +71,8 @@ struct World<B> {
 struct Counts {
     attempts: u64,
     completed: u64,
+    /// How many of them are no savepoints.
+    checkpoints: u64,
     aborted: u64,
     processes: u64,
 }
@@ -64,6 +80,9 @@ struct Counts {
 struct Process {
     host: SimHost,
     end: oneshot::Receiver<Result_>,
+    control: JobControl,
+    /// The savepoint that it began from.
+    chosen: Option<Taken>,
 }
 
 enum Waited {
@@ -83,12 +102,14 @@ pub(crate) fn play<B: StateBackend>(seed: u64, backend: B, threads: &Threads) ->
     }
     let counts = Arc::new(Mutex::new(Counts::default()));
     let violations = Arc::new(Mutex::new(Vec::new()));
+    let history = Arc::new(Mutex::new(History::default()));
     let world = World {
         mishaps: Arc::new(Mishaps::new(plan.fail_at.clone())),
         reference: Reference::new(plan.input, plan.mode),
         disk: Arc::new(Mutex::new(Disk::new(plan.is_remote))),
         executor: Arc::clone(&executor),
         counts: Arc::clone(&counts),
+        history: Arc::clone(&history),
         violations: Vec::new(),
         has_overlapped: false,
         backend,
@@ -101,7 +122,7 @@ pub(crate) fn play<B: StateBackend>(seed: u64, backend: B, threads: &Threads) ->
     }));
     let mut violations = std::mem::take(&mut *lock(&violations));
     violations.extend(failure);
-    let counts = lock(&counts);
+    let (counts, history) = (lock(&counts), lock(&history));
     let mut state = executor.state();
     Outcome {
         seed,
@@ -113,6 +134,9 @@ pub(crate) fn play<B: StateBackend>(seed: u64, backend: B, threads: &Threads) ->
         attempts: counts.attempts,
         completed: counts.completed,
         aborted: counts.aborted,
+        savepoints: history.savepoints.len() as u64,
+        refused_savepoints: history.refused,
+        savepoint_restores: history.restores,
         trace: state.trace.take(),
     }
 }
@@ -123,6 +147,7 @@ impl<B: StateBackend> World<B> {
         for round in self.plan.rounds.clone() {
             self.round(round, &mut older).await;
             self.check_checkpoints();
+            self.check_savepoints();
             if !self.violations.is_empty() {
                 break;
             }
@@ -144,6 +169,9 @@ impl<B: StateBackend> World<B> {
     async fn round(&mut self, round: Round, older: &mut Vec<Process>) {
         self.set_chaos(true);
         let mut process = self.start(false);
+        for ask in &round.asks {
+            self.send_asker(&process.host, &process.control, *ask);
+        }
         if let Some((site, passes)) = round.trap {
             let trap = Trap { process: process.host.process, site, passes };
             self.executor.state().chaos.trap = Some(trap);
@@ -188,11 +216,19 @@ impl<B: StateBackend> World<B> {
     /// Nothing goes wrong: the job has to end.
     async fn last_round(&mut self) {
         SimHost::world(&self.executor).sleep_us(QUIET_US).await;
+        let unfinished = self.unfinished_savepoints();
+        let before = lock(&self.counts).checkpoints;
         let mut process = self.start(true);
+        for ask in self.plan.last_asks.clone() {
+            self.send_asker(&process.host, &process.control, ask);
+        }
         match self.wait(&mut process, u64::MAX / 2).await {
-            Waited::Ended(Ok(state)) => {
-                self.ended(Ok(state), &process).await;
-                self.check_what_is_left();
+            Waited::Ended(Ok(end)) => {
+                self.ended(Ok(end), &process).await;
+                self.check_what_is_left(process.chosen.is_some());
+                self.check_savepoints();
+                let completed = lock(&self.counts).checkpoints - before;
+                self.check_savepoints_left(&unfinished, process.chosen.as_ref(), completed);
             }
             Waited::Ended(Err(error)) => {
                 self.violations.push(format!("nothing went wrong, and the job failed: {error}"));
@@ -206,7 +242,11 @@ impl<B: StateBackend> World<B> {
     async fn ended(&mut self, end: Result_, process: &Process) {
         self.end(process, false).await;
         match end {
-            Ok(state) => {
+            Ok(Ended { state, is_stopped: true }) => {
+                let lines = self.committed_lines();
+                self.violations.extend(self.reference.check_stopped(&lines, &state));
+            }
+            Ok(Ended { state, .. }) => {
                 let lines = self.committed_lines();
                 self.violations.extend(self.reference.check_state(&state));
                 self.violations.extend(self.reference.check_lines(&lines, &state));
@@ -222,7 +262,9 @@ impl<B: StateBackend> World<B> {
         let host = SimHost::new_process(&self.executor);
         lock(&self.counts).processes += 1;
         let (sender, end) = oneshot::channel();
-        let config = self.config(&host, is_calm);
+        let chosen = self.choose_savepoint();
+        let mut config = self.config(&host, chosen.as_ref(), is_calm);
+        let (control, taken) = (config.control.clone(), chosen.as_ref().map(|it| it.taken.clone()));
         let storage = SimStorage::new(&self.disk, host.clone());
         let output = below(&storage, "output");
         let root = below(&storage, "chk");
@@ -234,8 +276,16 @@ impl<B: StateBackend> World<B> {
                 Ok(store) => Arc::new(store),
                 Err(error) => return drop(sender.send(Err(error.to_string()))),
             };
+            match chosen.map(|chosen| chosen.restore(&storage)).transpose() {
+                Ok(None) => {}
+                Ok(Some(restore)) => config.restore = restore,
+                Err(error) => return drop(sender.send(Err(error.to_string()))),
+            }
             let end = run::<u64, B, ClickJob>(job, backend, store, config).await;
-            let end = end.map(|outcome| outcome.results.into_iter().flatten().collect());
+            let end = end.map(|outcome| Ended {
+                is_stopped: outcome.savepoint.is_some(),
+                state: outcome.results.into_iter().flatten().collect(),
+            });
             let end: Result_ = end.map_err(|error| error.to_string());
             match &end {
                 Ok(_) => tracer.trace("the job has ended"),
@@ -244,10 +294,11 @@ impl<B: StateBackend> World<B> {
             let _ = sender.send(end);
         };
         drop(host.spawn("process", Box::pin(main)));
-        Process { host, end }
+        Process { host, end, control, chosen: taken }
     }
 
-    fn config(&self, host: &SimHost, is_calm: bool) -> JobConfig {
+    fn config(&self, host: &SimHost, chosen: Option<&Chosen>, is_calm: bool) -> JobConfig {
+        let listener = self.listener(host.clone(), chosen);
         let mut state = self.executor.state();
         let random = &mut state.random;
         let uid = |name: &str| match OperatorUid::new(name) {
@@ -271,16 +322,17 @@ impl<B: StateBackend> World<B> {
             snapshot_mode: self.plan.snapshot_mode,
             records_per_s: Some(f64::from(self.plan.records_per_s)),
             hash_seed: random.next_u64(),
-            listener: listener(host.clone(), Arc::clone(&self.counts)),
+            listener,
             ..JobConfig::new(uids, clock, threads)
         };
         let text = format!(
-            "start, parallelism {parallelism}, {:?}, {:?}, {:?}, {:?}, {} ms aligned",
+            "start, parallelism {parallelism}, {:?}, {:?}, {:?}, {:?}, {} ms aligned, from {}",
             config.mode,
             config.snapshot_mode,
             config.restart,
             config.checkpoints,
             config.aligned_timeout_ms,
+            chosen.map_or_else(|| "the latest".to_owned(), Chosen::to_string),
         );
         state.trace.line(host.process, &text);
         config
@@ -337,38 +389,4 @@ fn job_id() -> JobId {
         Ok(id) => id,
         Err(error) => unreachable!("{error}"),
     }
-}
-
-fn listener(host: SimHost, counts: Arc<Mutex<Counts>>) -> Listener {
-    Arc::new(move |event| {
-        let text = match event {
-            JobEvent::Started { attempt, restored } => {
-                host.enter_phase(Phase::Restoring);
-                lock(&counts).attempts += 1;
-                let restored = restored.map_or_else(|| "nothing".to_owned(), |it| it.to_string());
-                format!("attempt {attempt} begins from {restored}")
-            }
-            JobEvent::Completed { metadata, is_final, .. } => {
-                host.enter_phase(Phase::Completed);
-                lock(&counts).completed += 1;
-                let last = if *is_final { ", the last" } else { "" };
-                format!("checkpoint {} is complete{last}", metadata.properties.checkpoint)
-            }
-            JobEvent::Aborted { checkpoint, reason } => {
-                if reason.contains("in time") {
-                    host.count(Fault::Expired);
-                }
-                host.enter_phase(Phase::Running);
-                lock(&counts).aborted += 1;
-                format!("checkpoint {checkpoint} is aborted: {reason}")
-            }
-            JobEvent::Restarting { error, after_ms } => {
-                host.enter_phase(Phase::Restarting);
-                format!("restart in {after_ms} ms: {error}")
-            }
-            JobEvent::CleanUpFailed { reason } => format!("clean-up failed: {reason}"),
-            _ => return,
-        };
-        host.trace(&text);
-    })
 }

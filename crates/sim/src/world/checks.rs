@@ -20,7 +20,7 @@ impl<B: StateBackend> World<B> {
         below(&SimStorage::new(&self.disk, SimHost::world(&self.executor)), name)
     }
 
-    fn store(&self) -> Result<CheckpointStore, StoreError> {
+    pub(super) fn store(&self) -> Result<CheckpointStore, StoreError> {
         CheckpointStore::open(&*self.observed("chk"), job_id())
     }
 
@@ -56,7 +56,9 @@ impl<B: StateBackend> World<B> {
         self.violations.append(&mut lock(&self.disk).too_early);
         let foreign = lock(&self.disk).files_below("");
         let is_known = |path: &&String| {
-            ["chk/job/", "output/updates/"].iter().any(|known| path.starts_with(known))
+            ["chk/job/", "output/updates/", "sp/savepoint-job-"]
+                .iter()
+                .any(|known| path.starts_with(known))
         };
         let foreign: Vec<_> = foreign.iter().filter(|path| !is_known(path)).collect();
         if !foreign.is_empty() {
@@ -81,7 +83,10 @@ impl<B: StateBackend> World<B> {
     }
 
     /// After the job has ended without faults nothing is left that nobody needs.
-    pub(super) fn check_what_is_left(&mut self) {
+    ///
+    /// Checkpoints that a run did not begin from are left alone, so there may be more of them after one
+    /// that began from a savepoint.
+    pub(super) fn check_what_is_left(&mut self, has_branched: bool) {
         self.check_checkpoints();
         if self.plan.is_remote {
             return;
@@ -93,7 +98,7 @@ impl<B: StateBackend> World<B> {
         } else {
             self.store()
         };
-        let left = store.and_then(|store| self.unneeded(&store));
+        let left = store.and_then(|store| self.unneeded(&store, has_branched));
         match left {
             Ok(left) if left.is_empty() => {}
             Ok(left) => self.violations.push(format!("left behind: {left:?}")),
@@ -101,7 +106,11 @@ impl<B: StateBackend> World<B> {
         }
     }
 
-    fn unneeded(&self, store: &CheckpointStore) -> Result<Vec<String>, StoreError> {
+    fn unneeded(
+        &self,
+        store: &CheckpointStore,
+        has_branched: bool,
+    ) -> Result<Vec<String>, StoreError> {
         let mut needed = BTreeSet::new();
         let mut folders = BTreeSet::from([JobLayout::shared_dir().to_string()]);
         folders.insert(JobLayout::attempts_dir().to_string());
@@ -137,7 +146,7 @@ impl<B: StateBackend> World<B> {
         }
         let output = disk.files_below("output/updates");
         left.extend(output.into_iter().filter(|path| path.contains("/pending-")));
-        if complete > self.plan.retained && !disk.has_undone {
+        if complete > self.plan.retained && !disk.has_undone && !has_branched {
             left.push(format!("{complete} checkpoints"));
         }
         Ok(left)
