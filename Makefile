@@ -27,6 +27,9 @@ BENCH ?=
 # How many simulated jobs `make simulate` plays, from FIRST_SEED on.
 SEEDS ?= 2000
 
+# How many states of the local disk after a power cut `make power-cuts` tries.
+STATES ?= 10000
+
 # How often `make kills` kills for each backend and mode.
 KILLS ?= 50
 
@@ -41,7 +44,7 @@ else
 PROGRAMS_CRATE := alluvium-heap
 endif
 
-.PHONY: help setup demo test kills programs simulate museum bench-heap bench-rocksdb fmt clippy doc clean
+.PHONY: help setup demo test kills power-cuts programs simulate museum bench-heap bench-rocksdb fmt clippy doc clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
@@ -60,6 +63,10 @@ test: ## run every check: format, lints, documentation, all tests
 kills: ## kill jobs at random moments, KILLS=50 for each backend and mode
 	@scripts/setup.sh build
 	$(ROCKSDB_ENV) ALLUVIUM_KILLS=$(KILLS) cargo test -p alluvium-tests --features rocksdb --test kills --test failures -- --nocapture
+
+power-cuts: ## cut the power after any step on the local disk, STATES=10000 different states
+	@scripts/setup.sh build
+	$(ENV) ALLUVIUM_STATES=$(STATES) cargo test --locked -p alluvium-tests --features power-cuts --test power_cuts -- --nocapture
 
 programs: ## run PROGRAMS=100000 random programs on BACKEND (fs by default; heap, nested, rocksdb)
 	$(if $(filter heap nested fs rocksdb,$(BACKEND)),,$(error no programs on BACKEND=$(BACKEND)))

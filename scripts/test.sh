@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 # Everything that can be switched on.
 features=alluvium-benches/rocksdb,alluvium-storage/s3-server-tests
-features=$features,alluvium-tests/s3-server-tests,alluvium-tests/rocksdb
+features=$features,alluvium-tests/s3-server-tests,alluvium-tests/rocksdb,alluvium-tests/power-cuts
 
 times=()
 

@@ -1,6 +1,9 @@
 //! What the tests of the whole share: the command as a process, the flights data, a seeded
 //! generator, simulated jobs.
 
+#[cfg(feature = "power-cuts")]
+pub mod power_cut;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};

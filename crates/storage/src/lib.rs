@@ -54,6 +54,10 @@ mod copies;
 mod error;
 mod fencing;
 mod handle_reader;
+#[cfg(not(feature = "journal"))]
+mod journal;
+#[cfg(feature = "journal")]
+pub mod journal;
 mod layout;
 mod local;
 mod mmap;

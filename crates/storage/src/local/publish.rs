@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::journal::note;
 use crate::{Location, StorageError};
 
 /// What the names of unfinished files begin with.
@@ -58,12 +59,26 @@ impl TempFile {
     }
 
     pub(super) fn write_all(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        self.file.write_all(bytes).map_err(|source| self.failed("write", source))
+        self.file.write_all(bytes).map_err(|source| self.failed("write", source))?;
+        note!(Write, path = self.name(), bytes = bytes);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), StorageError> {
+        self.file.sync_all().map_err(|source| self.failed("sync", source))?;
+        note!(Sync, path = self.name());
+        Ok(())
+    }
+
+    /// The name that the file has now.
+    #[cfg(feature = "journal")]
+    fn name(&self) -> &Path {
+        self.temp_path.as_deref().unwrap_or(&self.final_path)
     }
 
     /// Makes the file appear under its final name, durably.
     pub(super) fn publish(mut self) -> Result<(), StorageError> {
-        self.file.sync_all().map_err(|source| self.failed("sync", source))?;
+        self.sync()?;
         let temp_path = self.temp_path.as_deref().unwrap_or(&self.final_path);
         hard_link(temp_path, &self.final_path, &self.location)?;
         // Before the sync, so that a crash does not bring the temporary name back.
@@ -73,12 +88,13 @@ impl TempFile {
 
     /// Makes the file take the place of whatever has its final name, durably.
     pub(super) fn replace(mut self) -> Result<(), StorageError> {
-        self.file.sync_all().map_err(|source| self.failed("sync", source))?;
+        self.sync()?;
         if let Some(temp_path) = self.temp_path.take() {
             fs::rename(&temp_path, &self.final_path).map_err(|source| {
                 let _ = fs::remove_file(&temp_path);
                 self.failed("replace", source)
             })?;
+            note!(Rename, from = &*temp_path, to = &*self.final_path);
         }
         sync_up_to(&self.dir, &self.top).map_err(|source| self.failed("sync the folder of", source))
     }
@@ -86,7 +102,9 @@ impl TempFile {
     /// A leftover is harmless: it is hidden, and its number is skipped.
     fn remove_temp(&mut self) {
         if let Some(temp_path) = self.temp_path.take() {
-            let _ = fs::remove_file(temp_path);
+            if fs::remove_file(&temp_path).is_ok() {
+                note!(Remove, path = &*temp_path);
+            }
         }
     }
 
@@ -137,7 +155,9 @@ fn hard_link(from: &Path, to: &Path, location: &Location) -> Result<(), StorageE
             StorageError::Unsupported { operation: "create", location, reason }
         }
         _ => StorageError::Io { operation: "create", location, source: source.into() },
-    })
+    })?;
+    note!(Link, from = from, to = to);
+    Ok(())
 }
 
 fn open_temp(dir: &Path, final_path: &Path) -> io::Result<(File, PathBuf)> {
@@ -152,7 +172,10 @@ fn open_temp(dir: &Path, final_path: &Path) -> io::Result<(File, PathBuf)> {
         let temp_name = format!("{TEMP_PREFIX}{part}-{}-{number}", std::process::id());
         let temp_path = dir.join(OsString::from(temp_name));
         match OpenOptions::new().write(true).create_new(true).open(&temp_path) {
-            Ok(file) => return Ok((file, temp_path)),
+            Ok(file) => {
+                note!(Create, path = &*temp_path);
+                return Ok((file, temp_path));
+            }
             // In a container every process has number 1, so a crashed one may have left this
             // name. The leftovers are finite.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -194,6 +217,8 @@ pub(super) fn create_dirs(dir: &Path) -> Result<(), Blocked> {
         return Err(Blocked::Io(io::ErrorKind::NotFound.into()));
     };
     create_dirs(parent)?;
+    // Before it is there: others find it, and write into it, at once.
+    note!(MakeDir, dir = dir);
     match fs::create_dir(dir) {
         Ok(()) => {}
         // Another writer was faster.
@@ -221,7 +246,9 @@ fn sync_up_to(dir: &Path, top: &Path) -> io::Result<()> {
 
 #[cfg(unix)]
 fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    File::open(dir)?.sync_all()?;
+    note!(SyncDir, dir = dir);
+    Ok(())
 }
 
 /// Elsewhere a folder cannot be opened as a file; its entries are journaled by the system.

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::journal::note;
 use crate::{Location, StorageError};
 
 /// Removes a file or a symbolic link.
@@ -14,7 +15,10 @@ pub(super) fn file(root: &Path, path: &Path, location: Location) -> Result<(), S
     if !stays_inside(root, path, &location)? {
         return Ok(());
     }
-    absent_is_fine(fs::remove_file(path), location)
+    let removed = fs::remove_file(path).map(|()| {
+        note!(Remove, path = path);
+    });
+    absent_is_fine(removed, location)
 }
 
 /// Removes a folder with everything below it; of a symbolic link, the link.
@@ -24,7 +28,9 @@ pub(super) fn dir(root: &Path, path: &Path, location: Location) -> Result<(), St
     }
     let removed = fs::symlink_metadata(path).and_then(|found| {
         if found.is_dir() {
-            fs::remove_dir_all(path)
+            fs::remove_dir_all(path).map(|()| {
+                note!(RemoveTree, dir = path);
+            })
         } else if found.is_symlink() {
             fs::remove_file(path)
         } else {
