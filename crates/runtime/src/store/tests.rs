@@ -1,7 +1,7 @@
 use alluvium_core::{
-    AssignerName, CheckpointProperties, KeyedStateHandle, MaxParallelism, OperatorState,
-    OperatorStateHandle, OperatorUid, Parallelism, SharedFile, StateHandle, StateLocation,
-    StoragePath, SubtaskIndex, SubtaskState,
+    AssignerName, CheckpointProperties, KeyGroupRange, KeyedStateHandle, MaxParallelism,
+    OperatorState, OperatorStateHandle, OperatorUid, Parallelism, SharedFile, StateHandle,
+    StateLocation, StoragePath, SubtaskIndex, SubtaskState,
 };
 use alluvium_state::RestoreError;
 use alluvium_storage::open;
@@ -9,6 +9,7 @@ use alluvium_storage::open;
 use super::*;
 
 mod noted;
+mod owners;
 mod sst;
 
 fn job() -> JobId {

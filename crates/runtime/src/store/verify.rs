@@ -1,6 +1,9 @@
-//! Verifies a checkpoint to its last byte, and that its streams belong to it. Of the streams of
+//! Verifies a checkpoint to its last byte, and that its streams, and the sections in them, belong to
+//! those whom the metadata gives them to. Of the streams of
 //! earlier checkpoints that it refers to, length, seal and the blocks that it uses are compared; of
 //! SST files, all bytes.
+
+mod owner;
 
 use alluvium_core::{
     AssignerName, CheckpointMetadata, CheckpointProperties, KeyGroupRange, KeyedStateHandle,
@@ -25,11 +28,14 @@ pub fn verify_checkpoint(
     let properties = &metadata.properties;
     for operator in &metadata.operators {
         for subtask in &operator.subtasks {
+            let swapped = |handle, error| owner::of_another(metadata, handle, reader, error);
             if let Some(keyed) = &subtask.keyed {
-                verify_keyed(operator, subtask.index, keyed, properties, reader)?;
+                verify_keyed(operator, subtask.index, keyed, properties, reader)
+                    .map_err(|error| swapped(&keyed.stream, error))?;
             }
             if let Some(state) = &subtask.operator {
-                verify_operator(operator, subtask.index, state, reader)?;
+                verify_operator(operator, subtask.index, state, reader)
+                    .map_err(|error| swapped(&state.stream, error))?;
             }
         }
     }
@@ -166,14 +172,15 @@ fn verify_operator(
 ) -> Result<(), RestoreError> {
     let stream = name_of(&handle.stream, operator, subtask, reader);
     let bytes = reader.open(&handle.stream)?;
-    let (uid, identity, _) = read_operator_state(bytes)
-        .map_err(|source| RestoreError::Damaged { stream: stream.clone(), source })?;
+    let damaged = |source| RestoreError::Damaged { stream: stream.clone(), source };
+    let (uid, identity, states) = read_operator_state(bytes).map_err(damaged)?;
     let found_subtask = identity.subtask.map(|subtask| subtask.to_string());
     let pairs = [
         ("operator", operator.uid.to_string(), uid.to_string()),
         ("subtask", subtask.to_string(), found_subtask.unwrap_or_default()),
     ];
-    compare(&stream, pairs)
+    compare(&stream, pairs)?;
+    states.iter().try_for_each(|state| owner::verify_sections(&stream, operator, subtask, state))
 }
 
 fn compare<const N: usize>(

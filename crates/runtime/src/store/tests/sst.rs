@@ -1,6 +1,6 @@
 //! Checkpoints whose keyed state is SST files.
 
-use alluvium_core::{CheckpointMetadata, KeyGroupRange};
+use alluvium_core::CheckpointMetadata;
 use alluvium_format::codec::{Codec, HasCodec};
 use alluvium_format::envelope::{StreamIdentity, StreamKind};
 use alluvium_format::keyed::{StateKind, StateMeta};
