@@ -636,13 +636,17 @@ class Rules(Case):
             self.refuses_stream("StateError::IncompatibleSchema", sorted_map(1, of=of))
 
     def test_long_lists(self):
-        def long_list(value):
+        def long_list(value, stored=b"\x02\x07\x09"):
             states = [("l", 8, codec("unit"), value)]
-            return keyed([one(0, 0, 1, b"\x01a\x02\x07\x09")], states=states)
+            return keyed([one(0, 0, 1, b"\x01a" + stored)], states=states)
 
         rows = self.rows(self.write(metadata(inline(long_list(codec("vec", codec("u8")))))))[2:]
         self.assertEqual([(row["kind"], row["value"]) for row in rows], [("long list", [7, 9])])
         self.refuses_stream("StateError::IncompatibleSchema", long_list(codec("bytes")))
+
+        stamped, stored = codec("vec", codec("ttl", codec("u8"))), b"\x02" + bytes(8) + b"\x07" + (1_000).to_bytes(8, "little") + b"\x09"
+        row = self.rows(self.write(metadata(inline(long_list(stamped, stored)))))[2]
+        self.assertEqual((row["kind"], row["value"]), ("long list", [{"stamp_ms": 0, "value": 7}, {"stamp_ms": 1_000, "value": 9}]))
 
     def test_streams_agree_with_the_metadata(self):
         block = one(0, 0, 1, ENTRY_A)

@@ -85,6 +85,7 @@ impl AggregateFunction for StampedSum {
 struct States {
     value: ValueState<u64>,
     list: ListState<u64>,
+    long: ListState<u64>,
     map: MapState<u32, String>,
     sorted: SortedMapState<u32, String>,
     reducing: ReducingState<u64>,
@@ -96,6 +97,7 @@ fn register(keyed: &mut impl KeyedStateBackend, clock: &ManualClock) -> States {
     let reduce = |sum: &mut u64, other| *sum += other;
     let value = ValueStateDescriptor::<u64>::new("value").ttl(ttl.clone());
     let list = ListStateDescriptor::<u64>::new("list").ttl(ttl.clone());
+    let long = ListStateDescriptor::<u64>::new("long list").long().ttl(ttl.clone());
     let map = MapStateDescriptor::<u32, String>::new("map").ttl(ttl.clone());
     let sorted = SortedMapStateDescriptor::<u32, String>::new("sorted map").ttl(ttl.clone());
     let reducing = ReducingStateDescriptor::<u64>::new("reducing", reduce).ttl(ttl.clone());
@@ -103,6 +105,7 @@ fn register(keyed: &mut impl KeyedStateBackend, clock: &ManualClock) -> States {
     States {
         value: keyed.value_state(value).unwrap(),
         list: keyed.list_state(list).unwrap(),
+        long: keyed.list_state(long).unwrap(),
         map: keyed.map_state(map).unwrap(),
         sorted: keyed.sorted_map_state(sorted).unwrap(),
         reducing: keyed.reducing_state(reducing).unwrap(),
@@ -119,7 +122,7 @@ fn write_some(
 ) {
     let mut at = keyed.at(key).unwrap();
     let number = random.below(1_000);
-    match random.below(7) {
+    match random.below(9) {
         0 => states.value.set(&mut at, number).unwrap(),
         1 => states.list.add_all(&mut at, [number, number + 1]).unwrap(),
         2 => {
@@ -132,6 +135,8 @@ fn write_some(
         }
         4 => states.reducing.add(&mut at, number).unwrap(),
         5 => states.aggregating.add(&mut at, number).unwrap(),
+        6 => states.long.add_all(&mut at, [number, number + 1]).unwrap(),
+        7 => drop(states.long.pop_front(&mut at).unwrap()),
         _ => states.list.clear(&mut at).unwrap(),
     }
 }
@@ -160,11 +165,14 @@ fn stored(keyed: &mut impl KeyedStateBackend<Key = String>, values: &mut Values)
         put("value", &key, json(&value.get(&keyed.at(&key).unwrap()).unwrap().unwrap()));
     }
     let list = ListStateDescriptor::<Stamped<u64>, _>::with_codec("list", stamped());
-    let list = keyed.list_state(list).unwrap();
-    for key in keyed.keys(list, &()).unwrap() {
-        let at = keyed.at(&key).unwrap();
-        let elements = list.elements(&at).unwrap().map(|element| json(&element.unwrap()));
-        put("list", &key, json_list(elements));
+    let long = ListStateDescriptor::<Stamped<u64>, _>::with_codec("long list", stamped()).long();
+    for (name, list) in [("list", list), ("long list", long)] {
+        let list = keyed.list_state(list).unwrap();
+        for key in keyed.keys(list, &()).unwrap() {
+            let at = keyed.at(&key).unwrap();
+            let elements = list.elements(&at).unwrap().map(|element| json(&element.unwrap()));
+            put(name, &key, json_list(elements));
+        }
     }
     let map = MapStateDescriptor::<u32, Stamped<String>, _, _>::with_codecs(
         "map",

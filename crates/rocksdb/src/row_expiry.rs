@@ -1,6 +1,6 @@
 //! The time to live of a state, for its rows.
 //!
-//! A row of a state with stamps begins with one, and a list has one in front of each element
+//! A row of a state with stamps begins with one, but that of a list has one in front of each element
 //! (SPEC 12.4). That much is known of every column, also of one that nobody has registered yet. How
 //! long values live is known when the state is registered; nothing expires before.
 //!
@@ -63,6 +63,8 @@ impl RowExpiry {
                 Some(element) => Some(Stamps::Elements(Extent::of(element)?)),
                 None => None,
             },
+            // The header has the largest one of its elements.
+            StateKind::LongList => part(0).and_then(stamped_part).map(|_| Stamps::One),
             _ => None,
         };
         let expiry = |stamps| {

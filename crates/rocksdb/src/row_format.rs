@@ -18,7 +18,7 @@ use alluvium_format::CodecError;
 use alluvium_format::codec::{Ascending, CodecSnapshot, Input, is_ordered};
 use alluvium_format::keyed::{StateKind, StateMeta, timer_namespace};
 
-use crate::long_list;
+use crate::long_list::{self, Gaps};
 use crate::row_expiry::RowExpiry;
 use crate::row_key::{RowKeyLayout, RowKeys};
 use crate::timer_row::{self, LEAD_LEN_BYTES};
@@ -110,6 +110,11 @@ impl RowFormat {
         matches!(self.content, Content::LongList(_))
     }
 
+    /// Whether elements of a long list may have gone by themselves.
+    pub(crate) const fn gaps(&self) -> Gaps {
+        if self.expiry.is_some() { Gaps::Expired } else { Gaps::Refused }
+    }
+
     /// Appends key and namespace of an entry to a key group, as they stand in its rows.
     ///
     /// Errors: [`CodecError::Invalid`] for a timer of an unknown domain.
@@ -136,7 +141,9 @@ impl RowFormat {
         match &self.content {
             Content::List(_) if read_count(&mut input)? == 0 => Ok(()),
             Content::Value | Content::List(_) | Content::Timer => put(row, value),
-            Content::LongList(element) => long_list::put_rows(element, row, value, put),
+            Content::LongList(element) => {
+                long_list::put_rows((element, self.gaps()), row, value, put)
+            }
             Content::Map(keys, values, order) => {
                 let prefix_len = row.len();
                 let (mut seen, mut ascending) = (BTreeSet::new(), Ascending::default());

@@ -7,7 +7,6 @@
 
 use std::ops::{Bound, Deref};
 
-use crate::ttl::access::stays;
 use crate::ttl::{Touch, TtlMoment, Verdict};
 use crate::{
     AggregateFunction, AggregatingState, Elements, ListState, MapState, ReduceFunction,
@@ -349,20 +348,38 @@ pub trait KeyContext {
         }
     }
 
+    /// Removes elements from the front of a list up to the first one that `goes` says false of. By
+    /// default they are counted first and then removed by their number: for backends that remove
+    /// nothing by themselves meanwhile.
+    fn list_remove_while<T: StateValue>(
+        &mut self,
+        state: ListState<T, Self::Namespace>,
+        mut goes: impl FnMut(&T) -> bool,
+    ) -> Result<(), StateError>
+    where
+        Self: Sized,
+    {
+        let mut count = 0;
+        for element in self.list_iter(state)? {
+            let element = element?;
+            if !goes(&element) {
+                break;
+            }
+            count += 1;
+        }
+        if count == 0 { Ok(()) } else { self.list_remove_front(state, count) }
+    }
+
     /// Lets `keep` change or remove elements of a list, in order.
     fn list_retain<T: StateValue>(
         &mut self,
         state: ListState<T, Self::Namespace>,
-        mut keep: impl FnMut(&mut T) -> Verdict,
-    ) -> Result<(), StateError> {
-        let (mut kept, mut is_changed) = (Vec::new(), false);
-        for element in self.list_iter(state)? {
-            let mut element = element?.into_owned();
-            if stays(keep(&mut element), &mut is_changed) {
-                kept.push(element);
-            }
-        }
-        if is_changed { self.list_set(state, kept) } else { Ok(()) }
+        keep: impl FnMut(&mut T) -> Verdict,
+    ) -> Result<(), StateError>
+    where
+        Self: Sized,
+    {
+        whole_list::retain(self, state, keep)
     }
 
     /// Lets `keep` change or remove the value of a user key, if there is one.

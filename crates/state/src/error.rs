@@ -75,14 +75,6 @@ pub enum StateError {
         /// Length of the name in bytes.
         len_bytes: usize,
     },
-    /// A time to live for a state that cannot have one.
-    #[error("state {state:?} cannot have a time to live: {reason}")]
-    NoTtl {
-        /// The state.
-        state: String,
-        /// Why not.
-        reason: &'static str,
-    },
     /// A time to live that no value would survive.
     #[error("state {state:?} cannot have a time to live of {time_to_live:?}: the least is 1 ms")]
     InvalidTtl {

@@ -1,8 +1,8 @@
 //! Time to live: state that expires some time after it was last written, or read.
 //!
 //! A job gives a state a [`StateTtl`] in its descriptor and nothing else: handles and functions stay
-//! as they are. Values, elements of lists and entries of maps and of sorted maps expire one by one. Timers
-//! and the elements of long lists do not.
+//! as they are. Values, elements of lists of either layout and entries of maps and of sorted maps expire one
+//! by one. Timers do not.
 //!
 //! Each value is stored with a *stamp*, the time of the last write ([`Stamped`]; SPEC 5.2, `ttl`). It
 //! has expired when the clock of the state shows its stamp plus the time to live, or more.

@@ -5,6 +5,8 @@
 //!
 //! Invariants: what changes nothing writes nothing.
 
+use crate::ttl::Verdict;
+use crate::ttl::access::stays;
 use crate::{Elements, KeyContext, ListState, Ref, StateError, StateValue};
 
 type OfContext<T, C> = ListState<T, <C as KeyContext>::Namespace>;
@@ -88,4 +90,37 @@ pub fn truncate<T: StateValue, C: KeyContext>(
     let is_longer = elements.next().transpose()?.is_some();
     drop(elements);
     if is_longer { at.list_set(state, kept) } else { Ok(()) }
+}
+
+/// See [`KeyContext::list_remove_while`].
+///
+/// Errors: as [`pop_front`].
+pub fn remove_while<T: StateValue, C: KeyContext>(
+    at: &mut C,
+    state: OfContext<T, C>,
+    mut goes: impl FnMut(&T) -> bool,
+) -> Result<(), StateError> {
+    let mut is_front = true;
+    retain(at, state, |element| {
+        is_front = is_front && goes(element);
+        if is_front { Verdict::Removed } else { Verdict::Unchanged }
+    })
+}
+
+/// See [`KeyContext::list_retain`].
+///
+/// Errors: as [`pop_front`].
+pub fn retain<T: StateValue, C: KeyContext>(
+    at: &mut C,
+    state: OfContext<T, C>,
+    mut keep: impl FnMut(&mut T) -> Verdict,
+) -> Result<(), StateError> {
+    let (mut kept, mut is_changed) = (Vec::new(), false);
+    for element in at.list_iter(state)? {
+        let mut element = element?.into_owned();
+        if stays(keep(&mut element), &mut is_changed) {
+            kept.push(element);
+        }
+    }
+    if is_changed { at.list_set(state, kept) } else { Ok(()) }
 }

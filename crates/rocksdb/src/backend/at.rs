@@ -6,7 +6,7 @@
 use std::ops::Bound;
 
 use alluvium_format::codec::Codec;
-use alluvium_state::ttl::{Touch, TtlMoment};
+use alluvium_state::ttl::{Touch, TtlMoment, Verdict};
 use alluvium_state::{
     AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
     ReduceFunction, ReducingState, Ref, ScanOrder, SortedKey, SortedMapState, StateError, StateId,
@@ -16,6 +16,7 @@ use alluvium_state::{
 use super::table::{Elements as ElementCodec, Entries as EntryCodecs, Table, Values};
 use super::{RocksDbKeyedStateBackend, with_buffer};
 use crate::list_row::put_group;
+use crate::long_list::Gaps;
 use crate::store::Store;
 
 mod entries;
@@ -192,7 +193,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
     }
 
     fn list_len<T: StateValue>(&self, state: ListState<T, N>) -> Result<u64, StateError> {
-        match self.long_list::<T>(state.id())? {
+        match self.queue::<T>(state.id())? {
             Some(table) => self.long_len(table),
             None => whole_list::len(self, state),
         }
@@ -203,7 +204,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         state: ListState<T, N>,
         position: u64,
     ) -> Result<Elements<'_, T>, StateError> {
-        match self.long_list::<T>(state.id())? {
+        match self.queue::<T>(state.id())? {
             Some(table) => self.long_iter(table, position),
             None => whole_list::iter_from(self, state, position),
         }
@@ -213,7 +214,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         &mut self,
         state: ListState<T, N>,
     ) -> Result<Option<T>, StateError> {
-        match self.long_list::<T>(state.id())? {
+        match self.queue::<T>(state.id())? {
             Some(table) => self.long_pop_front(table),
             None => whole_list::pop_front(self, state),
         }
@@ -224,7 +225,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         state: ListState<T, N>,
         count: u64,
     ) -> Result<(), StateError> {
-        match self.long_list::<T>(state.id())? {
+        match self.queue::<T>(state.id())? {
             Some(table) => {
                 self.long_cut(table, |all| all.start.saturating_add(count).min(all.end)..all.end)
             }
@@ -237,11 +238,33 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         state: ListState<T, N>,
         len: u64,
     ) -> Result<(), StateError> {
-        match self.long_list::<T>(state.id())? {
+        match self.queue::<T>(state.id())? {
             Some(table) => {
                 self.long_cut(table, |all| all.start..all.start.saturating_add(len).min(all.end))
             }
             None => whole_list::truncate(self, state, len),
+        }
+    }
+
+    fn list_remove_while<T: StateValue>(
+        &mut self,
+        state: ListState<T, N>,
+        goes: impl FnMut(&T) -> bool,
+    ) -> Result<(), StateError> {
+        match self.long_list::<T>(state.id())? {
+            Some(table) => self.long_remove_while(table, goes),
+            None => whole_list::remove_while(self, state, goes),
+        }
+    }
+
+    fn list_retain<T: StateValue>(
+        &mut self,
+        state: ListState<T, N>,
+        keep: impl FnMut(&mut T) -> Verdict,
+    ) -> Result<(), StateError> {
+        match self.long_list::<T>(state.id())? {
+            Some(table) if table.format.gaps() == Gaps::Expired => self.long_retain(table, keep),
+            _ => whole_list::retain(self, state, keep),
         }
     }
 

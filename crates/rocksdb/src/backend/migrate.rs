@@ -73,7 +73,7 @@ pub(super) fn of_lists<T: StateValue>(
     }))
 }
 
-/// Of a long list, row by row; the header stays.
+/// Of a long list without stamps, row by row; the header stays.
 fn of_long_lists<T: StateValue>(
     old: Box<dyn Decode<Vec<T>>>,
     new: impl Coded<T> + 'static,
@@ -136,7 +136,7 @@ pub(super) fn migrate(
     Ok(batch.finish()?)
 }
 
-/// Writes all lists of a kept state in the other layout, into an empty column family.
+/// Writes all lists of a kept state whole, in either layout, into an empty column family.
 pub(super) fn lay_out(
     store: &Store,
     kept: &Kept,
@@ -157,8 +157,10 @@ pub(super) fn lay_out(
             join_groups(element, value, &mut list).map_err(refused)?;
             rows.advance();
         } else {
-            let taken = take_list(&mut rows, &pair, &mut list);
-            taken.map_err(|refusal| refusal.into_error(refused))?;
+            let taken = take_list(&mut rows, (&pair, kept.format.gaps()), |_| Ok(true), &mut list);
+            if taken.map_err(|refusal| refusal.into_error(refused))? == 0 {
+                continue;
+            }
         }
         if let Some(migration) = migration {
             migrated.clear();

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use alluvium_format::codec::{
-    Codec, CodecSnapshot, Compatibility, MapCodec, OrderedCodec, VecCodec,
+    Codec, CodecSnapshot, Compatibility, MapCodec, OrderedCodec, VecCodec, stamped_part,
 };
 use alluvium_format::keyed::{StateKind, StateMeta};
 use alluvium_state::{
@@ -37,8 +37,8 @@ struct Request<NC, S, F> {
 pub(super) enum Answer {
     AsIs,
     AfterMigration(Migration),
-    /// The rows of a list become those of the other layout, its elements perhaps others.
-    OtherLayout(Option<ListMigration>),
+    /// Lists are written whole: in the other layout, or with other elements where some may be missing.
+    Anew(Option<ListMigration>),
     Incompatible,
 }
 
@@ -142,13 +142,14 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
             function: None,
             resolve: move |kept: &Kept| {
                 let compatibility: Compatibility<Vec<T>> = list.resolve(&kept.meta.value);
-                if kept.meta.kind == kind {
+                let is_as_is = matches!(compatibility, Compatibility::AsIs);
+                if kept.meta.kind == kind && (is_as_is || !has_stamped_rows(kept, kind, &element)) {
                     return Answer::of(compatibility, |old| migrate::of_lists(kept, old, element));
                 }
                 match compatibility {
-                    Compatibility::AsIs => Answer::OtherLayout(None),
+                    Compatibility::AsIs => Answer::Anew(None),
                     Compatibility::AfterMigration(old) => {
-                        Answer::OtherLayout(Some(migrate::of_whole_lists(old, element)))
+                        Answer::Anew(Some(migrate::of_whole_lists(old, element)))
                     }
                     _ => Answer::Incompatible,
                 }
@@ -280,7 +281,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
                     migrate::migrate(&backend.store, kept, key_groups, &migration, column)
                 })
             }
-            Some(Answer::OtherLayout(migration)) => self.write_anew(meta, |backend, kept, into| {
+            Some(Answer::Anew(migration)) => self.write_anew(meta, |backend, kept, into| {
                 let (store, key_groups) = (&backend.store, backend.key_groups);
                 migrate::lay_out(store, kept, key_groups, migration.as_ref(), into)
             }),
@@ -320,6 +321,12 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
     pub(super) fn id_of(&self, index: usize, name: &str) -> Result<StateId, StateError> {
         state_id(self.number, index, self.kept.len(), name)
     }
+}
+
+/// Whether the rows of a long list have stamps, or get them.
+fn has_stamped_rows<T>(kept: &Kept, kind: StateKind, element: &impl Codec<T>) -> bool {
+    let is_stamped = stamped_part(&element.snapshot()).is_some() || kept.format.expiry.is_some();
+    kind == StateKind::LongList && is_stamped
 }
 
 /// Kind and codecs of a restored state must fit.

@@ -163,7 +163,10 @@ impl Table {
         while let Some((row, _)) = rows.row()? {
             if last.is_empty() || !row.starts_with(&last) {
                 let parts = self.format.keys.split(row).map_err(self.decode_error())?;
-                visit(parts)?;
+                // A long list without its header has expired.
+                if !self.format.is_long_list() || parts.user_key.is_empty() {
+                    visit(parts)?;
+                }
                 last.clear();
                 last.extend_from_slice(parts.prefix);
                 if self.format.is_long_list() {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::engine::EngineError;
-use crate::long_list::Span;
+use crate::long_list::{Header, Span};
 use crate::row_key::RowRange;
 
 type Keyed<K> = RocksDbKeyedStateBackend<K, DefaultCodec>;
@@ -168,6 +168,11 @@ fn the_local_folder_goes_with_the_last_user_of_the_database() {
     assert!(!dir.exists());
 }
 
+/// The value of a header.
+fn header(positions: std::ops::Range<u64>) -> Vec<u8> {
+    Header::empty().with_span(Span(positions)).to_bytes()
+}
+
 /// Rows of a long list that do not fit its header are refused, and not taken for a shorter list.
 #[test]
 fn long_lists_with_missing_rows_are_refused() {
@@ -183,7 +188,7 @@ fn long_lists_with_missing_rows_are_refused() {
             store.delete(column, &[row, &2_u64.to_be_bytes()].concat()).unwrap();
         }),
         ("a header of another list", |store, column, row| {
-            store.put(column, row, &Span(1..3).to_bytes()).unwrap();
+            store.put(column, row, &header(1..3)).unwrap();
         }),
     ];
     for (what, damage) in damages {
@@ -294,7 +299,7 @@ fn rows_of_removed_elements_are_gone() {
     let found = rows(&keyed);
     assert_eq!(found.len(), 12, "a header and eleven elements");
     let prefix = keyed.key.clone();
-    assert_eq!(found[0], (prefix.clone(), Span(40..51).to_bytes().to_vec()));
+    assert_eq!(found[0], (prefix.clone(), header(40..51)));
     assert_eq!(found[11], ([prefix.as_slice(), &50_u64.to_be_bytes()].concat(), vec![7, 0]));
     long.remove_front(&mut keyed.at(&1).unwrap(), 11).unwrap();
     assert_eq!(rows(&keyed), []);

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use alluvium_format::CodecError;
 use alluvium_format::codec::Codec;
 use alluvium_state::ttl::{LeftBehind, TtlMoment};
 use alluvium_state::{StateError, StateId, StateKey, StateTtl};
 
 use super::RocksDbKeyedStateBackend;
 use super::table::Table;
+use crate::long_list::{Gaps, Header};
 use crate::row_key::{RowKeyParts, RowRange};
-use crate::store::Store;
+use crate::store::{Rows, Store};
 
 /// What RocksDB does with columns that have a filter if nothing else is said.
 const DEFAULT_PERIODIC_COMPACTION: Duration = Duration::from_hours(30 * 24);
@@ -30,6 +32,13 @@ impl Table {
         let ttl = self.format.expiry.as_ref().and_then(|expiry| Some((expiry, expiry.ttl()?)));
         let Some((expiry, ttl)) = ttl else { return self.for_each_pair(store, range, visit) };
         let (mut rows, moment) = (store.rows(&self.column, range)?, ttl.now());
+        if self.format.is_long_list() {
+            return self.for_each_visible_list(
+                &mut rows,
+                |row| expiry.is_visible(row, &moment),
+                visit,
+            );
+        }
         // The prefix of the last pair that was visited.
         let mut last = Vec::new();
         while let Some((row, value)) = rows.row()? {
@@ -41,6 +50,40 @@ impl Table {
                 last.extend_from_slice(parts.prefix);
             }
             rows.advance();
+        }
+        Ok(())
+    }
+
+    /// Visits each pair that has a visible element in the span of its header.
+    fn for_each_visible_list(
+        &self,
+        rows: &mut Rows<'_>,
+        is_visible: impl Fn(&[u8]) -> Result<bool, CodecError>,
+        mut visit: impl FnMut(RowKeyParts<'_>) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        let (refused, mut prefix) = (self.decode_error(), Vec::new());
+        while let Some((row, value)) = rows.row()? {
+            prefix.clear();
+            prefix.extend_from_slice(self.format.keys.split(row).map_err(&refused)?.prefix);
+            // No element has a larger stamp than the header.
+            if row == prefix && is_visible(value).map_err(&refused)? {
+                let header = Header::of_bytes(value, Gaps::Expired).map_err(&refused)?;
+                let (mut left, mut is_there) = (header.span, false);
+                rows.advance();
+                while let Some((row, value)) = rows.row()? {
+                    let Some(position) = row.strip_prefix(prefix.as_slice()) else { break };
+                    is_there = left.take(position, Gaps::Expired).map_err(&refused)?
+                        && is_visible(value).map_err(&refused)?;
+                    if is_there {
+                        break;
+                    }
+                    rows.advance();
+                }
+                if is_there {
+                    visit(self.format.keys.split(&prefix).map_err(&refused)?)?;
+                }
+            }
+            rows.skip_prefix(&prefix);
         }
         Ok(())
     }

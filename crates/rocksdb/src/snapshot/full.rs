@@ -131,11 +131,10 @@ impl<'f> FrozenEntries<'f> {
                 let parts = column.format.keys.split(row).map_err(refused)?;
                 self.pair.clear();
                 self.pair.extend_from_slice(parts.prefix);
-                self.block.extend_from_slice(self.pair.get(group.len()..).unwrap_or_default());
-                return match take_list(&mut self.rows, &self.pair, &mut self.block) {
-                    Ok(()) => Ok(true),
-                    Err(refusal) => Err(refusal.into_error(refused)),
-                };
+                if self.take_long_list(group.len())? {
+                    return Ok(true);
+                }
+                continue;
             }
             let Some(value) = unexpired(column, value, &mut self.unexpired).map_err(refused)?
             else {
@@ -159,6 +158,28 @@ impl<'f> FrozenEntries<'f> {
             self.rows.advance();
             return Ok(true);
         }
+    }
+
+    /// Appends the long list of a pair as one entry, and leaves the cursor behind its rows; false when
+    /// no element is left.
+    fn take_long_list(&mut self, group_len: usize) -> Result<bool, SnapshotError> {
+        let (column, unexpired) = (self.column, &mut self.unexpired);
+        let keep = |element: &[u8]| match column.expired() {
+            Some(expired) => Ok(expired.remains(element, unexpired)? != Remains::Nothing),
+            None => Ok(true),
+        };
+        let start = self.block.len();
+        self.block.extend_from_slice(self.pair.get(group_len..).unwrap_or_default());
+        let list = (self.pair.as_slice(), column.format.gaps());
+        let taken = take_list(&mut self.rows, list, keep, &mut self.block);
+        let count = taken.map_err(|refusal| {
+            let state = column.meta.name.clone();
+            refusal.into_error(|source| SnapshotError::Encode { state, source })
+        })?;
+        if count == 0 {
+            self.block.truncate(start);
+        }
+        Ok(count > 0)
     }
 
     /// Appends the rows of a pair as one entry, and leaves the cursor behind them; false when none

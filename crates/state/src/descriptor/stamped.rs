@@ -9,7 +9,7 @@ use super::{
     ReducingStateDescriptor, SortedMapStateDescriptor, ValueStateDescriptor,
 };
 use crate::ttl::{StateTtl, TtlAggregate, ttl_reduce};
-use crate::{ListLayout, StateError, StateValue};
+use crate::{StateError, StateValue};
 
 /// How a state is to be stored.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub enum Stamping<P, S> {
 macro_rules! stamping {
     (
         $name:ident<$($type:ident $(: $bound:path)?),+; $($codec:ident),+> as <$($stored:ty),+; $($ttl_codec:ty),+>
-        , {$($plain:ident)?} $field:ident $({$($check:tt)*})?
+        , {$($plain:ident)?} $field:ident
         $(, $function:ident: $wrap:expr)?
     ) => {
         impl<$($type $(: $bound)?,)+ $($codec,)+ N, NC> $name<$($type,)+ $($codec,)+ N, NC> {
@@ -36,7 +36,6 @@ macro_rules! stamping {
             ) -> Result<Stamping<Self, $name<$($stored,)+ $($ttl_codec,)+ N, NC>>, StateError> {
                 let Some(ttl) = self.ttl.take() else { return Ok(Stamping::Off(self)) };
                 ttl.check(&self.name)?;
-                $($($check)*(&self)?;)?
                 let stamped = $name {
                     name: self.name,
                     $($plain: self.$plain,)?
@@ -53,9 +52,7 @@ macro_rules! stamping {
 }
 
 stamping!(ValueStateDescriptor<T; C> as <Stamped<T>; TtlCodec<C>>, {} value);
-stamping!(
-    ListStateDescriptor<T; C> as <Stamped<T>; TtlCodec<C>>, {layout} element {check_layout}
-);
+stamping!(ListStateDescriptor<T; C> as <Stamped<T>; TtlCodec<C>>, {layout} element);
 stamping!(
     MapStateDescriptor<UK, UV; KC, VC> as <UK, Stamped<UV>; KC, TtlCodec<VC>>,
     {user_key} user_value
@@ -72,12 +69,3 @@ stamping!(
     AggregatingStateDescriptor<A: AggregateFunction; C> as <TtlAggregate<A>; TtlCodec<C>>,
     {} accumulator, aggregate: |function, ttl| TtlAggregate { function, ttl }
 );
-
-/// Positions of long lists are those of their rows, so none may go by itself.
-fn check_layout<T, C, N, NC>(list: &ListStateDescriptor<T, C, N, NC>) -> Result<(), StateError> {
-    let reason = "elements of a long list do not expire";
-    match list.layout {
-        ListLayout::Whole => Ok(()),
-        ListLayout::Long => Err(StateError::NoTtl { state: list.name.clone(), reason }),
-    }
-}

@@ -2,7 +2,8 @@
 //!
 //! What these cost depends on the backend and on the [layout](ListLayout). In memory every list can
 //! do them without going through its elements. RocksDB rewrites a whole list in one row for most of
-//! them, and one or a few rows of a long list.
+//! them, and one or a few rows of a long list. Where elements expire, positions count those that have
+//! not, so a length and a position are found by going through the elements.
 
 use alluvium_format::keyed::StateKind;
 

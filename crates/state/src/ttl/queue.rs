@@ -1,11 +1,12 @@
 //! Both ends of lists, and parts of them, where elements expire: positions count what is visible.
 //!
-//! What removes elements goes through the list and writes what is left, with the stamps that it has.
+//! What removes elements from the front goes no further than it must, and takes along what has expired
+//! in front of them; the others go through the whole list.
 
-use super::Stamped;
+use super::Verdict;
 use super::access::{for_change, list_elements, stamped_list};
 use crate::whole_list::from_position;
-use crate::{Elements, KeyContext, ListState, Ref, StateError, StateRef, StateValue};
+use crate::{Elements, KeyContext, ListState, StateError, StateRef, StateValue};
 
 type OfContext<T, C> = ListState<T, <C as KeyContext>::Namespace>;
 
@@ -28,30 +29,19 @@ pub(crate) fn list_elements_from<T: StateValue, C: KeyContext>(
     Ok(from_position(list_elements(state, at)?, position))
 }
 
-/// The visible elements with their stamps, to be written again.
-fn visible<T: StateValue, C: KeyContext>(
-    state: OfContext<T, C>,
-    at: &mut C,
-) -> Result<Vec<Stamped<T>>, StateError> {
-    let moment = for_change(at, state)?;
-    let mut elements = Vec::new();
-    for element in at.list_iter(stamped_list(state))? {
-        let element = element?;
-        if moment.is_visible(element.stamp_ms) {
-            elements.push(Ref::into_owned(element));
-        }
-    }
-    Ok(elements)
-}
-
 pub(crate) fn list_pop_front<T: StateValue, C: KeyContext>(
     state: OfContext<T, C>,
     at: &mut C,
 ) -> Result<Option<T>, StateError> {
-    let mut elements = visible(state, at)?.into_iter();
-    let first = elements.next();
-    at.list_set(stamped_list(state), elements.collect())?;
-    Ok(first.map(|stamped| stamped.value))
+    let (moment, mut first) = (for_change(at, state)?, None);
+    at.list_remove_while(stamped_list(state), |stamped| {
+        if first.is_some() {
+            return false;
+        }
+        first = moment.is_visible(stamped.stamp_ms).then(|| stamped.value.clone());
+        true
+    })?;
+    Ok(first)
 }
 
 pub(crate) fn list_remove_front<T: StateValue, C: KeyContext>(
@@ -59,9 +49,13 @@ pub(crate) fn list_remove_front<T: StateValue, C: KeyContext>(
     at: &mut C,
     count: u64,
 ) -> Result<(), StateError> {
-    let elements = visible(state, at)?.into_iter();
-    let count = usize::try_from(count).unwrap_or(usize::MAX);
-    at.list_set(stamped_list(state), elements.skip(count).collect())
+    let (moment, mut left) = (for_change(at, state)?, count);
+    at.list_remove_while(stamped_list(state), |stamped| {
+        let is_visible = moment.is_visible(stamped.stamp_ms);
+        let goes = !is_visible || left > 0;
+        left -= u64::from(is_visible && goes);
+        goes
+    })
 }
 
 pub(crate) fn list_truncate<T: StateValue, C: KeyContext>(
@@ -69,7 +63,12 @@ pub(crate) fn list_truncate<T: StateValue, C: KeyContext>(
     at: &mut C,
     len: u64,
 ) -> Result<(), StateError> {
-    let mut elements = visible(state, at)?;
-    elements.truncate(usize::try_from(len).unwrap_or(usize::MAX));
-    at.list_set(stamped_list(state), elements)
+    let (moment, mut left) = (for_change(at, state)?, len);
+    at.list_retain(stamped_list(state), |stamped| {
+        if left == 0 || !moment.is_visible(stamped.stamp_ms) {
+            return Verdict::Removed;
+        }
+        left -= 1;
+        Verdict::Unchanged
+    })
 }

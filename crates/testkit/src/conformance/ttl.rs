@@ -56,6 +56,7 @@ pub fn elements_and_entries_expire_one_by_one<B: StateBackend>(backend: &B) {
     let whole = Seen {
         value: Some(6),
         list: vec![1, 2, 3],
+        long: vec![1, 2, 3],
         map: [(1, 1), (2, 2), (3, 3)].into(),
         sorted: [(1, 1), (2, 2), (3, 3)].into(),
         reducing: Some(123),
@@ -65,11 +66,13 @@ pub fn elements_and_entries_expire_one_by_one<B: StateBackend>(backend: &B) {
     assert_eq!(states.see(&state.at(&key).unwrap()), whole);
     clock.set(1_100);
     let left: BTreeMap<_, _> = [(2, 2), (3, 3)].into();
-    let later = Seen { list: vec![2, 3], map: left.clone(), sorted: left, ..whole.clone() };
+    let (list, long) = (vec![2, 3], vec![2, 3]);
+    let later = Seen { list, long, map: left.clone(), sorted: left, ..whole.clone() };
     assert_eq!(states.see(&state.at(&key).unwrap()), later);
     clock.set(1_150);
     let left: BTreeMap<_, _> = [(3, 3)].into();
-    let last = Seen { list: vec![3], map: left.clone(), sorted: left, ..whole };
+    let (list, long) = (vec![3], vec![3]);
+    let last = Seen { list, long, map: left.clone(), sorted: left, ..whole };
     assert_eq!(states.see(&state.at(&key).unwrap()), last);
     assert_eq!(state.entry_count().unwrap(), KINDS);
     clock.set(1_180);
@@ -98,14 +101,16 @@ pub fn a_write_after_the_end_begins_anew<B: StateBackend>(backend: &B) {
     states.map.update(&mut at, 2, |value| *value += 40).unwrap();
     states.sorted.update(&mut at, 2, |value| *value += 40).unwrap();
     states.list.set(&mut at, vec![8, 9]).unwrap();
+    states.long.set(&mut at, vec![8, 9]).unwrap();
     states.value.set(&mut at, 3).unwrap();
     clock.set(1_210);
     let seen = states.see(&at);
     assert_eq!((seen.value, seen.list, seen.map), (Some(3), vec![8, 9], [(2, 42)].into()));
-    assert_eq!(seen.sorted, [(2, 42)].into());
+    assert_eq!((seen.sorted, seen.long), ([(2, 42)].into(), vec![8, 9]));
     assert_eq!((seen.reducing, seen.aggregating), (None, None));
     states.value.clear(&mut at).unwrap();
     states.list.clear(&mut at).unwrap();
+    states.long.clear(&mut at).unwrap();
     states.map.clear(&mut at).unwrap();
     states.sorted.clear(&mut at).unwrap();
     states.reducing.clear(&mut at).unwrap();
@@ -284,6 +289,7 @@ pub fn a_time_to_live_of_zero_is_refused_by_name<B: StateBackend>(backend: &B) {
         let ttl = StateTtl::new(nothing, clock.state_clock());
         let value = ValueStateDescriptor::<u64>::new("value").ttl(ttl.clone());
         let list = ListStateDescriptor::<u64>::new("list").ttl(ttl.clone());
+        let long = ListStateDescriptor::<u64>::new("long").long().ttl(ttl.clone());
         let map = MapStateDescriptor::<u8, u64>::new("map").ttl(ttl.clone());
         let sorted = SortedMapStateDescriptor::<u8, u64>::new("sorted").ttl(ttl.clone());
         let reducing = ReducingStateDescriptor::<u64>::new("reducing", |_, _| ()).ttl(ttl.clone());
@@ -291,6 +297,7 @@ pub fn a_time_to_live_of_zero_is_refused_by_name<B: StateBackend>(backend: &B) {
         let errors = [
             ("value", refused(state.value_state(value))),
             ("list", refused(state.list_state(list))),
+            ("long", refused(state.list_state(long))),
             ("map", refused(state.map_state(map))),
             ("sorted", refused(state.sorted_map_state(sorted))),
             ("reducing", refused(state.reducing_state(reducing))),

@@ -40,6 +40,7 @@ fn both() -> Seen {
     Seen {
         value: Some(3),
         list: vec![1, 2],
+        long: vec![1, 2],
         map: [(1, 1), (2, 2)].into(),
         sorted: [(1, 1), (2, 2)].into(),
         reducing: Some(12),
@@ -49,7 +50,8 @@ fn both() -> Seen {
 
 /// What is left when the first number has expired.
 fn second() -> Seen {
-    Seen { list: vec![2], map: [(2, 2)].into(), sorted: [(2, 2)].into(), ..both() }
+    let (map, sorted) = ([(2, 2)].into(), [(2, 2)].into());
+    Seen { list: vec![2], long: vec![2], map, sorted, ..both() }
 }
 
 /// What was written comes back with its stamps, and expires by them.
@@ -114,12 +116,13 @@ pub fn restored_state_gets_a_time_to_live<B: StateBackend>(backend: &B) {
         let (value, reducing, aggregating) = (Some(6), Some(123), Some((3, 6)));
         let entries: BTreeMap<_, _> = [(1, 1), (2, 2), (3, 3)].into();
         let (list, map, sorted) = (vec![1, 2, 3], entries.clone(), entries);
-        let expected = Seen { value, list, map, sorted, reducing, aggregating };
+        let long = list.clone();
+        let expected = Seen { value, list, long, map, sorted, reducing, aggregating };
         assert_eq!(states.see(&state.at(&key()).unwrap()), expected, "{mode:?}");
         clock.set(5_100);
         let entries: BTreeMap<_, _> = [(3, 3)].into();
         let (list, map, sorted) = (vec![3], entries.clone(), entries);
-        let expected = Seen { list, map, sorted, ..expected };
+        let expected = Seen { long: list.clone(), list, map, sorted, ..expected };
         assert_eq!(states.see(&state.at(&key()).unwrap()), expected, "{mode:?}");
 
         clock.set(5_099);
@@ -160,18 +163,21 @@ pub fn values_migrate_with_their_stamps<B: StateBackend>(backend: &B) {
         let mut state = job.open_one(&[]);
         let mut value = ValueStateDescriptor::<u16>::new("value");
         let mut list = ListStateDescriptor::<u16>::new("list");
+        let mut long = ListStateDescriptor::<u16>::new("long").long();
         let mut map = MapStateDescriptor::<u16, u16>::new("map");
         let mut sorted = SortedMapStateDescriptor::<u16, u16>::new("sorted");
-        (value.ttl, list.ttl) = (ttl(had_ttl), ttl(had_ttl));
+        (value.ttl, list.ttl, long.ttl) = (ttl(had_ttl), ttl(had_ttl), ttl(had_ttl));
         (map.ttl, sorted.ttl) = (ttl(had_ttl), ttl(had_ttl));
         let value = state.value_state(value).unwrap();
         let list = state.list_state(list).unwrap();
+        let long = state.list_state(long).unwrap();
         let map = state.map_state(map).unwrap();
         let sorted = state.sorted_map_state(sorted).unwrap();
         let key = key();
         let mut at = state.at(&key).unwrap();
         value.set(&mut at, 7).unwrap();
         list.add_all(&mut at, [1, 2]).unwrap();
+        long.add_all(&mut at, [1, 2]).unwrap();
         map.put(&mut at, 3, 4).unwrap();
         sorted.put(&mut at, 300, 4).unwrap();
         drop(at);
@@ -181,12 +187,14 @@ pub fn values_migrate_with_their_stamps<B: StateBackend>(backend: &B) {
         let mut state = job.open_one(&handles);
         let mut value = ValueStateDescriptor::<u64>::new("value");
         let mut list = ListStateDescriptor::<u64>::new("list");
+        let mut long = ListStateDescriptor::<u64>::new("long").long();
         let mut map = MapStateDescriptor::<u64, u64>::new("map");
         let mut sorted = SortedMapStateDescriptor::<u64, u64>::new("sorted");
-        (value.ttl, list.ttl) = (ttl(gets_ttl), ttl(gets_ttl));
+        (value.ttl, list.ttl, long.ttl) = (ttl(gets_ttl), ttl(gets_ttl), ttl(gets_ttl));
         (map.ttl, sorted.ttl) = (ttl(gets_ttl), ttl(gets_ttl));
         let value = state.value_state(value).unwrap();
         let list = state.list_state(list).unwrap();
+        let long = state.list_state(long).unwrap();
         let map = state.map_state(map).unwrap();
         let sorted = state.sorted_map_state(sorted).unwrap();
         let ends_ms = match (had_ttl, gets_ttl) {
@@ -200,6 +208,7 @@ pub fn values_migrate_with_their_stamps<B: StateBackend>(backend: &B) {
             assert_eq!(owned(value.get(&at)), is_there.then_some(7), "{now_ms}");
             let elements = if is_there { vec![1, 2] } else { Vec::new() };
             assert_eq!(list_of(list.elements(&at)), elements, "{now_ms}");
+            assert_eq!(list_of(long.elements(&at)), elements, "{now_ms}");
             let entries = is_there.then_some((3, 4)).into_iter().collect();
             assert_eq!(map_of(map.entries(&at)), entries, "{now_ms}");
             let entries = is_there.then_some((300, 4)).into_iter().collect();

@@ -34,6 +34,7 @@ type Stamped<T> = (u64, T);
 struct Cells {
     value: Option<Stamped<u64>>,
     list: Vec<Stamped<u64>>,
+    long: Vec<Stamped<u64>>,
     map: BTreeMap<u8, Stamped<u64>>,
     sorted: BTreeMap<u8, Stamped<u64>>,
     reducing: Option<Stamped<u64>>,
@@ -45,6 +46,7 @@ impl Cells {
         Seen {
             value: self.value.map(|(_, value)| value),
             list: self.list.iter().map(|(_, element)| *element).collect(),
+            long: self.long.iter().map(|(_, element)| *element).collect(),
             map: self.map.iter().map(|(user_key, (_, value))| (*user_key, *value)).collect(),
             sorted: self.sorted.iter().map(|(user_key, (_, value))| (*user_key, *value)).collect(),
             reducing: self.reducing.map(|(_, value)| value),
@@ -55,17 +57,18 @@ impl Cells {
     /// All stamps.
     fn stamps(&mut self) -> impl Iterator<Item = &mut u64> {
         let value = self.value.iter_mut().map(|(stamp, _)| stamp);
-        let list = self.list.iter_mut().map(|(stamp, _)| stamp);
+        let lists = self.list.iter_mut().chain(&mut self.long).map(|(stamp, _)| stamp);
         let entries = self.map.values_mut().chain(self.sorted.values_mut());
         let entries = entries.map(|(stamp, _)| stamp);
         let reducing = self.reducing.iter_mut().map(|(stamp, _)| stamp);
         let aggregating = self.aggregating.iter_mut().map(|(stamp, _)| stamp);
-        value.chain(list).chain(entries).chain(reducing).chain(aggregating)
+        value.chain(lists).chain(entries).chain(reducing).chain(aggregating)
     }
 
     fn expire(&mut self, is_alive: impl Fn(u64) -> bool) {
         self.value = self.value.filter(|(stamp, _)| is_alive(*stamp));
         self.list.retain(|(stamp, _)| is_alive(*stamp));
+        self.long.retain(|(stamp, _)| is_alive(*stamp));
         self.map.retain(|_, (stamp, _)| is_alive(*stamp));
         self.sorted.retain(|_, (stamp, _)| is_alive(*stamp));
         self.reducing = self.reducing.filter(|(stamp, _)| is_alive(*stamp));
@@ -169,7 +172,7 @@ impl<'b, B: StateBackend> Program<'b, B> {
     fn change(&mut self) {
         let (key, now_ms) = (self.key(), self.now_ms());
         let owner = self.owner_of(&key);
-        let (number, choice) = (self.random.below(6), self.random.below(16));
+        let (number, choice) = (self.random.below(6), self.random.below(20));
         let user_key = u8::try_from(number).unwrap();
         let (Some(backend), Some(states)) = (self.subtasks.get_mut(owner), self.states.get(owner))
         else {
@@ -193,11 +196,15 @@ impl<'b, B: StateBackend> Program<'b, B> {
             }
             2 | 3 => {
                 states.list.add_all(&mut at, (0..number).map(|it| it * 3)).unwrap();
+                states.long.add_all(&mut at, (0..number).map(|it| it * 3)).unwrap();
                 cells.list.extend((0..number).map(|it| (now_ms, it * 3)));
+                cells.long.extend((0..number).map(|it| (now_ms, it * 3)));
             }
             4 => {
                 states.list.set(&mut at, vec![number; 2]).unwrap();
+                states.long.set(&mut at, vec![number; 2]).unwrap();
                 cells.list = vec![(now_ms, number); 2];
+                cells.long = vec![(now_ms, number); 2];
             }
             5 | 6 => {
                 states.map.put(&mut at, user_key, number).unwrap();
@@ -225,12 +232,15 @@ impl<'b, B: StateBackend> Program<'b, B> {
                 let (count, sum) = cells.aggregating.map_or((0, 0), |(_, both)| both);
                 cells.aggregating = Some((now_ms, (count + 1, sum + number)));
             }
+            15..=18 => change_lists(*states, &mut at, (number, choice), (now_ms, cells)),
             11..=14 => change_sorted(*states, &mut at, (user_key, choice), (now_ms, cells)),
             _ => {
                 states.list.clear(&mut at).unwrap();
                 states.map.clear(&mut at).unwrap();
                 states.sorted.clear(&mut at).unwrap();
+                states.long.clear(&mut at).unwrap();
                 (cells.list, cells.map, cells.sorted) = Default::default();
+                cells.long.clear();
             }
         }
     }
@@ -306,6 +316,7 @@ impl<'b, B: StateBackend> Program<'b, B> {
         let has: [fn(&Cells) -> bool; KINDS] = [
             |cells| cells.value.is_some(),
             |cells| !cells.list.is_empty(),
+            |cells| !cells.long.is_empty(),
             |cells| !cells.map.is_empty(),
             |cells| !cells.sorted.is_empty(),
             |cells| cells.reducing.is_some(),
@@ -417,6 +428,37 @@ fn change_sorted(
             let expected =
                 if is_first { cells.sorted.pop_first() } else { cells.sorted.pop_last() };
             assert_eq!(taken.unwrap(), expected.map(|(user_key, (_, value))| (user_key, value)));
+        }
+    }
+}
+
+/// Takes elements from both ends of the lists of a key; positions count what has not expired.
+fn change_lists(
+    states: States,
+    at: &mut impl KeyContext<Namespace = ()>,
+    (number, choice): (u64, u64),
+    (now_ms, cells): (u64, &mut Cells),
+) {
+    let count = usize::try_from(number).unwrap();
+    for (list, model) in [(states.list, &mut cells.list), (states.long, &mut cells.long)] {
+        let front = model.len().min(count);
+        match choice {
+            15 => {
+                let first = (!model.is_empty()).then(|| model.remove(0).1);
+                assert_eq!(list.pop_front(at).unwrap(), first);
+            }
+            16 => {
+                list.remove_front(at, number).unwrap();
+                model.drain(..front);
+            }
+            17 => {
+                list.truncate(at, number).unwrap();
+                model.truncate(count);
+            }
+            _ => {
+                list.add(at, number).unwrap();
+                model.push((now_ms, number));
+            }
         }
     }
 }

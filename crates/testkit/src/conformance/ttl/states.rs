@@ -18,7 +18,7 @@ use crate::model::change::CountAndSum;
 pub(in crate::conformance) const TIME_TO_LIVE_MS: u64 = 100;
 
 /// How many kinds of state expire.
-pub(crate) const KINDS: usize = 6;
+pub(crate) const KINDS: usize = 7;
 
 /// A time to live of 100 ms by a clock.
 pub(in crate::conformance) fn ttl_by(clock: &ManualClock) -> StateTtl {
@@ -35,6 +35,7 @@ pub(crate) fn reduce_digits(value: &mut u64, other: u64) {
 pub(crate) struct States {
     pub(crate) value: ValueState<u64>,
     pub(crate) list: ListState<u64>,
+    pub(crate) long: ListState<u64>,
     pub(crate) map: MapState<u8, u64>,
     pub(crate) sorted: SortedMapState<u8, u64>,
     pub(crate) reducing: ReducingState<u64>,
@@ -48,12 +49,14 @@ pub(crate) fn try_register(
 ) -> Result<States, StateError> {
     let mut value = ValueStateDescriptor::<u64>::new("value");
     let mut list = ListStateDescriptor::<u64>::new("list");
+    let mut long = ListStateDescriptor::<u64>::new("long").long();
     let mut map = MapStateDescriptor::<u8, u64>::new("map");
     let mut sorted = SortedMapStateDescriptor::<u8, u64>::new("sorted");
     let mut reducing = ReducingStateDescriptor::<u64>::new("reducing", reduce_digits);
     let mut aggregating = AggregatingStateDescriptor::new("aggregating", CountAndSum);
     value.ttl = ttl.cloned();
     list.ttl = ttl.cloned();
+    long.ttl = ttl.cloned();
     map.ttl = ttl.cloned();
     sorted.ttl = ttl.cloned();
     reducing.ttl = ttl.cloned();
@@ -61,6 +64,7 @@ pub(crate) fn try_register(
     Ok(States {
         value: backend.value_state(value)?,
         list: backend.list_state(list)?,
+        long: backend.list_state(long)?,
         map: backend.map_state(map)?,
         sorted: backend.sorted_map_state(sorted)?,
         reducing: backend.reducing_state(reducing)?,
@@ -80,6 +84,7 @@ pub(in crate::conformance) fn register(
 pub(crate) struct Seen {
     pub(crate) value: Option<u64>,
     pub(crate) list: Vec<u64>,
+    pub(crate) long: Vec<u64>,
     pub(crate) map: BTreeMap<u8, u64>,
     pub(crate) sorted: BTreeMap<u8, u64>,
     pub(crate) reducing: Option<u64>,
@@ -93,6 +98,7 @@ impl Seen {
         Self {
             value: Some(wide),
             list: vec![wide],
+            long: vec![wide],
             map: [(number, wide)].into(),
             sorted: [(number, wide)].into(),
             reducing: Some(wide),
@@ -107,6 +113,7 @@ impl States {
         let wide = u64::from(number);
         self.value.update(at, |value| *value += wide).unwrap();
         self.list.add(at, wide).unwrap();
+        self.long.add(at, wide).unwrap();
         self.map.put(at, number, wide).unwrap();
         self.sorted.put(at, number, wide).unwrap();
         self.reducing.add(at, wide).unwrap();
@@ -122,7 +129,8 @@ impl States {
         }
         Seen {
             value: owned(self.value.get(at)),
-            list: list_of(self.list.elements(at)),
+            list: see_list(self.list, at),
+            long: see_list(self.long, at),
             map,
             sorted: self.see_sorted(at),
             reducing: owned(self.reducing.get(at)),
@@ -155,12 +163,22 @@ impl States {
         [
             backend.keys(self.value, &()).unwrap(),
             backend.keys(self.list, &()).unwrap(),
+            backend.keys(self.long, &()).unwrap(),
             backend.keys(self.map, &()).unwrap(),
             backend.keys(self.sorted, &()).unwrap(),
             backend.keys(self.reducing, &()).unwrap(),
             backend.keys(self.aggregating, &()).unwrap(),
         ]
     }
+}
+
+/// Reads a list whole, in part, and how long it is.
+fn see_list(list: ListState<u64>, at: &impl KeyContext<Namespace = ()>) -> Vec<u64> {
+    let elements = list_of(list.elements(at));
+    assert_eq!(list.len(at).unwrap(), elements.len() as u64);
+    assert_eq!(list.is_empty(at).unwrap(), elements.is_empty());
+    assert!(list_of(list.elements_from(at, 1)).iter().eq(elements.iter().skip(1)));
+    elements
 }
 
 pub(in crate::conformance) fn key() -> String {
