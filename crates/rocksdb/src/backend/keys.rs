@@ -1,4 +1,7 @@
 //! The keys of a state, one key group at a time: one run of rows.
+//!
+//! Here keys come out of rows, so each is compared with the key group of its row (SPEC 12.7). Reads of a
+//! key look under its own key group, and meet no row of another one.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +25,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         table.put_namespace(namespace, &mut wanted)?;
         self.for_each_pair_once(table, key_group, |pair| {
             if pair.namespace == wanted {
-                keys.push(self.decode_key(table, pair.key)?);
+                keys.push(self.decode_key(table, pair.key, key_group)?);
             }
             Ok(())
         })?;
@@ -39,15 +42,26 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         let codec = codec.ok_or(StateError::ForeignHandle)?;
         let mut pairs = Vec::new();
         self.for_each_pair_once(table, key_group, |pair| {
-            let key = self.decode_key(table, pair.key)?;
+            let key = self.decode_key(table, pair.key, key_group)?;
             pairs.push((key, table.decode(&**codec, pair.namespace)?));
             Ok(())
         })?;
         Ok(pairs)
     }
 
-    fn decode_key(&self, table: &Table, key: &[u8]) -> Result<K, StateError> {
-        self.spec.key.decode(&mut Input::new(key)).map_err(table.decode_error())
+    /// Decodes the key of a row, which must be one of the key group that the row says.
+    fn decode_key(
+        &self,
+        table: &Table,
+        encoded: &[u8],
+        expected: KeyGroup,
+    ) -> Result<K, StateError> {
+        let key = self.spec.key.decode(&mut Input::new(encoded)).map_err(table.decode_error())?;
+        let found = self.spec.assigner.assign(&key, encoded, self.spec.parallelism.max());
+        if found == expected {
+            return Ok(key);
+        }
+        Err(StateError::MisplacedKey { state: table.meta.name.clone(), expected, found })
     }
 
     /// Visits each pair of a key group once; of timers too, whose rows are not neighbours.

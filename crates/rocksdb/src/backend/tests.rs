@@ -304,3 +304,22 @@ fn rows_of_removed_elements_are_gone() {
     long.remove_front(&mut keyed.at(&1).unwrap(), 11).unwrap();
     assert_eq!(rows(&keyed), []);
 }
+
+/// A row that lies among those of another key group is never read by its key, and is refused by who lists
+/// the keys.
+#[test]
+fn a_key_of_another_key_group_is_refused_when_keys_are_listed() {
+    let (_work, mut keyed) = open::<u64>(128);
+    let value = keyed.value_state(ValueStateDescriptor::<u64>::new("value")).unwrap();
+    value.set(&mut keyed.at(&1).unwrap(), 7).unwrap();
+    assert_eq!(keyed.keys(value, &()).unwrap(), [1]);
+    let (column, mut row) = (keyed.tables[0].column.clone(), keyed.key.clone());
+    row[0] ^= 1;
+    keyed.store.put(&column, &row, &[9, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    assert_eq!(value.get(&keyed.at(&1).unwrap()).unwrap().map(|it| *it), Some(7));
+    let error = keyed.keys(value, &()).unwrap_err();
+    assert!(
+        matches!(&error, StateError::MisplacedKey { state, .. } if state == "value"),
+        "{error}"
+    );
+}
