@@ -6,6 +6,7 @@ use alluvium_coordinator::CoordinatorConfig;
 use alluvium_core::JobId;
 use alluvium_runtime::{
     CheckpointMode, CheckpointRetention, CheckpointStore, Clock, JobConfig, JobControl,
+    OperatorUids,
 };
 use alluvium_state::SnapshotMode;
 use serde_json::{Value, json};
@@ -39,7 +40,12 @@ impl JobFacts {
             job: store.job().clone(),
             control: config.control.clone(),
             clock: Arc::clone(&config.clock),
-            operators: config.uids.all().map(ToString::to_string).to_vec(),
+            operators: config
+                .uids
+                .iter()
+                .flat_map(OperatorUids::all)
+                .map(ToString::to_string)
+                .collect(),
             root: store.storage().root().to_owned(),
             started_at_ms: config.clock.now_ms(),
             snapshots: config.snapshot_mode,

@@ -8,8 +8,11 @@ mod actions;
 mod asked;
 mod clean_up;
 mod graph;
+mod in_flight;
 mod near;
 mod telemetry;
+
+pub(crate) use graph::{Builder, task_error};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +20,10 @@ use std::time::Duration;
 use alluvium_coordinator::{
     Action, CheckpointKind, Coordinator, Event, JobPlan, StartPoint, TaskId,
 };
+use alluvium_core::CheckpointId;
 use alluvium_core::museum::{self, Mistake};
-use alluvium_core::{CheckpointId, Parallelism, StoragePath};
-use alluvium_format::codec::{DefaultCodec, HasCodec};
-use alluvium_state::{StateBackend, StateKey};
+use alluvium_core::{CheckpointId, StoragePath};
+use alluvium_state::StateBackend;
 use alluvium_storage::LocalCopies;
 use tokio::sync::mpsc;
 
@@ -30,7 +33,7 @@ use self::telemetry::Telemetry;
 use crate::barrier::Barrier;
 use crate::control::{Ask, Savepoint, Stop};
 use crate::error::panic_text;
-use crate::operator::{KeyedOperator, Pipeline};
+use crate::job_graph::JobGraph;
 use crate::restore::RestorePoint;
 use crate::running::{End, Running, blocking};
 use crate::store::SavepointFolder;
@@ -40,12 +43,11 @@ use crate::{
 };
 
 /// What one attempt is made of.
-pub(crate) struct Attempt<B, P> {
-    pub(crate) pipeline: Arc<P>,
+pub(crate) struct Attempt<B, R> {
+    pub(crate) graph: Arc<JobGraph<B, R>>,
     pub(crate) backend: B,
     pub(crate) store: Arc<CheckpointStore>,
     pub(crate) config: JobConfig,
-    pub(crate) parallelism: Parallelism,
     pub(crate) point: Option<RestorePoint>,
     /// Second copies of checkpoint files on this machine.
     pub(crate) copies: Option<LocalCopies>,
@@ -109,14 +111,9 @@ fn result_of<R>(task: TaskId, end: End<TaskEnd<R>>) -> Result<Option<R>, JobErro
 }
 
 /// Runs all tasks of an attempt until they end or one fails.
-pub(crate) async fn run_attempt<K, B, P>(
-    attempt: Attempt<B, P>,
-) -> AttemptEnd<<P::Operator as KeyedOperator<B::Keyed<K, DefaultCodec>>>::Result>
-where
-    K: StateKey + HasCodec,
-    B: StateBackend,
-    P: Pipeline<B::Keyed<K, DefaultCodec>>,
-{
+pub(crate) async fn run_attempt<B: StateBackend, R: Send + 'static>(
+    attempt: Attempt<B, R>,
+) -> AttemptEnd<R> {
     let failed = |error| {
         let (outcome, stopped_with, coordinator) = (Err(error), None, None);
         AttemptEnd { outcome, completed: 0, stopped_with, coordinator }
@@ -141,12 +138,12 @@ where
     let prepared = near.clone();
     let work = move || {
         prepared.prepare(attempt.point.as_ref());
-        span.in_scope(|| graph::build::<K, B, P>(&attempt))
+        span.in_scope(|| graph::build(&attempt))
     };
     let built = blocking(&*host, "restore", work).await;
     drop(restoring);
     let tasks = match built.finished("the restore") {
-        Ok(Ok(graph)) => graph.spawn(host),
+        Ok(Ok(ready)) => ready.spawn(host),
         Ok(Err(error)) | Err(error) => return failed(error),
     };
     near.tell_restored(restored, &config);

@@ -14,3 +14,21 @@ pub(crate) enum Element<T> {
     /// No record comes any more; barriers still do.
     EndOfInput,
 }
+
+/// What goes to all subtasks behind a task, over every edge.
+#[derive(Debug, Clone)]
+pub(crate) enum Signal {
+    Barrier(Barrier),
+    Watermark(i64),
+    EndOfInput,
+}
+
+impl<T> From<Signal> for Element<T> {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::Barrier(barrier) => Self::Barrier(barrier),
+            Signal::Watermark(watermark_ms) => Self::Watermark(watermark_ms),
+            Signal::EndOfInput => Self::EndOfInput,
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! What can go wrong with a job and with its checkpoint store.
 
 use alluvium_coordinator::{JobFailure, PlanError, TaskId};
-use alluvium_core::{AttemptId, CheckpointId, OperatorUid};
+use alluvium_core::{AssignerName, AttemptId, CheckpointId, OperatorUid};
 use alluvium_format::FormatError;
 use alluvium_state::RestoreError;
 use alluvium_storage::StorageError;
@@ -88,6 +88,44 @@ pub enum StoreError {
     },
 }
 
+/// A job is not put together as it must be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GraphError {
+    /// A forward edge needs as many subtasks behind it as before it.
+    #[error(
+        "{from} -forward-> {to} needs one parallelism, and {from} has {before}, {to} {behind}: give \
+         them one, or rebalance"
+    )]
+    ForwardParallelism {
+        /// The stage before.
+        from: String,
+        /// The stage behind.
+        to: String,
+        /// Parallelism of the one before.
+        before: u32,
+        /// Parallelism of the one behind.
+        behind: u32,
+    },
+    /// A pipeline is named by its configuration.
+    #[error(
+        "the configuration is that of a graph and has no names for the operators of a pipeline"
+    )]
+    NoUids,
+    /// All keyed edges of a job assign keys to key groups in one way.
+    #[error("{from} -keyed-> {to} has the key-group assigner {found}, and the job has {expected}")]
+    Assigners {
+        /// The stage before.
+        from: String,
+        /// The stage behind.
+        to: String,
+        /// That of the first keyed edge.
+        expected: AssignerName,
+        /// That of this one.
+        found: AssignerName,
+    },
+}
+
 /// A job ended without success.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -167,6 +205,24 @@ pub enum JobError {
         /// The operator that receives them.
         operator: OperatorUid,
     },
+    /// Records in flight must stay at the subtasks that they were on their way to.
+    #[error(
+        "checkpoint {checkpoint} has records in flight on {edge}, which stay at parallelism {found}, and \
+         the job has {expected} there: restore it with {found}, or from an aligned checkpoint"
+    )]
+    InFlightParallelism {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The edge, such as `orders -forward-> parsed`.
+        edge: String,
+        /// What the checkpoint was taken with.
+        found: u16,
+        /// What the job has.
+        expected: u16,
+    },
+    /// The graph of the job contradicts itself.
+    #[error("{0}")]
+    Graph(#[from] GraphError),
     /// The configuration is outside its domain.
     #[error("{0}")]
     Plan(#[from] PlanError),

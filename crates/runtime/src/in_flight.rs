@@ -2,33 +2,38 @@
 //!
 //! A barrier that overtakes records leaves them on their edge. Whoever receives them writes them into the
 //! checkpoint, and a restore processes them before anything else. They are operator state of the
-//! receiver under a reserved name (SPEC 7.4): by key group on a keyed edge, so that they follow the keys to
-//! any parallelism; whole on a forward edge, where one subtask gets what one old subtask had.
+//! receiver under a reserved name (SPEC 7.4), one for each of its inputs:
+//!
+//! - *keyed* edge: by key group, so that they follow the keys to any parallelism;
+//! - *rebalance* edge: a split list, of which any subtask may have any part;
+//! - *forward* edge: the same, but a stage gets them at its old parallelism only: elsewhere they would
+//!   fall behind records that come later. A sink takes them anywhere;
+//! - *broadcast* edge: broadcast state. A new subtask gets the broadcast state of one old subtask and the
+//!   records in flight to that one, which together are all records before the barrier.
 //!
 //! Invariants: the records of one key that came over one channel keep their order.
 //!
-//! Source: Flink `ChannelStateWriter`; K. M. Chandy, L. Lamport, "Distributed Snapshots", 1985.
+//! Source: Flink `ChannelStateWriter`, which leaves out forward and broadcast edges (their barriers stay
+//! aligned); K. M. Chandy, L. Lamport, "Distributed Snapshots", 1985.
 
-use std::collections::{BTreeMap, VecDeque};
+mod logs;
+
+pub(crate) use logs::{EdgeLog, KeyedLog, Restored, WholeLog, Wire};
+
 use std::fmt;
 use std::sync::Arc;
 
-use alluvium_core::{KeyGroup, KeyGroupRange};
 use alluvium_format::CodecError;
 use alluvium_format::codec::{Codec, Input};
-use alluvium_format::operator::OperatorStateItems;
-use alluvium_state::{FrozenOperatorState, OperatorListState, OperatorStateBackend, RawKeyedState};
-use bytes::Bytes;
+use alluvium_format::operator::{DistributionMode, OperatorStateItems};
 
 use crate::TaskError;
-use crate::exchange::Routed;
+use crate::exchange::Partitioner;
 
-/// Name of the state that holds records in flight.
-pub(crate) const IN_FLIGHT: &str = "alluvium.in-flight";
+/// Names of the states that hold records in flight to the first and to the second input.
+pub(crate) const IN_FLIGHT: [&str; 2] = ["alluvium.in-flight", "alluvium.in-flight-2"];
 /// Stands before each record, so that one without bytes is one too.
 const RECORD: u8 = 1;
-/// Most records of a batch that is made of restored ones.
-const BATCH_LEN: usize = 1_024;
 
 type Encode<T> = dyn Fn(&T, &mut Vec<u8>) -> Result<(), CodecError> + Send + Sync;
 type Decode<T> = dyn Fn(&mut Input<'_>) -> Result<T, CodecError> + Send + Sync;
@@ -94,137 +99,30 @@ impl<T> fmt::Debug for InFlightCodec<T> {
     }
 }
 
-/// Takes the records in flight out of what was restored.
+/// How the records in flight on an edge are handed out at a restore.
+pub(crate) const fn mode_of(partitioner: Partitioner) -> DistributionMode {
+    match partitioner {
+        Partitioner::Keyed => DistributionMode::Keyed,
+        Partitioner::Broadcast => DistributionMode::Broadcast,
+        Partitioner::Forward | Partitioner::Rebalance => DistributionMode::Split,
+    }
+}
+
+/// Takes the records in flight to one input out of what was restored.
 pub(crate) fn take_in_flight(
     states: &mut [Vec<OperatorStateItems>],
+    name: &str,
 ) -> Vec<Vec<OperatorStateItems>> {
-    let is_in_flight = |state: &mut OperatorStateItems| state.name == IN_FLIGHT;
+    let is_in_flight = |state: &mut OperatorStateItems| state.name == name;
     states.iter_mut().map(|states| states.extract_if(.., is_in_flight).collect()).collect()
 }
 
-/// Whether any subtask has records in flight.
-pub(crate) fn has_records(states: &[Vec<OperatorStateItems>]) -> bool {
-    states.iter().flatten().any(|state| !state.items.is_empty())
+/// A state of records in flight in which there are any.
+pub(crate) fn find_records(states: &[Vec<OperatorStateItems>]) -> Option<&OperatorStateItems> {
+    states.iter().flatten().find(|state| !state.items.is_empty())
 }
 
-/// What is recorded of an edge, and what was restored of it.
-pub(crate) trait EdgeLog<T>: Send {
-    /// Adds records that the barrier has overtaken.
-    fn record(&mut self, batch: &[T]) -> Result<(), TaskError>;
-
-    /// Bytes that were recorded.
-    fn len_bytes(&self) -> u64;
-
-    /// Hands out what was recorded and begins anew; `None` when that is nothing.
-    fn take(&mut self) -> Result<Option<FrozenOperatorState>, TaskError>;
-}
-
-/// A log, and the restored batches.
-type Restored<L, T> = Result<(L, VecDeque<Vec<T>>), TaskError>;
-
-/// Records of a keyed edge.
-pub(crate) struct KeyedLog<R> {
-    codec: InFlightCodec<R>,
-    state: OperatorStateBackend,
-    raw: RawKeyedState,
-    sections: BTreeMap<KeyGroup, Vec<u8>>,
-}
-
-impl<R: 'static> KeyedLog<R> {
-    /// A log, and the restored batches.
-    pub(crate) fn restore(
-        codec: InFlightCodec<R>,
-        restored: Vec<OperatorStateItems>,
-        key_groups: KeyGroupRange,
-    ) -> Restored<Self, Routed<R>> {
-        let mut state = OperatorStateBackend::new(restored);
-        let raw = state.raw_keyed_state(IN_FLIGHT, key_groups)?;
-        let mut batches = VecDeque::new();
-        for (group, bytes) in state.raw_keyed_sections(raw)? {
-            let records = decode_all(&codec, bytes)?;
-            let mut records = records.into_iter().map(|record| (group, record));
-            loop {
-                let batch: Vec<_> = records.by_ref().take(BATCH_LEN).collect();
-                if batch.is_empty() {
-                    break;
-                }
-                batches.push_back(batch);
-            }
-        }
-        Ok((Self { codec, state, raw, sections: BTreeMap::new() }, batches))
-    }
-}
-
-impl<R: Send + 'static> EdgeLog<Routed<R>> for KeyedLog<R> {
-    fn record(&mut self, batch: &[Routed<R>]) -> Result<(), TaskError> {
-        for (group, record) in batch {
-            self.codec.append(record, self.sections.entry(*group).or_default())?;
-        }
-        Ok(())
-    }
-
-    fn len_bytes(&self) -> u64 {
-        self.sections.values().map(|section| section.len() as u64).sum()
-    }
-
-    fn take(&mut self) -> Result<Option<FrozenOperatorState>, TaskError> {
-        let sections = std::mem::take(&mut self.sections);
-        if sections.is_empty() {
-            return Ok(None);
-        }
-        let mut writer = self.state.write_raw_keyed(self.raw)?;
-        for (group, bytes) in sections {
-            *writer.start_key_group(group)? = bytes;
-        }
-        writer.finish();
-        Ok(Some(self.state.freeze()?))
-    }
-}
-
-/// Records of a forward edge.
-pub(crate) struct ForwardLog<T> {
-    codec: InFlightCodec<T>,
-    state: OperatorStateBackend,
-    partitions: OperatorListState<Bytes>,
-    bytes: Vec<u8>,
-}
-
-impl<T: 'static> ForwardLog<T> {
-    /// A log, and the restored batches.
-    pub(crate) fn restore(
-        codec: InFlightCodec<T>,
-        restored: Vec<OperatorStateItems>,
-    ) -> Restored<Self, T> {
-        let mut state = OperatorStateBackend::new(restored);
-        let partitions = state.raw_operator_state(IN_FLIGHT)?;
-        let mut batches = VecDeque::new();
-        for bytes in state.items(partitions)? {
-            batches.push_back(decode_all(&codec, bytes)?);
-        }
-        Ok((Self { codec, state, partitions, bytes: Vec::new() }, batches))
-    }
-}
-
-impl<T: Send + 'static> EdgeLog<T> for ForwardLog<T> {
-    fn record(&mut self, batch: &[T]) -> Result<(), TaskError> {
-        batch.iter().try_for_each(|record| Ok(self.codec.append(record, &mut self.bytes)?))
-    }
-
-    fn len_bytes(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    fn take(&mut self) -> Result<Option<FrozenOperatorState>, TaskError> {
-        let bytes = std::mem::take(&mut self.bytes);
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        self.state.update(self.partitions, vec![Bytes::from(bytes)])?;
-        Ok(Some(self.state.freeze()?))
-    }
-}
-
-fn decode_all<T>(codec: &InFlightCodec<T>, bytes: &Bytes) -> Result<Vec<T>, TaskError> {
+fn decode_all<T>(codec: &InFlightCodec<T>, bytes: &[u8]) -> Result<Vec<T>, TaskError> {
     let mut input = Input::new(bytes);
     let mut records = Vec::new();
     while !input.is_empty() {

@@ -1,11 +1,15 @@
 //! The receiving ends of a task, and what an unaligned checkpoint records of them.
 //!
+//! A task has one input or two (*ports*), each with a channel from every subtask before it that sends to
+//! it. Channels are numbered over all ports, and alignment, event time and turns know no others; only the
+//! logs are those of ports. Barriers of different ports are alike.
+//!
 //! While a checkpoint is recorded, elements are taken out of the channels as soon as they come, so that
 //! the barriers behind them come soon too, however slowly the task works; they wait here for their turn.
 //!
 //! Invariants:
-//! - elements of one input come out in the order in which they went in, restored ones before all;
-//! - each record that went into an input before its barrier, and that the frozen state has not seen, is
+//! - elements of one channel come out in the order in which they went in, restored ones before all;
+//! - each record that went into a channel before its barrier, and that the frozen state has not seen, is
 //!   recorded once;
 //! - without a log nothing is ever recorded.
 
@@ -22,17 +26,27 @@ use crate::in_flight::EdgeLog;
 
 pub(crate) struct Inputs<T> {
     channels: Vec<Channel<T>>,
-    restored: VecDeque<Vec<T>>,
-    log: Option<Box<dyn EdgeLog<T>>>,
+    /// Of which port, and the records.
+    restored: VecDeque<(usize, Vec<T>)>,
+    /// One for each port.
+    logs: Vec<Log<T>>,
     recording: Option<Recording>,
-    /// The input whose turn it is.
+    /// The channel whose turn it is.
     turn: usize,
 }
 
-/// Which input, and what came from it; `None` when its sender has ended.
+/// One input of a task.
+pub(crate) struct Port<T> {
+    pub(crate) receivers: Vec<Receiver<Element<T>>>,
+    pub(crate) log: Log<T>,
+    pub(crate) restored: VecDeque<Vec<T>>,
+}
+
+/// Which channel, and what came from it; `None` when its sender has ended.
 pub(crate) type Received<T> = (usize, Option<Element<T>>);
 
 struct Channel<T> {
+    port: usize,
     /// `None` once the sender is gone.
     receiver: Option<Receiver<Element<T>>>,
     /// Taken out of the channel early.
@@ -41,33 +55,38 @@ struct Channel<T> {
 
 struct Recording {
     checkpoint: CheckpointId,
-    /// Inputs whose barrier has not come.
+    /// Channels whose barrier has not come.
     missing: BTreeSet<usize>,
 }
 
 impl<T> Inputs<T> {
-    pub(crate) fn new(
-        receivers: Vec<Receiver<Element<T>>>,
-        log: Option<Box<dyn EdgeLog<T>>>,
-        restored: VecDeque<Vec<T>>,
-    ) -> Self {
-        let channel = |receiver| Channel { receiver: Some(receiver), waiting: VecDeque::new() };
-        let channels = receivers.into_iter().map(channel).collect();
-        Self { channels, restored, log, recording: None, turn: 0 }
+    /// The ports of a task. What was restored of the first comes before what was restored of the second.
+    pub(crate) fn new(ports: Vec<Port<T>>) -> Self {
+        let (mut channels, mut restored, mut logs) = (Vec::new(), VecDeque::new(), Vec::new());
+        for (port, Port { receivers, log, restored: batches }) in ports.into_iter().enumerate() {
+            channels.extend(receivers.into_iter().map(|receiver| {
+                let waiting = VecDeque::new();
+                Channel { port, receiver: Some(receiver), waiting }
+            }));
+            restored.extend(batches.into_iter().map(|batch| (port, batch)));
+            logs.push(log);
+        }
+        Self { channels, restored, logs, recording: None, turn: 0 }
     }
 
+    /// How many channels there are.
     pub(crate) fn len(&self) -> usize {
         self.channels.len()
     }
 
-    /// The next element of the inputs that are not held, which take turns; `None` when the sender of an
-    /// input has ended, once.
+    /// The next element of the channels that are not held, which take turns; `None` when the sender of a
+    /// channel has ended, once.
     pub(crate) fn poll_next(
         &mut self,
         context: &mut Context<'_>,
         is_held: impl Fn(usize) -> bool,
     ) -> Poll<Result<Received<T>, TaskError>> {
-        if let Some(batch) = self.restored.pop_front() {
+        if let Some((_, batch)) = self.restored.pop_front() {
             return Poll::Ready(Ok((0, Some(Element::Batch(batch)))));
         }
         let count = self.channels.len();
@@ -100,16 +119,17 @@ impl<T> Inputs<T> {
         arrived: &BTreeSet<usize>,
     ) -> Result<(), TaskError> {
         self.cancel();
-        let Some(log) = &mut self.log else {
-            return Err("a barrier has overtaken records that have no codec".into());
-        };
-        self.restored.iter().try_for_each(|batch| log.record(batch))?;
-        let missing = (0..self.channels.len()).filter(|input| !arrived.contains(input));
+        let Self { channels, restored, logs, .. } = self;
+        for (port, batch) in &*restored {
+            log_of(logs, *port)?.record(batch)?;
+        }
+        let missing = (0..channels.len()).filter(|input| !arrived.contains(input));
         let mut missing: BTreeSet<usize> = missing.collect();
-        for (input, channel) in self.channels.iter().enumerate() {
+        for (input, channel) in channels.iter().enumerate() {
             if !missing.contains(&input) {
                 continue;
             }
+            let log = log_of(logs, channel.port)?;
             let mut has_come = channel.receiver.is_none();
             for element in &channel.waiting {
                 match element {
@@ -159,22 +179,26 @@ impl<T> Inputs<T> {
     /// What was recorded, and how many bytes that is; the end of the recording.
     pub(crate) fn recorded(&mut self) -> Result<(Option<FrozenOperatorState>, u64), TaskError> {
         self.recording = None;
-        match &mut self.log {
-            Some(log) => {
-                let len_bytes = log.len_bytes();
-                Ok((log.take()?, len_bytes))
+        let (mut all, mut len_bytes) = (None::<FrozenOperatorState>, 0);
+        for log in self.logs.iter_mut().flatten() {
+            len_bytes += log.len_bytes();
+            if let Some(state) = log.take()? {
+                all = Some(match all {
+                    Some(others) => others.and(state),
+                    None => state,
+                });
             }
-            None => Ok((None, 0)),
         }
+        Ok((all, len_bytes))
     }
 
     /// Gives a recording up, if there is one.
     pub(crate) fn cancel(&mut self) {
-        if self.recording.take().is_some()
-            && let Some(log) = &mut self.log
-        {
-            // What it has is of no use to anybody.
-            drop(log.take());
+        if self.recording.take().is_some() {
+            for log in self.logs.iter_mut().flatten() {
+                // What it has is of no use to anybody.
+                drop(log.take());
+            }
         }
     }
 
@@ -187,7 +211,9 @@ impl<T> Inputs<T> {
         if !self.is_missing(input) {
             return Ok(());
         }
-        let (Some(recording), Some(log)) = (&mut self.recording, &mut self.log) else {
+        let port = self.channels.get(input).map_or(0, |channel| channel.port);
+        let (Some(recording), Some(Some(log))) = (&mut self.recording, self.logs.get_mut(port))
+        else {
             return Ok(());
         };
         match element {
@@ -202,4 +228,11 @@ impl<T> Inputs<T> {
         }
         Ok(())
     }
+}
+
+type Log<T> = Option<Box<dyn EdgeLog<T>>>;
+
+fn log_of<T>(logs: &mut [Log<T>], port: usize) -> Result<&mut Box<dyn EdgeLog<T>>, TaskError> {
+    let log = logs.get_mut(port).and_then(Option::as_mut);
+    log.ok_or_else(|| "a barrier has overtaken records that have no codec".into())
 }

@@ -12,15 +12,16 @@ use std::time::Duration;
 use alluvium_coordinator::{
     Action, Coordinator, JobPlan, RestartDecision, RestartTracker, StartPoint,
 };
-use alluvium_core::{AssignerName, AttemptId, CheckpointId, Parallelism};
+use alluvium_core::{AttemptId, CheckpointId};
 use alluvium_format::codec::{DefaultCodec, HasCodec};
 use alluvium_state::{StateBackend, StateKey};
 use alluvium_storage::LocalCopies;
 
 use self::beginning::{Beginning, claim_after, first_beginning, next_beginning};
 use crate::driver::{Attempt, run_attempt};
+use crate::job_graph::{JobGraph, of_pipeline};
 use crate::operator::{KeyedOperator, Pipeline};
-use crate::{CheckpointStore, JobError, JobStatus, Savepoint, running};
+use crate::{CheckpointStore, GraphError, JobError, JobStatus, Savepoint, running};
 
 /// A job that ended well.
 #[derive(Debug)]
@@ -58,8 +59,36 @@ where
     B: StateBackend,
     P: Pipeline<B::Keyed<K, DefaultCodec>>,
 {
+    let graph = match &config.uids {
+        Some(uids) => Ok(of_pipeline::<K, B, P>(&pipeline, uids)),
+        None => Err(JobError::from(GraphError::NoUids)),
+    };
+    run_to_its_end(graph, backend, store, config).await
+}
+
+/// Runs a job that is a graph of stages, as [`run`] does for one of three.
+///
+/// Errors: as [`run`].
+pub async fn run_graph<B: StateBackend, R: Send + 'static>(
+    graph: JobGraph<B, R>,
+    backend: B,
+    store: Arc<CheckpointStore>,
+    config: JobConfig,
+) -> Result<JobOutcome<R>, JobError> {
+    run_to_its_end(Ok(graph), backend, store, config).await
+}
+
+async fn run_to_its_end<B: StateBackend, R: Send + 'static>(
+    graph: Result<JobGraph<B, R>, JobError>,
+    backend: B,
+    store: Arc<CheckpointStore>,
+    config: JobConfig,
+) -> Result<JobOutcome<R>, JobError> {
     let control = config.control.clone();
-    let outcome = run_all::<K, B, P>(pipeline, backend, store, config).await;
+    let outcome = match graph {
+        Ok(graph) => run_all(Arc::new(graph), backend, store, config).await,
+        Err(error) => Err(error),
+    };
     control.set_status(match &outcome {
         Ok(JobOutcome { savepoint: Some(savepoint), .. }) => {
             JobStatus::Stopped { savepoint: savepoint.location.clone() }
@@ -71,25 +100,21 @@ where
     outcome
 }
 
-async fn run_all<K, B, P>(
-    pipeline: Arc<P>,
+async fn run_all<B: StateBackend, R: Send + 'static>(
+    graph: Arc<JobGraph<B, R>>,
     backend: B,
     store: Arc<CheckpointStore>,
     config: JobConfig,
-) -> Result<JobOutcome<ResultOf<K, B, P>>, JobError>
-where
-    K: StateKey + HasCodec,
-    B: StateBackend,
-    P: Pipeline<B::Keyed<K, DefaultCodec>>,
-{
+) -> Result<JobOutcome<R>, JobError> {
+    graph.check(config.parallelism)?;
     let mut tracker = RestartTracker::new(config.restart, config.hash_seed);
     let copies = config
         .local_recovery
         .as_ref()
         .map(|dir| LocalCopies::new(dir, store.job(), store.storage().root()));
-    let near = copies.clone();
+    let (near, widest) = (copies.clone(), graph.widest(config.parallelism));
     let begin = move |store: &CheckpointStore, config: &JobConfig| {
-        first_beginning(store, config, near.as_ref())
+        first_beginning(store, config, widest, near.as_ref())
     };
     let (first, mut beginning) = blocking(&store, &config, begin).await?;
     let (mut attempt, mut restarts, mut checkpoints) = (first, 0, 0);
@@ -97,16 +122,15 @@ where
     let mut issued = None;
     // Checkpoints that could not be restored, and why.
     let mut refused = BTreeMap::new();
-    let assigner = pipeline.assigner().name();
     loop {
-        check_point(&store, &config, &beginning, assigner)?;
+        let plan = plan_of(&store, &config, attempt, &beginning, &graph)?;
+        check_point(&plan, &beginning, &graph)?;
         tell_beginning(&config, attempt, &mut beginning);
         let run = Attempt {
-            pipeline: Arc::clone(&pipeline),
+            graph: Arc::clone(&graph),
             backend: backend.clone(),
             store: Arc::clone(&store),
             config: config.clone(),
-            parallelism: beginning.parallelism,
             point: beginning
                 .point
                 .clone()
@@ -114,7 +138,7 @@ where
             copies: copies.clone(),
             claimed: beginning.claimed.clone(),
             leftovers: beginning.leftovers.clone(),
-            plan: plan_of(&store, &config, attempt, beginning.parallelism, assigner),
+            plan,
             start: StartPoint {
                 next: beginning.next,
                 retained: beginning.retained.clone(),
@@ -122,7 +146,7 @@ where
                 claimed: beginning.claimed.is_some(),
             },
         };
-        let end = run_attempt::<K, B, P>(run).await;
+        let end = run_attempt(run).await;
         checkpoints += end.completed;
         let mut coordinator = end.coordinator;
         let next = coordinator.as_ref().map(Coordinator::next_checkpoint);
@@ -260,34 +284,31 @@ async fn delete_retained(
 }
 
 /// The checkpoint that an attempt begins from must fit the job.
-fn check_point(
-    store: &CheckpointStore,
-    config: &JobConfig,
+fn check_point<B, R>(
+    plan: &JobPlan,
     beginning: &Beginning,
-    assigner: AssignerName,
+    graph: &JobGraph<B, R>,
 ) -> Result<(), JobError> {
     match &beginning.point {
-        Some(point) => {
-            point.check(store.job(), beginning.parallelism.max(), assigner, &config.uids)
-        }
+        Some(point) => point.check(plan, &graph.uids()),
         None => Ok(()),
     }
 }
 
-fn plan_of(
+fn plan_of<B, R>(
     store: &CheckpointStore,
     config: &JobConfig,
     attempt: AttemptId,
-    parallelism: Parallelism,
-    assigner: AssignerName,
-) -> JobPlan {
-    JobPlan {
+    beginning: &Beginning,
+    graph: &JobGraph<B, R>,
+) -> Result<JobPlan, JobError> {
+    Ok(JobPlan {
         job: store.job().clone(),
         attempt,
-        max_parallelism: parallelism.max(),
-        assigner,
-        operators: config.uids.all().map(|uid| (uid.clone(), parallelism)).to_vec(),
-    }
+        max_parallelism: beginning.max,
+        assigner: graph.assigner(),
+        operators: graph.plan(config.parallelism, beginning.max)?,
+    })
 }
 
 /// Runs storage work where it may block.

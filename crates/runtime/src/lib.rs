@@ -144,8 +144,10 @@ mod host;
 mod in_flight;
 mod inputs;
 mod job;
+mod job_graph;
 mod operator;
 mod outlet;
+mod outputs;
 mod rate;
 mod restore;
 mod running;
@@ -155,17 +157,20 @@ mod task;
 pub use alignment::{Aligner, Arrival, CheckpointMode};
 pub use clock::{Clock, SystemClock};
 pub use control::{ControlError, JobControl, JobStatus, Restored, Savepoint, Stop};
-pub use error::{JobError, StoreError, TaskError};
+pub use error::{GraphError, JobError, StoreError, TaskError};
+pub use exchange::Partitioner;
 pub use fence::AttemptFence;
 pub use file_sink::{FileSink, UPDATES_DIR};
 pub use host::{AbortHandle, Host, HostTask, HostWork, TokioHost};
 pub use in_flight::InFlightCodec;
 pub use job::{
     CheckpointRetention, ClaimMode, JobConfig, JobEvent, JobOutcome, Listener, RestoreFrom, run,
+    run_graph,
 };
+pub use job_graph::{BroadcastEdge, Edge, JobGraph, KeyedEdge, Stage, Stream};
 pub use operator::{
-    InputCodec, KeyedOperator, KeyedRecord, OperatorContext, OutputCodec, Pipeline, Sink, Source,
-    SourceStatus,
+    BroadcastOperator, InputCodec, KeyedOperator, KeyedRecord, OperatorContext, OutputCodec,
+    Pipeline, Sink, Source, SourceStatus, TwoInputOperator,
 };
 pub use restore::OperatorUids;
 pub use store::{

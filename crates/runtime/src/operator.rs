@@ -1,7 +1,17 @@
-//! What a user of the runtime writes: a source, a keyed operator, a sink.
+//! What a user of the runtime writes: sources, keyed operators, sinks.
 //!
 //! Invariants: all calls to one instance come from one task, in order; `snapshot` sees everything
 //! up to the barrier and nothing behind it.
+
+mod broadcast;
+mod logic;
+mod two_input;
+
+pub use broadcast::BroadcastOperator;
+pub(crate) use broadcast::WithBroadcast;
+pub(crate) use logic::{KeyedLogic, OneInput};
+pub use two_input::TwoInputOperator;
+pub(crate) use two_input::TwoInputs;
 
 use alluvium_core::{
     AttemptId, CheckpointId, KeyGroup, KeyGroupAssigner, OperatorUid, Parallelism, SubtaskIndex,
@@ -58,7 +68,7 @@ pub enum SourceStatus {
 /// Reads records, and can read them again from a position that it keeps in operator state.
 pub trait Source: Send + 'static {
     /// What it reads.
-    type Record: KeyedRecord;
+    type Record: Send + 'static;
 
     /// Registers its state and goes to the restored position.
     ///

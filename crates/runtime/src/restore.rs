@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
+use alluvium_coordinator::JobPlan;
 use alluvium_core::museum::{self, Mistake};
-use alluvium_core::{
-    AssignerName, CheckpointMetadata, JobId, KeyedStateHandle, MaxParallelism, OperatorUid,
-    Parallelism,
-};
+use alluvium_core::{CheckpointMetadata, KeyedStateHandle, OperatorUid, Parallelism};
 use alluvium_format::operator::OperatorStateItems;
 use alluvium_state::{RestoreError, restore_operator_states};
 use alluvium_storage::{HandleReader, LocalCopies, ReadAccess, Storage};
 
 use crate::JobError;
 
-/// Names of the three operators; state is found again by them.
+/// Names of the three operators of a [`Pipeline`](crate::Pipeline); state is found again by them.
 #[derive(Debug, Clone)]
 pub struct OperatorUids {
     /// The source.
@@ -74,19 +72,19 @@ impl RestorePoint {
         JobError::Incompatible { checkpoint, what, expected, found }
     }
 
-    /// Job, max parallelism, assigner and operators must be those of the job.
+    /// Job, max parallelism, assigner and stages must be those of the job; of each stage it is known
+    /// whether it has keyed state.
     pub(crate) fn check(
         &self,
-        job: &JobId,
-        max: MaxParallelism,
-        assigner: AssignerName,
-        uids: &OperatorUids,
+        plan: &JobPlan,
+        stages: &[(&OperatorUid, bool)],
     ) -> Result<(), JobError> {
         let properties = &self.metadata.properties;
+        let (max, found_max) = (plan.max_parallelism, properties.max_parallelism);
         let pairs = [
-            ("job", job.to_string(), properties.job.to_string()),
-            ("max parallelism", max.to_string(), properties.max_parallelism.to_string()),
-            ("key-group assigner", assigner.to_string(), properties.assigner.to_string()),
+            ("job", plan.job.to_string(), properties.job.to_string()),
+            ("max parallelism", max.to_string(), found_max.to_string()),
+            ("key-group assigner", plan.assigner.to_string(), properties.assigner.to_string()),
         ];
         for (what, expected, found) in pairs {
             if expected != found {
@@ -94,10 +92,25 @@ impl RestorePoint {
             }
         }
         for operator in &self.metadata.operators {
-            if !uids.all().contains(&&operator.uid) {
-                let expected = uids.all().map(|uid| format!("{:?}", uid.as_str())).join(", ");
-                let found = format!("{:?}", operator.uid.as_str());
-                return Err(self.incompatible("state of operator", expected, found));
+            let stage = stages.iter().find(|(uid, _)| **uid == operator.uid);
+            let mut subtasks = operator.subtasks.iter();
+            let found = format!("{:?}", operator.uid.as_str());
+            match stage {
+                Some((_, true)) => {}
+                Some((_, false)) => {
+                    if subtasks.any(|subtask| subtask.keyed.is_some()) {
+                        let expected = "no keyed state there".to_owned();
+                        return Err(self.incompatible("keyed state of operator", expected, found));
+                    }
+                }
+                // A stage that kept nothing may go.
+                None => {
+                    if subtasks.any(|it| it.keyed.is_some() || it.operator.is_some()) {
+                        let uids = stages.iter().map(|(uid, _)| format!("{:?}", uid.as_str()));
+                        let expected = uids.collect::<Vec<_>>().join(", ");
+                        return Err(self.incompatible("state of operator", expected, found));
+                    }
+                }
             }
         }
         Ok(())

@@ -4,15 +4,21 @@
 //! declined snapshot wrote is removed; a task writes one snapshot at a time.
 
 mod alarm;
+mod flat_map;
 mod keyed;
 mod loading;
+mod operator;
+mod processor;
 mod sink;
 mod source;
 
 pub(crate) use alarm::Alarm;
-pub(crate) use keyed::{KeyedTask, Progress};
+pub(crate) use flat_map::FlatMap;
+pub(crate) use keyed::KeyedProcessor;
 pub(crate) use loading::Loading;
-pub(crate) use sink::{SinkProgress, SinkTask};
+pub(crate) use operator::{OperatorTask, Progress};
+pub(crate) use processor::Processor;
+pub(crate) use sink::SinkProcessor;
 pub(crate) use source::{Reading, SourceTask};
 
 use std::panic::{self, AssertUnwindSafe};

@@ -13,10 +13,10 @@ use super::{ClaimMode, JobConfig, RestoreFrom};
 use crate::restore::RestorePoint;
 use crate::{CheckpointStatus, CheckpointStore, JobError};
 
-/// The key-group numbers of a job and where it begins.
+/// The key groups of a job and where it begins.
 #[derive(Debug, Clone)]
 pub(super) struct Beginning {
-    pub(super) parallelism: Parallelism,
+    pub(super) max: MaxParallelism,
     pub(super) point: Option<RestorePoint>,
     /// Checkpoints that this run owns and subsumes.
     pub(super) retained: Vec<CheckpointMetadata>,
@@ -31,28 +31,32 @@ pub(super) struct Beginning {
     pub(super) damage: Option<String>,
 }
 
-fn parallelism_of(
+/// Max parallelism of a job whose widest stage has so many subtasks.
+fn max_parallelism_of(
     config: &JobConfig,
+    widest: u32,
     point: Option<&RestorePoint>,
-) -> Result<Parallelism, JobError> {
+) -> Result<MaxParallelism, JobError> {
     let restored = point.map(|point| point.metadata.properties.max_parallelism);
     let max = match (config.max_parallelism, restored) {
         (Some(max), _) => MaxParallelism::new(max)?,
         (None, Some(restored)) => restored,
-        (None, None) => MaxParallelism::default_for(config.parallelism)?,
+        (None, None) => MaxParallelism::default_for(widest)?,
     };
-    Ok(Parallelism::new(config.parallelism, max)?)
+    Parallelism::new(widest, max)?;
+    Ok(max)
 }
 
 /// Claims the first attempt of this process, then looks for what to begin from.
 pub(super) fn first_beginning(
     store: &CheckpointStore,
     config: &JobConfig,
+    widest: u32,
     copies: Option<&LocalCopies>,
 ) -> Result<(AttemptId, Beginning), JobError> {
     // Checked before anything is claimed, so that a wrong number leaves no trace.
     if config.max_parallelism.is_some() || matches!(config.restore, RestoreFrom::Nothing) {
-        parallelism_of(config, None)?;
+        max_parallelism_of(config, widest, None)?;
     }
     let attempt = store.claim_attempt()?;
     let at = |metadata, storage| RestorePoint { metadata, storage, is_owned: false, copies: None };
@@ -98,10 +102,8 @@ pub(super) fn first_beginning(
     forget_if_mistaken(&mut retained);
     spared.extend(files_of(&others));
     let point = point.map(|point| point.owned_by(&**store.storage(), &retained));
-    let parallelism = parallelism_of(config, point.as_ref())?;
-    let beginning =
-        Beginning { parallelism, point, retained, spared, leftovers, next, claimed, damage };
-    Ok((attempt, beginning))
+    let max = max_parallelism_of(config, widest, point.as_ref())?;
+    Ok((attempt, Beginning { max, point, retained, spared, leftovers, next, claimed, damage }))
 }
 
 fn forget_if_mistaken(retained: &mut Vec<CheckpointMetadata>) {

@@ -148,9 +148,9 @@ pub type Listener = Arc<dyn Fn(&JobEvent<'_>) + Send + Sync>;
 /// How a job runs.
 #[derive(Clone)]
 pub struct JobConfig {
-    /// Names of the operators.
-    pub uids: OperatorUids,
-    /// Subtasks of each operator, 1 to max parallelism.
+    /// Names of the operators of a pipeline; `None` for a graph, whose stages have theirs.
+    pub uids: Option<OperatorUids>,
+    /// Subtasks of each stage that says nothing else, 1 to max parallelism.
     pub parallelism: u32,
     /// Key groups, 1 to 32768; `None` takes that of the restored checkpoint, else the default for
     /// the parallelism.
@@ -196,12 +196,17 @@ pub struct JobConfig {
 }
 
 impl JobConfig {
-    /// A job on its defaults: parallelism 1, exactly once, no checkpoints but those that somebody asks
+    /// A pipeline on its defaults: parallelism 1, exactly once, no checkpoints but those that somebody asks
     /// for and the last one, restarts with growing delays, from the newest checkpoint, full snapshots
     /// into files, and nobody who listens.
     pub fn new(uids: OperatorUids, clock: Arc<dyn Clock>, host: Arc<dyn Host>) -> Self {
+        Self { uids: Some(uids), ..Self::for_graph(clock, host) }
+    }
+
+    /// The same for a [graph](crate::JobGraph).
+    pub fn for_graph(clock: Arc<dyn Clock>, host: Arc<dyn Host>) -> Self {
         Self {
-            uids,
+            uids: None,
             parallelism: 1,
             max_parallelism: None,
             mode: CheckpointMode::ExactlyOnce,

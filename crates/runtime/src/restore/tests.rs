@@ -1,4 +1,7 @@
-use alluvium_core::{AttemptId, CheckpointId, CheckpointProperties, OperatorState};
+use alluvium_core::{
+    AssignerName, AttemptId, CheckpointId, CheckpointProperties, JobId, MaxParallelism,
+    OperatorState,
+};
 use alluvium_storage::open;
 
 use super::*;

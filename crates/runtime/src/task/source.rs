@@ -1,4 +1,4 @@
-//! A source subtask: polls, routes, emits barriers.
+//! A source subtask: polls, sends, emits barriers.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -8,17 +8,16 @@ use std::task::Poll;
 use alluvium_coordinator::DeclineCause;
 use alluvium_core::CheckpointId;
 use alluvium_core::museum::{self, Mistake};
-use alluvium_format::codec::HasCodec;
 use alluvium_state::OperatorStateBackend;
 use tokio::sync::mpsc;
 
 use super::{Command, Measured, Participant, Report, wait_for_the_end};
 use crate::TaskError;
 use crate::barrier::Barrier;
-use crate::element::Element;
-use crate::exchange::KeyedExchange;
-use crate::operator::{KeyedRecord, Source, SourceStatus};
+use crate::element::Signal;
+use crate::operator::{Source, SourceStatus};
 use crate::outlet::Gone;
+use crate::outputs::Outputs;
 use crate::rate::RateLimit;
 
 /// Most records of a batch.
@@ -37,7 +36,7 @@ pub(crate) enum Reading {
 pub(crate) struct SourceTask<S: Source> {
     pub(crate) source: S,
     pub(crate) state: OperatorStateBackend,
-    pub(crate) exchange: KeyedExchange<S::Record>,
+    pub(crate) outputs: Outputs<S::Record>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) participant: Participant,
     pub(crate) rate: Option<Arc<RateLimit>>,
@@ -49,11 +48,7 @@ pub(crate) struct SourceTask<S: Source> {
     pub(crate) is_over: bool,
 }
 
-impl<S> SourceTask<S>
-where
-    S: Source,
-    <S::Record as KeyedRecord>::Key: HasCodec,
-{
+impl<S: Source> SourceTask<S> {
     pub(crate) async fn run(mut self) -> Result<(), TaskError> {
         self.source.open(&mut self.state)?;
         while !self.is_over {
@@ -86,7 +81,7 @@ where
                 if barrier.ends_job() && self.reading == Reading::On {
                     self.reading = Reading::Held(barrier.checkpoint);
                     if barrier.drains() {
-                        self.exchange.push_to_all(|| Element::EndOfInput);
+                        self.outputs.push_to_all(&Signal::EndOfInput);
                         self.reading = Reading::Ended;
                     }
                 }
@@ -117,15 +112,15 @@ where
             rate.wait(batch.len()).await;
         }
         self.records.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        self.exchange.push(batch)?;
+        self.outputs.push(batch)?;
         let watermark = self.source.watermark_ms().filter(|ms| Some(*ms) > self.watermark_ms);
         if let Some(watermark_ms) = watermark {
             self.watermark_ms = Some(watermark_ms);
-            self.exchange.push_to_all(|| Element::Watermark(watermark_ms));
+            self.outputs.push_to_all(&Signal::Watermark(watermark_ms));
         }
         if status == SourceStatus::Ended {
             self.reading = Reading::Ended;
-            self.exchange.push_to_all(|| Element::EndOfInput);
+            self.outputs.push_to_all(&Signal::EndOfInput);
             self.flush().await?;
             // A driver that is gone need not know.
             let _ = self.participant.reports.send(Report::Ended);
@@ -141,7 +136,7 @@ where
     async fn flush(&mut self) -> Result<(), TaskError> {
         loop {
             let flushed = poll_fn(|context| {
-                if let Poll::Ready(flushed) = self.exchange.poll_flush(context) {
+                if let Poll::Ready(flushed) = self.outputs.poll_flush(context) {
                     return Poll::Ready(Ok(flushed));
                 }
                 self.commands.poll_recv(context).map(Err)
@@ -174,9 +169,9 @@ where
         if museum::makes(Mistake::ReadsAheadOfPosition) && self.watermark_ms.is_some() {
             let mut ahead = Vec::new();
             self.source.poll(&mut ahead, BATCH_LEN)?;
-            self.exchange.push(ahead)?;
+            self.outputs.push(ahead)?;
         }
-        self.exchange.push_to_all(|| Element::Barrier(barrier.clone()));
+        self.outputs.push_to_all(&Signal::Barrier(barrier.clone()));
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! When a keyed task freezes its state: behind the last barrier, or at once when it is overtaken.
+//! When a task freezes its state: behind the last barrier, or at once when it is overtaken.
 //!
 //! Invariants: state is frozen at most once for a checkpoint; a checkpoint that is overtaken is
 //! acknowledged when all records in flight before it are recorded.
@@ -9,26 +9,25 @@ use std::time::Duration;
 
 use alluvium_coordinator::DeclineCause;
 use alluvium_core::CheckpointId;
-use alluvium_core::museum::{self, Mistake};
-use alluvium_state::{FrozenOperatorState, FrozenState, KeyedStateBackend};
+use alluvium_state::{FrozenOperatorState, FrozenState};
 
-use super::KeyedTask;
+use super::OperatorTask;
 use crate::TaskError;
 use crate::alignment::Arrival;
 use crate::barrier::Barrier;
-use crate::element::Element;
-use crate::operator::KeyedOperator;
+use crate::element::Signal;
+use crate::task::processor::Processor;
 use crate::task::{Command, Measured};
 
 /// State that was frozen while records were in flight before it.
 pub(crate) struct Overtaken {
     barrier: Barrier,
-    keyed: Box<dyn FrozenState>,
+    keyed: Option<Box<dyn FrozenState>>,
     state: FrozenOperatorState,
     measured: Measured,
 }
 
-type Frozen = (Box<dyn FrozenState>, FrozenOperatorState, Measured);
+type Frozen = (Option<Box<dyn FrozenState>>, FrozenOperatorState, Measured);
 
 impl fmt::Debug for Overtaken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,20 +35,16 @@ impl fmt::Debug for Overtaken {
     }
 }
 
-impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
+impl<P: Processor> OperatorTask<P> {
     pub(super) fn hear(&mut self, command: &Command) -> Result<(), TaskError> {
         match command {
             Command::Complete { checkpoint, is_final } => {
-                self.keyed.complete(*checkpoint);
+                self.processor.complete(*checkpoint)?;
                 self.progress.is_over |= *is_final;
             }
             Command::Abort(checkpoint) => {
                 self.aligner.abort(*checkpoint);
-                if museum::makes(Mistake::BuildsOnUnconfirmedState) {
-                    self.keyed.complete(*checkpoint);
-                } else {
-                    self.keyed.abort(*checkpoint);
-                }
+                self.processor.abort(*checkpoint);
                 if let Some(overtaken) = &self.progress.overtaken
                     && overtaken.barrier.checkpoint == *checkpoint
                 {
@@ -79,10 +74,10 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
         match self.aligner.barrier(input, checkpoint) {
             Arrival::Complete => {
                 if let Some((keyed, state, measured)) = self.freeze(barrier)? {
-                    self.participant.persist(barrier, Some(keyed), state, measured);
+                    self.participant.persist(barrier, keyed, state, measured);
                 }
             }
-            Arrival::Waiting => self.keyed.announce(checkpoint),
+            Arrival::Waiting => self.processor.announce(checkpoint),
             Arrival::Ignored => {}
         }
         Ok(())
@@ -118,7 +113,7 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
             None => state,
         };
         let measured = Measured { persisted_bytes, ..measured };
-        self.participant.persist(&barrier, Some(keyed), state, measured);
+        self.participant.persist(&barrier, keyed, state, measured);
         Ok(())
     }
 
@@ -132,10 +127,10 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedTask<B, O> {
     fn freeze(&mut self, barrier: &Barrier) -> Result<Option<Frozen>, TaskError> {
         let (checkpoint, begun) = (barrier.checkpoint, self.participant.host.now());
         self.progress.frozen = self.progress.frozen.max(Some(checkpoint));
-        self.operator.snapshot(&mut self.state)?;
-        let keyed = self.keyed.freeze(checkpoint);
+        self.processor.snapshot(checkpoint, &mut self.state)?;
+        let keyed = self.processor.freeze(checkpoint);
         let frozen = keyed.and_then(|keyed| Ok((keyed, self.state.freeze()?)));
-        self.output.push(Element::Barrier(barrier.clone()));
+        self.outputs.push_to_all(&Signal::Barrier(barrier.clone()));
         match frozen {
             Ok((keyed, state)) => {
                 let first = self.progress.first_barrier;
