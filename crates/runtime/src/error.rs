@@ -199,7 +199,7 @@ pub enum JobError {
     /// Unaligned checkpoints hold records in flight, and these have no codec.
     #[error(
         "checkpoints are to be unaligned, and the records on their way to operator {operator} have no \
-         codec: give the pipeline one, or leave checkpoints aligned"
+         codec: give the pipeline or the stream one, or leave checkpoints aligned"
     )]
     NoInFlightCodec {
         /// The operator that receives them.

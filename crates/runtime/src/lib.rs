@@ -1,16 +1,17 @@
-//! A thin runtime: sources, one keyed operator and a sink, in one process, on tokio.
+//! A thin runtime: stages of sources, operators and sinks, in one process, on tokio.
 //!
 //! It exists to exercise the other crates end to end and to be read as the example of an engine
-//! that uses them. A job is a [`Pipeline`]: `n` source subtasks send batches of records through a
-//! keyed exchange to `n` operator subtasks, each of which feeds its own sink subtask. Barriers
-//! travel with the records; the [coordinator](alluvium_coordinator::Coordinator) decides when, and
-//! the [`CheckpointStore`] keeps what they leave behind.
+//! that uses them. A job is a [`JobGraph`], or, where that is enough, a [`Pipeline`]: `n` source
+//! subtasks send batches of records over a keyed edge to `n` operator subtasks, each of which feeds
+//! its own sink subtask. Barriers travel with the records; the
+//! [coordinator](alluvium_coordinator::Coordinator) decides when, and the [`CheckpointStore`] keeps
+//! what they leave behind.
 //!
 //! Watermarks travel with the records too, and with them, or with the clock, timers fire:
 //! [`KeyedOperator::on_timer`].
 //!
-//! Ladder of names: [`run`] (a job, over its restarts) > attempt (one run of all tasks) > task (one
-//! subtask) > batch > record.
+//! Ladder of names: [`run`] (a job, over its restarts) > attempt (one run of all tasks) > stage (an
+//! operator) > task (one subtask) > batch > record.
 //!
 //! Invariants:
 //! - a record before a barrier is in the checkpoint, a record after it is not (exactly-once), or
