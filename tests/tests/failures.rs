@@ -154,6 +154,8 @@ fn options(name: &str, output: &std::path::Path, parallelism: u32, mode: Mode) -
         min_pause: std::time::Duration::ZERO,
         timeout: std::time::Duration::from_secs(60),
         tolerable_failures: 0,
+        unaligned: false,
+        aligned_timeout: None,
         mode,
         parallelism,
         max_parallelism: None,

@@ -181,6 +181,14 @@ pub struct RunOptions {
     /// Checkpoints in a row that may fail before the job does.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub tolerable_failures: u32,
+    /// Let checkpoints overtake records: they take no longer when the job is held up, and hold the
+    /// records that were in flight.
+    #[arg(long)]
+    pub unaligned: bool,
+    /// How long a checkpoint stays among the records before it overtakes them, such as 200ms; default:
+    /// it overtakes them at once.
+    #[arg(long, value_parser = humantime::parse_duration, requires = "unaligned", value_name = "DURATION")]
+    pub aligned_timeout: Option<Duration>,
     /// What a restore promises.
     #[arg(long, value_enum, default_value = "exactly-once")]
     pub mode: Mode,

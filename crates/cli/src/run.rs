@@ -211,6 +211,7 @@ fn config(options: &RunOptions, job: &JobId, progress: &Progress) -> Result<JobC
         .timeout_ms(ms(options.timeout))
         .tolerable_failed_checkpoints(options.tolerable_failures)
         .max_concurrent(options.max_concurrent)
+        .unaligned(options.unaligned)
         .retained(options.retain);
     let uids = OperatorUids {
         source: OperatorUid::new("source")?,
@@ -225,6 +226,7 @@ fn config(options: &RunOptions, job: &JobId, progress: &Progress) -> Result<JobC
             Mode::AtLeastOnce => CheckpointMode::AtLeastOnce,
         },
         checkpoints,
+        aligned_timeout_ms: options.aligned_timeout.map_or(0, ms),
         restart: options.restart,
         restore,
         local_recovery: options.local_recovery.clone(),

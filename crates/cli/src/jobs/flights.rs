@@ -13,7 +13,8 @@ mod table;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use alluvium::runtime::{FileSink, OperatorContext, Pipeline, TaskError};
+use alluvium::format::codec::DefaultCodec;
+use alluvium::runtime::{FileSink, InFlightCodec, OperatorContext, Pipeline, TaskError};
 use alluvium::state::KeyedStateBackend;
 use alluvium::storage::Storage;
 
@@ -56,6 +57,20 @@ impl<B: KeyedStateBackend<Key = String>> Pipeline<B> for Flights {
     type Source = FlightSource;
     type Operator = Aircraft;
     type Sink = FileSink;
+
+    fn input_codec(&self) -> Option<InFlightCodec<Flight>> {
+        let parts = |flight: &Flight| {
+            let Flight { tailnum, dest, distance, dep_delay } = flight.clone();
+            (tailnum, dest, distance, dep_delay)
+        };
+        Some(InFlightCodec::through(DefaultCodec, parts, |(tailnum, dest, distance, dep_delay)| {
+            Flight { tailnum, dest, distance, dep_delay }
+        }))
+    }
+
+    fn output_codec(&self) -> Option<InFlightCodec<String>> {
+        Some(InFlightCodec::new(DefaultCodec))
+    }
 
     fn source(&self, context: &OperatorContext) -> Result<FlightSource, TaskError> {
         Ok(FlightSource::new(Arc::clone(&self.departures), context))

@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use alluvium::core::KeyGroup;
+use alluvium::format::codec::DefaultCodec;
 use alluvium::runtime::{
-    FileSink, KeyedOperator, KeyedRecord, OperatorContext, Pipeline, TaskError,
+    FileSink, InFlightCodec, KeyedOperator, KeyedRecord, OperatorContext, Pipeline, TaskError,
 };
 use alluvium::state::{KeyedStateBackend, OperatorStateBackend, ValueState, ValueStateDescriptor};
 use alluvium::storage::Storage;
@@ -61,6 +62,14 @@ impl<B: KeyedStateBackend<Key = String>> Pipeline<B> for Wordcount {
     type Source = LineSource;
     type Operator = Count;
     type Sink = FileSink;
+
+    fn input_codec(&self) -> Option<InFlightCodec<Word>> {
+        Some(InFlightCodec::through(DefaultCodec, |Word(word)| word.clone(), Word))
+    }
+
+    fn output_codec(&self) -> Option<InFlightCodec<String>> {
+        Some(InFlightCodec::new(DefaultCodec))
+    }
 
     fn source(&self, context: &OperatorContext) -> Result<LineSource, TaskError> {
         Ok(LineSource::new(Arc::clone(&self.inputs), context))
