@@ -20,7 +20,6 @@ use std::time::Duration;
 use alluvium_coordinator::{
     Action, CheckpointKind, Coordinator, Event, JobPlan, StartPoint, TaskId,
 };
-use alluvium_core::CheckpointId;
 use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{CheckpointId, StoragePath};
 use alluvium_state::StateBackend;
