@@ -153,7 +153,7 @@ impl LocalCopies {
     ) {
         let files: BTreeSet<StoragePath> = files.into_iter().cloned().collect();
         for kind in ["sums", "files"] {
-            self.prune(&self.inner.dir.join(kind), &files);
+            prune(&self.inner.dir.join(kind), &files);
         }
         *lock(&self.inner.confirmed) = Confirmed { checkpoint, files };
     }
@@ -182,20 +182,6 @@ impl LocalCopies {
     fn remove(&self, path: &StoragePath) {
         for file in [self.sums_path(path), self.data_path(path)] {
             drop(fs::remove_file(file));
-        }
-    }
-
-    /// Removes what is not wanted of the two levels that paths of files have.
-    fn prune(&self, dir: &Path, wanted: &BTreeSet<StoragePath>) {
-        for child in children(dir) {
-            for file in children(&child) {
-                let name = file.strip_prefix(dir).ok().and_then(Path::to_str);
-                let path = name.and_then(|name| StoragePath::new(name).ok());
-                if !path.is_some_and(|path| wanted.contains(&path)) {
-                    drop(fs::remove_file(&file));
-                }
-            }
-            drop(fs::remove_dir(&child));
         }
     }
 
@@ -259,6 +245,20 @@ impl LocalCopies {
 impl fmt::Debug for LocalCopies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LocalCopies({})", self.inner.dir.display())
+    }
+}
+
+/// Removes what is not wanted of the two levels that paths of files have.
+fn prune(dir: &Path, wanted: &BTreeSet<StoragePath>) {
+    for child in children(dir) {
+        for file in children(&child) {
+            let name = file.strip_prefix(dir).ok().and_then(Path::to_str);
+            let path = name.and_then(|name| StoragePath::new(name).ok());
+            if !path.is_some_and(|path| wanted.contains(&path)) {
+                drop(fs::remove_file(&file));
+            }
+        }
+        drop(fs::remove_dir(&child));
     }
 }
 

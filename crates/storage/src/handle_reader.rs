@@ -157,9 +157,9 @@ impl HandleReader {
         let bytes =
             copy.and_then(|(copy, _)| copy.read_all().map_err(|_| copies.note_damage()).ok());
         if bytes.is_some() {
-            copies.note_local()
+            copies.note_local();
         } else {
-            copies.note_remote()
+            copies.note_remote();
         }
         bytes
     }

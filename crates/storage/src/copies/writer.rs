@@ -120,7 +120,7 @@ fn make_in_folder<T>(path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::
                     fs::create_dir_all(dir)?;
                 }
             }
-            made => return made,
+            other => return other,
         }
     }
     make(path)
