@@ -57,8 +57,7 @@ fn ssts(world: &World<'_>) -> Vec<(StoragePath, PathBuf)> {
 fn check(world: &World<'_>, parallelism: u32) -> u64 {
     let mut subtasks: Subtasks = world.job.open(parallelism, &world.handles);
     check_contents(&world.job, &mut subtasks, &NAMESPACES, &world.model);
-    let statistics = subtasks.iter().map(|subtask| subtask.restore_statistics());
-    statistics.map(|it| it.files_linked).sum()
+    subtasks.iter().map(|subtask| subtask.restore_statistics().files_linked).sum()
 }
 
 fn backend(dir: &Path) -> RocksDbStateBackend {

@@ -1,5 +1,7 @@
 //! What checkpoints leave behind is removed in the background, whatever the storage does.
 
+#![expect(clippy::unwrap_used, reason = "test code fails by panicking")]
+
 mod common;
 
 use std::collections::BTreeSet;
@@ -79,7 +81,7 @@ fn a_store_that_deletes_slowly_delays_no_checkpoint() {
     let mut world = World::new("slow-deletes");
     let gate = Arc::new(Gate::default());
     let watching = Arc::clone(&gate);
-    world.storage = Watched::new(Arc::clone(&world.storage), move |call, path| {
+    world.storage = Watched::over(Arc::clone(&world.storage), move |call, path| {
         if call == "delete" && path.starts_with("chk/") && !path.ends_with("_metadata") {
             watching.pass();
         }
@@ -106,7 +108,7 @@ fn a_file_that_could_not_be_deleted_is_tried_again() {
     let mut world = World::new("failing-deletes");
     let (tried, fails) = (Mutex::new(BTreeSet::new()), Arc::new(AtomicBool::new(true)));
     let is_failing = Arc::clone(&fails);
-    world.storage = Watched::new(Arc::clone(&world.storage), move |call, path| {
+    world.storage = Watched::over(Arc::clone(&world.storage), move |call, path| {
         let is_first = call == "delete" && tried.lock().unwrap().insert(path.to_owned());
         let is_first = is_first && is_failing.load(Ordering::SeqCst);
         if is_first && path.starts_with("chk/") { Err(io::ErrorKind::TimedOut) } else { Ok(()) }
@@ -127,7 +129,7 @@ fn a_file_that_stays_is_said_once_and_keeps_no_other_one() {
     let mut world = World::new("kept-file");
     let kept = Arc::new(AtomicBool::new(true));
     let is_kept = Arc::clone(&kept);
-    world.storage = Watched::new(Arc::clone(&world.storage), move |call, path| {
+    world.storage = Watched::over(Arc::clone(&world.storage), move |call, path| {
         let hits = call == "delete" && path.ends_with("chk-2/tally-0-keyed-1");
         if hits && is_kept.load(Ordering::SeqCst) {
             Err(io::ErrorKind::PermissionDenied)

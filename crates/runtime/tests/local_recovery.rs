@@ -1,5 +1,7 @@
 //! Restores that read copies of checkpoint files on the machine itself.
 
+#![expect(clippy::unwrap_used, reason = "test code fails by panicking")]
+
 mod common;
 
 use std::collections::BTreeSet;
@@ -31,7 +33,7 @@ impl Near {
         let mut world = World::new(name);
         let read = Arc::new(Mutex::new(BTreeSet::new()));
         let noted = Arc::clone(&read);
-        world.storage = Watched::new(Arc::clone(&world.storage), move |call, path| {
+        world.storage = Watched::over(Arc::clone(&world.storage), move |call, path| {
             let is_state = path.starts_with("chk/") && !path.ends_with("_metadata");
             if call == "read" && is_state {
                 noted.lock().unwrap().insert(path.to_owned());

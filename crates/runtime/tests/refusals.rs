@@ -1,6 +1,8 @@
 //! What a job does not begin with, and where no savepoint goes: each refusal names the difference, and
 //! leaves everything as it was.
 
+#![expect(clippy::unwrap_used, reason = "test code fails by panicking")]
+
 mod common;
 
 use std::io;
@@ -80,7 +82,7 @@ fn a_restore_from_nothing_that_is_named_is_refused_before_anything_is_claimed() 
 fn savepoint_folders_that_are_taken_or_cannot_be_written_are_refused_by_name() {
     let mut world = World::new("refused-target");
     world.storage =
-        Watched::new(Arc::clone(&world.storage), |call, path| match path.split('/').next() {
+        Watched::over(Arc::clone(&world.storage), |call, path| match path.split('/').next() {
             Some("taken") if call == "create" => Err(io::ErrorKind::AlreadyExists),
             Some("closed") if call == "create" => Err(io::ErrorKind::PermissionDenied),
             _ => Ok(()),

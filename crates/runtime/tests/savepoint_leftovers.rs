@@ -1,5 +1,7 @@
 //! A savepoint that is asked for while an attempt ends.
 
+#![expect(clippy::unwrap_used, reason = "test code fails by panicking")]
+
 mod common;
 
 use std::sync::Arc;
@@ -21,7 +23,7 @@ fn a_folder_that_is_reserved_too_late_goes_and_its_caller_may_ask_again() {
     let mut world = World::new("late-folder");
     let (is_held, is_waiting) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
     let (held, waiting) = (Arc::clone(&is_held), Arc::clone(&is_waiting));
-    world.storage = Watched::new(Arc::clone(&world.storage), move |call, path| {
+    world.storage = Watched::over(Arc::clone(&world.storage), move |call, path| {
         while call == "create" && path.ends_with("_unfinished") && held.load(Ordering::SeqCst) {
             waiting.store(true, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(1));

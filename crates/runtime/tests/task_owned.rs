@@ -1,5 +1,7 @@
 //! A sink that writes ahead, into files that it owns.
 
+#![expect(clippy::unwrap_used, reason = "test code fails by panicking")]
+
 mod common;
 
 use std::io::Write;

@@ -22,7 +22,7 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    pub(crate) fn new(
+    pub(crate) fn over(
         inner: Arc<dyn Storage>,
         watcher: impl Fn(&'static str, &str) -> Result<(), io::ErrorKind> + Send + Sync + 'static,
     ) -> Arc<dyn Storage> {

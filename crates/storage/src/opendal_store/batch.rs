@@ -132,5 +132,6 @@ async fn ask_all(
     answers
 }
 
-#[cfg(all(test, feature = "s3"))]
+#[cfg(test)]
+#[cfg(feature = "s3")]
 mod tests;

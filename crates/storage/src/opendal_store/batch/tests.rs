@@ -37,11 +37,11 @@ fn answer(stream: &TcpStream, refused: &str, asked: &Asked) -> std::io::Result<b
         "POST" if refused != "all" => {
             let mut text = "<DeleteResult>".to_owned();
             for key in keys {
-                if is_refused(key) {
-                    text += &format!("<Error><Key>{key}</Key>{denied}</Error>");
+                text += &if is_refused(key) {
+                    ["<Error><Key>", key, "</Key>", denied, "</Error>"].concat()
                 } else {
-                    text += &format!("<Deleted><Key>{key}</Key></Deleted>");
-                }
+                    ["<Deleted><Key>", key, "</Key></Deleted>"].concat()
+                };
             }
             ("200 OK", text + "</DeleteResult>")
         }
