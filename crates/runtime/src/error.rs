@@ -107,6 +107,12 @@ pub enum GraphError {
         /// Parallelism of the one behind.
         behind: u32,
     },
+    /// A stage reads streams of its own graph.
+    #[error("{to} was given a stream of another graph")]
+    ForeignStream {
+        /// The stage.
+        to: String,
+    },
     /// A pipeline is named by its configuration.
     #[error(
         "the configuration is that of a graph and has no names for the operators of a pipeline"

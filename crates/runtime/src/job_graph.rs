@@ -95,14 +95,19 @@ struct Connection {
 ///
 #[doc = include_str!("job_graph/example.md")]
 pub struct JobGraph<B, R> {
+    /// Tells the streams of this graph from those of others.
+    id: Arc<()>,
     entries: Vec<Entry<B, R>>,
     connections: Vec<Connection>,
+    /// A stage that was given a stream of another graph.
+    misled: Option<StageIndex>,
 }
 
 impl<B: StateBackend, R: Send + 'static> JobGraph<B, R> {
     /// A graph without stages.
-    pub const fn new() -> Self {
-        Self { entries: Vec::new(), connections: Vec::new() }
+    pub fn new() -> Self {
+        let (entries, connections) = (Vec::new(), Vec::new());
+        Self { id: Arc::default(), entries, connections, misled: None }
     }
 
     /// Adds a stage, which has the next index.
@@ -164,6 +169,9 @@ impl<B, R> JobGraph<B, R> {
 
     /// The ends of each edge must agree.
     pub(crate) fn check(&self, default: u32) -> Result<(), GraphError> {
+        if let Some(misled) = self.misled {
+            return Err(GraphError::ForeignStream { to: self.uid(misled) });
+        }
         let assigner = self.assigner();
         for Connection { from, to, partitioner, assigner: own } in &self.connections {
             let (from, to) = (*from, *to);

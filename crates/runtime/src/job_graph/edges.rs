@@ -13,14 +13,16 @@ use crate::operator::KeyedRecord;
 
 /// What a stage sends. One that nobody reads is thrown away.
 pub struct Stream<T> {
+    /// Whose it is.
+    pub(super) graph: Arc<()>,
     pub(super) from: StageIndex,
     pub(super) taps: Arc<Taps<T>>,
     pub(super) codec: Option<InFlightCodec<T>>,
 }
 
 impl<T: Send + 'static> Stream<T> {
-    pub(super) fn of(from: StageIndex) -> Self {
-        Self { from, taps: Arc::default(), codec: None }
+    pub(super) fn of(graph: &Arc<()>, from: StageIndex) -> Self {
+        Self { graph: Arc::clone(graph), from, taps: Arc::default(), codec: None }
     }
 
     /// Says how its records are encoded when an unaligned checkpoint finds them in flight. Without that the
@@ -38,7 +40,8 @@ impl<T: Send + 'static> Stream<T> {
         T: Clone,
     {
         self.taps.copy_by(<[T]>::to_vec);
-        Self { from: self.from, taps: Arc::clone(&self.taps), codec: self.codec.clone() }
+        let (graph, taps) = (Arc::clone(&self.graph), Arc::clone(&self.taps));
+        Self { graph, from: self.from, taps, codec: self.codec.clone() }
     }
 
     /// [`Partitioner::Forward`]. Records in flight are restored at the same parallelism only, unless they

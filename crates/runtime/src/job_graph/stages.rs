@@ -31,13 +31,16 @@ impl<B: StateBackend, R: Send + 'static> JobGraph<B, R> {
         self.entries.len()
     }
 
-    fn connect(
+    fn connect<T>(
         &mut self,
-        from: StageIndex,
+        stream: &Stream<T>,
         partitioner: Partitioner,
         assigner: Option<AssignerName>,
     ) {
-        let to = self.next_stage();
+        let (from, to) = (stream.from, self.next_stage());
+        if !Arc::ptr_eq(&stream.graph, &self.id) {
+            self.misled.get_or_insert(to);
+        }
         self.connections.push(Connection { from, to, partitioner, assigner });
     }
 
@@ -48,7 +51,7 @@ impl<B: StateBackend, R: Send + 'static> JobGraph<B, R> {
         make: impl Fn(&OperatorContext) -> Result<S, TaskError> + Send + Sync + 'static,
     ) -> Stream<S::Record> {
         let index = self.next_stage();
-        let stream = Stream::of(index);
+        let stream = Stream::of(&self.id, index);
         let taps = Arc::clone(&stream.taps);
         self.add(stage.into(), false, move |builder| builder.sources(index, &taps, &make));
         stream
@@ -68,8 +71,9 @@ impl<B: StateBackend, R: Send + 'static> JobGraph<B, R> {
         F: FnMut(T, &mut Vec<U>) -> Result<(), TaskError> + Send + 'static,
     {
         let index = self.next_stage();
-        self.connect(input.stream.from, input.partitioner, None);
-        let (stream, ports) = (Stream::of(index), vec![input.lead_to(index, FIRST, false)]);
+        self.connect(&input.stream, input.partitioner, None);
+        let (stream, ports) =
+            (Stream::of(&self.id, index), vec![input.lead_to(index, FIRST, false)]);
         let taps = Arc::clone(&stream.taps);
         self.add(stage.into(), false, move |builder| {
             let make = |_: &Builder<'_, B, R>, context: &OperatorContext| {
@@ -93,7 +97,7 @@ impl<B: StateBackend, R: Send + 'static> JobGraph<B, R> {
         O::Result: Into<R>,
     {
         let (index, assigner) = (self.next_stage(), input.assigner);
-        self.connect(input.stream.from, Partitioner::Keyed, Some(assigner.name()));
+        self.connect(&input.stream, Partitioner::Keyed, Some(assigner.name()));
         let ports = vec![input.lead_to(index, FIRST, Wire::bare())];
         self.add_keyed(stage.into(), ports, assigner, move |context| make(context).map(OneInput))
     }
@@ -113,8 +117,8 @@ impl<B: StateBackend, R: Send + 'static> JobGraph<B, R> {
         O::Result: Into<R>,
     {
         let (index, assigner) = (self.next_stage(), first.assigner);
-        self.connect(first.stream.from, Partitioner::Keyed, Some(assigner.name()));
-        self.connect(second.stream.from, Partitioner::Keyed, Some(second.assigner.name()));
+        self.connect(&first.stream, Partitioner::Keyed, Some(assigner.name()));
+        self.connect(&second.stream, Partitioner::Keyed, Some(second.assigner.name()));
         let ports = vec![
             first.lead_to(index, FIRST, first_wire()),
             second.lead_to(index, SECOND, second_wire()),
@@ -137,8 +141,8 @@ impl<B: StateBackend, R: Send + 'static> JobGraph<B, R> {
         O::Result: Into<R>,
     {
         let (index, assigner) = (self.next_stage(), input.assigner);
-        self.connect(input.stream.from, Partitioner::Keyed, Some(assigner.name()));
-        self.connect(broadcast.stream.from, Partitioner::Broadcast, None);
+        self.connect(&input.stream, Partitioner::Keyed, Some(assigner.name()));
+        self.connect(&broadcast.stream, Partitioner::Broadcast, None);
         // What a key was told by a broadcast record stays true: the subtask that takes the key over
         // takes all broadcast records before any other one.
         let ports = vec![
@@ -157,7 +161,7 @@ impl<B: StateBackend, R: Send + 'static> JobGraph<B, R> {
         make: impl Fn(&OperatorContext) -> Result<S, TaskError> + Send + Sync + 'static,
     ) {
         let index = self.next_stage();
-        self.connect(input.stream.from, input.partitioner, None);
+        self.connect(&input.stream, input.partitioner, None);
         let (taps, ports) = (Taps::default(), vec![input.lead_to(index, FIRST, true)]);
         self.add(stage.into(), false, move |builder| {
             let make = |_: &Builder<'_, B, R>, context: &OperatorContext| {
@@ -180,7 +184,7 @@ impl<B: StateBackend, R: Send + 'static> JobGraph<B, R> {
         O::Result: Into<R>,
     {
         let index = self.next_stage();
-        let stream = Stream::of(index);
+        let stream = Stream::of(&self.id, index);
         let taps = Arc::clone(&stream.taps);
         self.add(stage, true, move |builder| {
             let handles = builder.keyed_handles(index)?;

@@ -64,6 +64,15 @@ fn a_forward_edge_needs_one_parallelism() {
 }
 
 #[test]
+fn a_stream_of_another_graph_is_refused() {
+    let (mut graph, mut other) = (Graph::new(), Graph::new());
+    let numbers = other.source(stage("numbers"), |_| Ok(Nothing));
+    graph.source(stage("numbers"), |_| Ok(Nothing));
+    same(&mut graph, "map", numbers.rebalance(), 1);
+    assert_eq!(graph.check(1), Err(GraphError::ForeignStream { to: "map".to_owned() }));
+}
+
+#[test]
 fn all_keyed_edges_have_one_assigner() {
     struct Both;
     impl<B: alluvium_state::KeyedStateBackend<Key = u64>> crate::TwoInputOperator<B> for Both {
