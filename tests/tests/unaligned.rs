@@ -1,69 +1,63 @@
-//! `alluvium run --unaligned`: checkpoints of a job as fast as it goes hold records in flight, and a
-//! killed job goes on from them at another parallelism exactly.
+//! `alluvium run --unaligned`: checkpoints of a job as fast as it goes hold records in flight, and a job
+//! that begins from one of them, at another parallelism, ends exactly as it should.
 
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use alluvium_tests::{
-    Killed, alluvium, committed_lines, expected_table, expected_updates, flights_file, run, stderr,
+    committed_lines, expected_table, expected_updates, flights_file, run, stderr,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_alluvium-under-test");
 
-fn arguments(dir: &Path, more: &[&str]) -> Vec<String> {
+fn flights(dir: &Path, more: &[&str]) -> std::process::Output {
     let path = |name: &str| dir.join(name).display().to_string();
     let (input, output, root) = (flights_file().display().to_string(), path("out"), path("chk"));
-    let all = ["run", "flights", "--quiet", "--restore", "latest", "--interval", "20ms"];
+    let all = ["run", "flights", "--quiet", "--interval", "20ms", "--retain", "10000"];
     let places = ["--input", &input, "--output", &output, "--checkpoints", &root];
-    [&all[..], &places, more].concat().into_iter().map(str::to_owned).collect()
+    run(PROGRAM, &[&all[..], &places, more].concat())
 }
 
-/// Whether a checkpoint that is there holds records in flight.
-fn holds_records(dir: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(dir) else { return false };
-    entries.flatten().any(|entry| {
-        let path = entry.path();
-        // What is deleted meanwhile holds nothing.
-        let bytes = || std::fs::read(&path).unwrap_or_default();
-        let name = b"alluvium.in-flight";
-        path.is_dir() && holds_records(&path)
-            || path.is_file() && bytes().windows(name.len()).any(|window| window == name)
-    })
+fn assert_exact(dir: &Path) {
+    let table = std::fs::read_to_string(dir.join("out/table.csv")).unwrap();
+    assert_eq!(table, expected_table());
+    assert_eq!(committed_lines(&dir.join("out")), expected_updates());
+}
+
+/// The checkpoints that hold records in flight, by their names.
+fn overtaking(root: &Path) -> Vec<PathBuf> {
+    let holds = |file: std::io::Result<std::fs::DirEntry>| {
+        let (bytes, name) = (std::fs::read(file.unwrap().path()).unwrap(), b"alluvium.in-flight");
+        bytes.windows(name.len()).any(|window| window == name)
+    };
+    let dirs = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    let checkpoints =
+        dirs.filter(|dir| dir.file_name().unwrap().to_str().unwrap().starts_with("chk-"));
+    let mut all: Vec<_> =
+        checkpoints.filter(|dir| std::fs::read_dir(dir).unwrap().any(holds)).collect();
+    all.sort();
+    all
 }
 
 #[test]
-fn a_job_that_was_killed_goes_on_from_an_unaligned_checkpoint_exactly() {
+fn a_job_goes_on_from_a_checkpoint_that_overtook_records_exactly() {
     let dir = tempfile::tempdir().unwrap();
-    for parallelism in ["2", "3"] {
-        let more = ["--unaligned", "--rate", "150000", "--parallelism", parallelism];
-        let all = arguments(dir.path(), &more);
-        let mut command = alluvium(PROGRAM, &all.iter().map(String::as_str).collect::<Vec<_>>());
-        let mut process =
-            Killed(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        for _ in 0..1_000 {
-            std::thread::sleep(Duration::from_millis(10));
-            if holds_records(&dir.path().join("chk")) {
-                break;
-            }
-        }
-        assert!(process.0.try_wait().unwrap().is_none(), "it is killed before its end");
-        assert!(holds_records(&dir.path().join("chk")), "a checkpoint has overtaken records");
-    }
-    let more = ["--unaligned", "--aligned-timeout", "5ms", "--parallelism", "1"];
-    let all = arguments(dir.path(), &more);
-    let ended = run(PROGRAM, &all.iter().map(String::as_str).collect::<Vec<_>>());
+    let ended = flights(dir.path(), &["--unaligned", "--parallelism", "2"]);
     assert!(ended.status.success(), "{}", stderr(&ended));
-    let table = std::fs::read_to_string(dir.path().join("out/table.csv")).unwrap();
-    assert_eq!(table, expected_table());
-    assert_eq!(committed_lines(&dir.path().join("out")), expected_updates());
+    assert_exact(dir.path());
+    let all = overtaking(&dir.path().join("chk/flights"));
+    let middle = all.get(all.len() / 2).expect("checkpoints have overtaken records");
+    let middle = middle.display().to_string();
+    let more = ["--restore", &middle, "--parallelism", "3"];
+    let more = [&more[..], &["--unaligned", "--aligned-timeout", "5ms"]].concat();
+    let ended = flights(dir.path(), &more);
+    assert!(ended.status.success(), "{}", stderr(&ended));
+    assert_exact(dir.path());
 }
 
 #[test]
 fn a_timeout_of_aligned_checkpoints_means_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let all = arguments(dir.path(), &["--aligned-timeout", "5ms"]);
-    let refused = run(PROGRAM, &all.iter().map(String::as_str).collect::<Vec<_>>());
+    let refused = flights(dir.path(), &["--aligned-timeout", "5ms"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("--unaligned"), "{}", stderr(&refused));
 }
