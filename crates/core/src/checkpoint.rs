@@ -98,6 +98,19 @@ impl SubtaskState {
 }
 
 impl CheckpointMetadata {
+    /// The same as a reader of the stored metadata gets it: without what is not stored. Only so can it be
+    /// compared with what was read.
+    #[must_use]
+    pub fn as_stored(&self) -> Self {
+        let mut stored = self.clone();
+        for subtask in stored.operators.iter_mut().flat_map(|operator| &mut operator.subtasks) {
+            if let Some(keyed) = &mut subtask.keyed {
+                keyed.written.clear();
+            }
+        }
+        stored
+    }
+
     /// All streams of all subtasks, without those of earlier checkpoints that they refer to.
     pub fn streams(&self) -> impl Iterator<Item = &StateHandle> {
         self.subtasks().flat_map(SubtaskState::streams)

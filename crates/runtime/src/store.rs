@@ -116,7 +116,8 @@ impl CheckpointStore {
             // An answer that was lost makes the storage meet its own file.
             Err(StorageError::AlreadyExists { .. }) => {
                 let found = self.read(checkpoint)?;
-                if found != *metadata || museum::makes(Mistake::TakesOwnRetryForAnother) {
+                if found != metadata.as_stored() || museum::makes(Mistake::TakesOwnRetryForAnother)
+                {
                     let (own, found) = (attempt, found.properties.attempt);
                     return Err(StoreError::TakenBy { checkpoint, own, found });
                 }
@@ -156,7 +157,7 @@ impl CheckpointStore {
     /// Errors: as [`CheckpointStore::commit`]; then it is not known.
     pub fn exists_all_the_same(&self, metadata: &CheckpointMetadata) -> Result<bool, StoreError> {
         match self.read(metadata.properties.checkpoint) {
-            Ok(found) if found == *metadata => {
+            Ok(found) if found == metadata.as_stored() => {
                 check_attempt(&*self.storage, metadata.properties.attempt)?;
                 Ok(true)
             }

@@ -92,7 +92,7 @@ impl CheckpointStore {
             Ok(()) => {}
             // An answer that was lost makes the storage meet its own file.
             Err(StorageError::AlreadyExists { .. })
-                if read_savepoint(&*savepoint.folder)? == *metadata => {}
+                if read_savepoint(&*savepoint.folder)? == metadata.as_stored() => {}
             Err(error) => return Err(error.into()),
         }
         check_attempt(&*self.storage, attempt)?;
@@ -110,7 +110,7 @@ impl CheckpointStore {
         metadata: &CheckpointMetadata,
     ) -> Result<bool, StoreError> {
         match read_savepoint(&*savepoint.folder) {
-            Ok(found) if found == *metadata => {
+            Ok(found) if found == metadata.as_stored() => {
                 check_attempt(&*self.storage, metadata.properties.attempt)?;
                 Ok(true)
             }

@@ -157,6 +157,27 @@ fn a_higher_attempt_wins_over_a_higher_id() {
     assert_eq!(store.latest().unwrap().unwrap().properties.attempt, new);
 }
 
+/// 1. A run creates metadata, and the answer is lost;
+/// 2. it looks whether the checkpoint exists, and what it reads lacks what is not stored;
+/// 3. if it took that for the checkpoint of another, it would delete the state of its own.
+#[test]
+fn own_metadata_is_known_again_although_not_all_of_it_is_stored() {
+    let store = store("own");
+    let attempt = store.claim_attempt().unwrap();
+    let mut own = checkpoint(&store, 1, attempt, Some(b"state"));
+    let written = own.files().cloned().collect();
+    own.operators[0].subtasks[0].keyed.as_mut().unwrap().written = written;
+    assert!(!store.exists_all_the_same(&own).unwrap());
+    store.commit(&own).unwrap();
+    assert!(store.exists_all_the_same(&own).unwrap());
+    store.commit(&own).unwrap();
+    let target = open("memory:store-own-savepoint").unwrap();
+    let savepoint = store.begin_savepoint(&target, 1).unwrap();
+    store.commit_savepoint(&savepoint, &own).unwrap();
+    assert!(store.savepoint_exists_all_the_same(&savepoint, &own).unwrap());
+    store.commit_savepoint(&savepoint, &own).unwrap();
+}
+
 #[test]
 fn metadata_in_the_wrong_place_is_refused() {
     let store = store("place");
