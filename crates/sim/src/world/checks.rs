@@ -48,7 +48,7 @@ impl<B: StateBackend> World<B> {
             || self.executor.state().chaos.counts.keys().any(is_late)
     }
 
-    /// The latest checkpoint can be restored; so can all others, unless some are ghosts.
+    /// The latest checkpoint can be restored, and none of which somebody was told is newer; so can all others, unless some are ghosts.
     pub(super) fn check_checkpoints(&mut self) {
         if let Err(error) = self.try_check_checkpoints() {
             self.violations.push(error.to_string());
@@ -66,9 +66,13 @@ impl<B: StateBackend> World<B> {
         }
     }
 
-    fn try_check_checkpoints(&self) -> Result<(), StoreError> {
+    fn try_check_checkpoints(&mut self) -> Result<(), StoreError> {
         let store = self.store()?;
-        store.latest()?;
+        let latest = store.latest()?.map(|it| (it.properties.attempt, it.properties.checkpoint));
+        let told = lock(&self.history).newest;
+        if latest < told {
+            self.violations.push(format!("the latest checkpoint is {latest:?}, and was {told:?}"));
+        }
         if self.has_ghosts() {
             return Ok(());
         }

@@ -38,6 +38,8 @@ pub(super) struct History {
     /// Attempts that have a checkpoint which is complete, or was.
     went_on: BTreeSet<AttemptId>,
     pub(super) savepoints: Vec<Taken>,
+    /// The newest checkpoint of which anybody was told.
+    pub(super) newest: Option<Point>,
     /// Savepoints that somebody asked for and did not get.
     pub(super) refused: u64,
     /// Processes that began from one.

@@ -47,6 +47,10 @@ impl<B: StateBackend> World<B> {
                     }
                     if savepoint.is_none() {
                         lock(&counts).checkpoints += 1;
+                        let properties = &metadata.properties;
+                        let point = Some((properties.attempt, properties.checkpoint));
+                        let mut history = lock(&history);
+                        history.newest = history.newest.max(point);
                     }
                     let what = if savepoint.is_some() { "savepoint" } else { "checkpoint" };
                     format!("{what} {} is complete{last}", metadata.properties.checkpoint)
