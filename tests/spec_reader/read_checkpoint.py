@@ -875,7 +875,7 @@ def read_operator(index: Cursor, max_parallelism: int) -> Operator:
 
 
 def read_metadata(directory: str) -> Metadata:
-    """Reads `_metadata` of a folder `chk-N`; N must be the checkpoint of the header (2.6)."""
+    """Reads `_metadata` of a savepoint (2.7), or of a folder `chk-N`, whose N must be that of the header (2.6)."""
     where = os.path.join(directory, "_metadata")
     header, index = open_stream(read_file(where), METADATA, where)
     if index.pos != 40:
@@ -887,7 +887,7 @@ def read_metadata(directory: str) -> Metadata:
     operators = [read_operator(index, max_parallelism) for _ in range(index.uint(2))]
     index.finish()
     different_names([operator.uid for operator in operators], "operator", where)
-    if header.checkpoint != checkpoint_number(directory):
+    if header.checkpoint != checkpoint_number(directory) and not is_savepoint(directory):
         message = f"{where} is of checkpoint {header.checkpoint}, not of that of its folder"
         raise Refused("StoreError::Mismatch", message)
     return Metadata(header, job, triggered, completed, max_parallelism, assigner, operators)
@@ -897,6 +897,11 @@ def checkpoint_number(directory: str) -> Optional[int]:
     """The N of a folder `chk-N`, or None if the name is not exactly of this form."""
     match = re.fullmatch(r"chk-([1-9][0-9]{0,19})", os.path.basename(directory))
     return int(match[1]) if match and int(match[1]) <= MASK64 else None
+
+
+def is_savepoint(directory: str) -> bool:
+    """Whether a folder has the name of a savepoint (2.7)."""
+    return re.fullmatch(r"savepoint-.+-[0-9a-f]{12}", os.path.basename(directory)) is not None
 
 
 # Checkpoint (2.6, 8.3)
@@ -913,7 +918,8 @@ def load_stream(directory: str, handle: Handle, open_: Callable[[bytes, str], St
 def load_bytes(directory: str, handle: Handle, what: str) -> Tuple[bytes, str]:
     """The bytes that a handle leads to, of the right length and seal, and a name for them."""
     if handle.inline is None:
-        where = os.path.join(os.path.dirname(directory), handle.path)
+        root = directory if is_savepoint(directory) else os.path.dirname(directory)
+        where = os.path.join(root, handle.path)
         data = read_file(where, handle.length)
     else:
         where, data = f"{what}, inlined in {os.path.join(directory, '_metadata')}", handle.inline
@@ -1062,8 +1068,8 @@ def main(arguments: List[str]) -> int:
         print("Usage: read_checkpoint.py [--verify] CHECKPOINT_DIR, or --latest JOB_DIR.", file=sys.stderr)
         return 2
     directory = os.path.abspath(paths[0])
-    if option != "--latest" and checkpoint_number(directory) is None:
-        print(f"{paths[0]} is not a checkpoint folder, whose name is chk- and a number.", file=sys.stderr)
+    if option != "--latest" and checkpoint_number(directory) is None and not is_savepoint(directory):
+        print(f"{paths[0]} is no folder of a checkpoint, chk- and a number, or of a savepoint.", file=sys.stderr)
         return 2
     try:
         if option == "--latest":

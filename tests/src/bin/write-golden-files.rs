@@ -1,0 +1,52 @@
+//! Writes the golden files of the newest set: `cargo run -p alluvium-tests --features rocksdb --bin
+//! write-golden-files -- <folder>`. Files that are there already are left as they are, so that it can
+//! only add.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use alluvium::heap::HeapStateBackend;
+use alluvium_tests::golden::{self, CASES, Case, Writer, content};
+
+fn main() -> ExitCode {
+    let Some(dir) = std::env::args_os().nth(1).map(PathBuf::from) else {
+        eprintln!("Usage: write-golden-files FOLDER, tests/golden/v1 for example.");
+        return ExitCode::from(2);
+    };
+    for case in &CASES {
+        let folder = dir.join(case.name);
+        if folder.exists() {
+            eprintln!("{} is there already", folder.display());
+            continue;
+        }
+        std::fs::create_dir_all(&folder).unwrap();
+        golden::write(case, &folder);
+        let mut text = lines(case, &folder).join("\n");
+        text.push('\n');
+        std::fs::write(folder.join("content.txt"), text).unwrap();
+        eprintln!("{} is written", folder.display());
+    }
+    ExitCode::SUCCESS
+}
+
+/// What was written, as it is read back.
+fn lines(case: &Case, folder: &Path) -> Vec<String> {
+    let found = golden::find(folder);
+    let mut lines = match case.writer {
+        Writer::RocksDb => by_rocksdb(&found),
+        _ => content::keyed(&HeapStateBackend::default(), &found),
+    };
+    lines.extend(content::operator(&found));
+    lines
+}
+
+#[cfg(feature = "rocksdb")]
+fn by_rocksdb(found: &golden::Found) -> Vec<String> {
+    let work = tempfile::tempdir().unwrap();
+    content::keyed(&alluvium::rocksdb::RocksDbStateBackend::new(work.path()), found)
+}
+
+#[cfg(not(feature = "rocksdb"))]
+fn by_rocksdb(found: &golden::Found) -> Vec<String> {
+    content::keyed(&HeapStateBackend::default(), found)
+}
