@@ -72,8 +72,8 @@ pub fn elements_and_entries_expire_one_by_one<B: StateBackend>(backend: &B) {
     clock.set(1_150);
     let left: BTreeMap<_, _> = [(3, 3)].into();
     let (list, long) = (vec![3], vec![3]);
-    let last = Seen { list, long, map: left.clone(), sorted: left, ..whole };
-    assert_eq!(states.see(&state.at(&key).unwrap()), last);
+    let end = Seen { list, long, map: left.clone(), sorted: left, ..whole };
+    assert_eq!(states.see(&state.at(&key).unwrap()), end);
     assert_eq!(state.entry_count().unwrap(), KINDS);
     clock.set(1_180);
     assert_eq!(states.see(&state.at(&key).unwrap()), Seen::default());

@@ -17,7 +17,7 @@ fn identity(kind: StreamKind, index: u16) -> StreamIdentity {
 
 /// Raw keyed state with a section for one key group.
 fn operator_stream(index: u16, key_group: u16) -> (Vec<u8>, u32) {
-    let section = (key_group, Bytes::from(vec![index as u8; usize::from(index) * 3]));
+    let section = (key_group, Bytes::from(vec![7; usize::from(index) * 3]));
     let mut item = Vec::new();
     DefaultCodec.encode(&section, &mut item).unwrap();
     let state = OperatorStateItems {
