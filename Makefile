@@ -30,6 +30,9 @@ SEEDS ?= 2000
 # How many states of the local disk after a power cut `make power-cuts` tries.
 STATES ?= 10000
 
+# How many seconds `make fuzz` runs each fuzzer.
+TIME ?= 60
+
 # How often `make kills` kills for each backend and mode.
 KILLS ?= 50
 
@@ -44,7 +47,7 @@ else
 PROGRAMS_CRATE := alluvium-heap
 endif
 
-.PHONY: help setup demo test kills power-cuts programs simulate museum bench-heap bench-rocksdb fmt clippy doc clean
+.PHONY: help setup demo test kills power-cuts programs simulate museum fuzz bench-heap bench-rocksdb fmt clippy doc clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
@@ -80,6 +83,9 @@ simulate: ## play SEEDS=2000 simulated jobs with faults, from FIRST_SEED=0 on
 museum: ## make known mistakes of the field again, each of which the simulation must catch
 	@scripts/setup.sh build
 	$(ENV) cargo test --locked -p alluvium-tests --features museum --test museum -- --nocapture
+
+fuzz: ## run every fuzzer for TIME=60 seconds each (nightly compiler and cargo-fuzz)
+	@scripts/fuzz.sh $(TIME)
 
 bench-heap: ## measure the heap backend (BENCH=--quick for small sizes)
 	@scripts/setup.sh build

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use alluvium_tests::top;
 
 /// What each crate may depend on, besides crates from outside. Source: ARCHITECTURE.md.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("core", &[]),
     ("format", &["core"]),
     ("storage", &["core"]),
@@ -23,6 +23,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("rest", &["core", "state", "storage", "coordinator", "runtime"]),
     ("cli", &["alluvium", "rest"]),
     ("testkit", &["core", "format", "storage", "state"]),
+    ("fuzz-targets", &["core", "format", "storage", "state", "heap", "testkit"]),
     ("sim", &["core", "format", "storage", "state", "coordinator", "runtime", "testkit"]),
 ];
 

@@ -1,0 +1,26 @@
+//! Target `programs`: one random program on several backends.
+//!
+//! The input is the seed of a program (`u64`, little endian) and its number of steps (`u8`).
+//!
+//! Invariants checked: a heap backend with copy-on-write maps, one with small segments, one with nested
+//! maps and the model backend do what the model says after every step, and end with the same contents.
+//! Memory is not bounded here: programs hold state.
+
+use alluvium_heap::{HeapStateBackend, StateMapKind};
+use alluvium_testkit::backend::ModelStateBackend;
+use alluvium_testkit::model::Program;
+
+/// Runs the target.
+///
+/// Panics: where a check fails.
+pub fn run(input: &[u8]) {
+    let Some((seed, rest)) = input.split_first_chunk() else { return };
+    let steps = usize::from(rest.first().copied().unwrap_or(40));
+    let program = Program::new(u64::from_le_bytes(*seed), steps).restored_one_in(7);
+    let contents = program.run(&ModelStateBackend::new());
+    let copy_on_write = HeapStateBackend::new(StateMapKind::CopyOnWrite);
+    assert_eq!(program.run(&copy_on_write), contents, "copy-on-write maps");
+    assert_eq!(program.run(&copy_on_write.max_segment_entries(3)), contents, "small segments");
+    let nested = HeapStateBackend::new(StateMapKind::Nested);
+    assert_eq!(program.run(&nested), contents, "nested maps");
+}

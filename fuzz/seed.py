@@ -1,0 +1,75 @@
+"""Writes the seeds of the corpus, most of them from the golden files: `python3 fuzz/seed.py`.
+
+Whole streams come twice: as they are, and as blocks and index that a target puts a frame around (see
+crates/fuzz-targets/src/framed.rs). A seed is named by its checksum, so running this again adds nothing.
+"""
+
+import hashlib
+import pathlib
+import sys
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TOP / "tests" / "spec_reader"))
+
+from test_reader import codec, varint  # noqa: E402
+
+HEADER, FOOTER = 40, 24
+METADATA, KEYED, OPERATOR, SSTS = 1, 2, 3, 4
+TARGET_OF = {METADATA: "metadata", KEYED: "state_file", OPERATOR: "operator", SSTS: "sst_index"}
+MAX_SEED = 4_096
+
+
+def seed(target: str, data: bytes) -> None:
+    folder = TOP / "fuzz" / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    if len(data) <= MAX_SEED:
+        (folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+
+
+def streams() -> None:
+    for path in sorted((TOP / "tests" / "golden").glob("v*/**/*")):
+        data = path.read_bytes() if path.is_file() else b""
+        kind = int.from_bytes(data[8:10], "little")
+        if data[:8] != b"ALLUVIUM" or kind not in TARGET_OF:
+            continue
+        index = int.from_bytes(data[-FOOTER : -FOOTER + 8], "little")
+        blocks, index = data[HEADER:index], data[index:-FOOTER]
+        seed(TARGET_OF[kind], b"\0" + data)
+        seed(TARGET_OF[kind], b"\1" + len(blocks).to_bytes(2, "little") + blocks + index)
+
+
+def values() -> None:
+    u8, string = codec("u8"), codec("string")
+    seed("codecs", u8 + b"\x07\x08")
+    seed("codecs", string + b"\x01a\x00\x03abc")
+    seed("codecs", codec("vec", codec("option", codec("i16"))) + b"\x02\x00\x01\x05\x00")
+    seed("codecs", codec("map", codec("u16"), codec("vec", codec("bool"))) + b"\x01\x07\x00\x02\x00\x01")
+    seed("codecs", codec("tuple", u8, codec("i128"), codec("bytes")) + b"\x07" + bytes(16) + b"\x02ab")
+    seed("codecs", codec("ttl", codec("vec", codec("unit"))) + bytes(8) + b"\x80\x80\x04")
+    seed("codecs", codec("fixed_bytes", parameters=(3).to_bytes(4, "little")) + b"abcdef")
+    seed("codecs", codec("ordered_string") + b"a\x00ab\x00")
+    seed("codecs", b"\x02\x01\x05\x00")
+    for data in (b"a\x00ab\x00", b"\x80\x00\x00\x07\x80\x00\x00\x08", b"\x80a\x00\x81b\x00", bytes(range(16))):
+        seed("ordered", data)
+    full = b"\x01a\x02\x07\x09" + b"\x01b\x00"
+    snapshots = string + codec("unit") + codec("vec", u8)
+    seed("full_block", snapshots + (2).to_bytes(4, "little") + full)
+    seed("full_block", string + codec("u32") + codec("map", u8, string) + (1).to_bytes(4, "little") + b"\x01a\x07\0\0\0\x01\x05\x01b")
+    seed("delta_block", snapshots + (3).to_bytes(4, "little") + b"\x01" + b"\x01c" + full)
+    records = b"\x01\x03one\x01\x00"
+    seed("channel", b"\x2c\x00" + varint(len(records)) + records)
+    seed("channel", b"\x00\x00\x00")
+    for text in ("chk-1/operator-0-keyed-3", "shared/operator-1-keyed-3-2", "a/../b", "/a", "job", "a//b", "."):
+        seed("paths", text.encode())
+    for number in range(4):
+        seed("programs", number.to_bytes(8, "little") + bytes([30]))
+    seed("checkpoint", b"\0")
+    seed("checkpoint", b"\1")
+    for mode in (b"\0", b"\1"):
+        for place in (9, 45, 60, 200):
+            for what in range(4):
+                seed("checkpoint", mode + bytes([place % 3, what]) + place.to_bytes(2, "little") + b"\x04\0")
+
+
+streams()
+values()
