@@ -1,19 +1,32 @@
-//! A museum of bugs: mistakes that this field has made are made again, one at a time, and the
-//! simulation must catch each. `make museum`.
+//! A museum of bugs: mistakes that this field has made, and two that were found here, are made again, one
+//! at a time, and the simulation must catch each, or a test of its own where it cannot. `make museum`.
 //!
-//! `ALLUVIUM_SEEDS` sets how many seeds a mistake may take (default 10,000).
+//! `ALLUVIUM_SEEDS` sets how many seeds a mistake may take (default 10,000), `ALLUVIUM_MISTAKE` which are
+//! made: those with this in their names (default all).
 
+use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use alluvium::coordinator::{CoordinatorConfig, RestartStrategy, SavepointFormat};
 use alluvium::core::museum::{self, Mistake};
+use alluvium::core::{JobId, OperatorUid, StoragePath};
+use alluvium::heap::HeapStateBackend;
+use alluvium::runtime::{
+    CheckpointStore, JobConfig, JobControl, OperatorUids, SystemClock, TokioHost,
+};
+use alluvium::state::SnapshotMode;
+use alluvium::storage::{Storage, StreamPolicy};
+use alluvium_cli::jobs::Job;
+use alluvium_cli::jobs::wordcount::Wordcount;
 use alluvium_sim::Threads;
+use alluvium_testkit::faulty::{Fault, FaultyStorage, StorageOperation};
 use alluvium_tests::{number, play};
 
 /// A mistake: what it does, and where it is from.
-const MUSEUM: [(Mistake, &str, &str); 25] = [
+const MUSEUM: [(Mistake, &str, &str); 33] = [
     (
         Mistake::DiscardsStateInUse,
         "FLINK-29095, FLINK-26101",
@@ -73,7 +86,7 @@ const MUSEUM: [(Mistake, &str, &str); 25] = [
     (
         Mistake::DoesNotCommitAgain,
         "laminardb 250",
-        "what a checkpoint had pre-committed is not committed after a crash",
+        "after a crash between metadata and commit, sources go on behind what sinks never committed",
     ),
     (
         Mistake::ReadsAheadOfPosition,
@@ -106,7 +119,7 @@ const MUSEUM: [(Mistake, &str, &str); 25] = [
     ),
     (
         Mistake::RemovesWhatIsReferredTo,
-        "slatedb 604",
+        "slatedb 311",
         "clean-up removes files to which a checkpoint refers",
     ),
     (
@@ -119,7 +132,128 @@ const MUSEUM: [(Mistake, &str, &str); 25] = [
         "FLINK-22502",
         "a checkpoint that cannot be read for a moment counts as none",
     ),
+    (
+        Mistake::ForgetsBaseAtSavepoint,
+        "FLINK-23949",
+        "a savepoint takes the base away, so the next incremental checkpoint is a full one",
+    ),
+    (
+        Mistake::ForgetsRestoredInFlight,
+        "FLINK-20645; not read, described after the list that names it",
+        "records in flight that were restored and not yet processed are not in the next checkpoint",
+    ),
+    (
+        Mistake::LosesInFlightOnRescale,
+        "FLINK-31963",
+        "records in flight are not handed out when the parallelism is another one",
+    ),
+    (
+        Mistake::RefusesSeveralPreCommitted,
+        "FLINK-29627",
+        "a sink of which a subtask has pre-committed more than once cannot be restored",
+    ),
+    (
+        Mistake::RemovesPendingBeforeCheckpoint,
+        "arroyo 802",
+        "a file that the checkpoint to restore needs was cleaned up, so no restart ever succeeds",
+    ),
+    (
+        Mistake::DeletesWithoutCounting,
+        "slatedb 604",
+        "files go with what replaced them, although somebody still reads them",
+    ),
+    (
+        Mistake::GivesNumbersTwice,
+        "found here",
+        "a number of a checkpoint that may still appear is given to a savepoint",
+    ),
+    (
+        Mistake::LeavesMovesUnsynced,
+        "found here",
+        "output that was set aside is back after a power cut",
+    ),
 ];
+
+/// Named by the issues this list follows, but nowhere to be read: no exhibit claims to be one of them.
+const NOT_READ: [&str; 2] = ["laminardb 447", "rocksdb 10573"];
+
+/// Words that come once.
+const WORDS: u64 = 2_000;
+
+/// A checkpoint after a savepoint must build on the one before it. No simulated job looks at that, since
+/// a full checkpoint is right as well, so this is a test by itself.
+fn checkpoints_around_a_savepoint(name: &str) -> Option<String> {
+    let storage = alluvium::storage::open(&format!("memory:museum-{name}")).unwrap();
+    let target = below(&storage, "savepoints");
+    asked(&storage, async |control, store| {
+        let first = control.checkpoint(false).await.unwrap();
+        let taken = store.read(first).unwrap();
+        control.savepoint(target, SavepointFormat::Canonical).await.unwrap();
+        let second = store.read(control.checkpoint(false).await.unwrap()).unwrap();
+        let shared = taken.files().filter(|file| file.as_str().starts_with("shared/"));
+        let kept = shared.filter(|file| second.files().any(|it| it == *file)).count();
+        (kept == 0).then(|| "the checkpoint after a savepoint refers to nothing".to_owned())
+    })
+}
+
+/// The number of a checkpoint that could not be committed is not given to one of the next attempt. In
+/// simulated jobs it takes a request that outlives its attempt, and a savepoint of the same number.
+fn numbers_of_two_attempts(name: &str) -> Option<String> {
+    let storage = alluvium::storage::open(&format!("memory:museum-numbers-{name}")).unwrap();
+    let faulty = FaultyStorage::new(storage);
+    // The first creation claims the attempt, the second is the metadata.
+    let fault = Fault::once(2, io::ErrorKind::StorageFull).only(StorageOperation::Create);
+    faulty.set_fault(Some(fault));
+    let storage: Arc<dyn Storage> = Arc::new(faulty);
+    asked(&storage, async |control, _| {
+        control.checkpoint(false).await.unwrap_err();
+        let again = control.checkpoint(false).await.unwrap().get();
+        (again == 1).then(|| "number 1 is given to checkpoints of two attempts".to_owned())
+    })
+}
+
+fn below(storage: &Arc<dyn Storage>, name: &str) -> Arc<dyn Storage> {
+    storage.below(&StoragePath::new(name).unwrap()).unwrap()
+}
+
+/// Runs a job of which somebody asks something, and cancels it then.
+fn asked(
+    storage: &Arc<dyn Storage>,
+    ask: impl AsyncFnOnce(&JobControl, &CheckpointStore) -> Option<String>,
+) -> Option<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("text");
+    // Many words once, then one word for ever: little of the state changes from then on.
+    let words: String = (0..WORDS).map(|number| format!("word{number}\n")).collect();
+    std::fs::write(&input, words + &"word0\n".repeat(40_000)).unwrap();
+    let uid = |name: &str| OperatorUid::new(name).unwrap();
+    let uids = OperatorUids { source: uid("source"), operator: uid("operator"), sink: uid("sink") };
+    let config = JobConfig {
+        records_per_s: Some(8_000.0),
+        checkpoints: CoordinatorConfig::new().tolerable_failed_checkpoints(0),
+        restart: RestartStrategy::FixedDelay { attempts: 1, delay_ms: 1 },
+        snapshot_mode: SnapshotMode::Incremental,
+        streams: StreamPolicy { inline_below_bytes: 0, ..StreamPolicy::files() },
+        ..JobConfig::new(uids, Arc::new(SystemClock), Arc::new(TokioHost::new()))
+    };
+    let (control, read) = (config.control.clone(), Arc::clone(&config.records));
+    let job = Arc::new(Wordcount::open(&[input], below(storage, "output")).unwrap());
+    let id = JobId::new("museum").unwrap();
+    let root = below(storage, "checkpoints");
+    let store = Arc::new(CheckpointStore::open_exclusive(&*root, id).unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
+    let backend = HeapStateBackend::default();
+    let run = alluvium::runtime::run::<String, _, _>(job, backend, Arc::clone(&store), config);
+    let ask = async {
+        while read.load(Ordering::SeqCst) < WORDS + 500 && !control.status().is_over() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let answer = ask(&control, &store).await;
+        control.cancel();
+        answer
+    };
+    runtime.block_on(async { tokio::join!(run, ask).1 })
+}
 
 /// Seeds until a violation, and the first one found; none within the limit.
 fn seeds_until_caught(limit: u64) -> Option<(u64, u64, String)> {
@@ -150,14 +284,29 @@ fn seeds_until_caught(limit: u64) -> Option<(u64, u64, String)> {
 fn every_mistake_is_caught() {
     let limit = number("ALLUVIUM_SEEDS", 10_000);
     let mut missed = Vec::new();
-    for (mistake, source, story) in MUSEUM {
+    assert_eq!(checkpoints_around_a_savepoint("right"), None, "without a mistake");
+    assert_eq!(numbers_of_two_attempts("right"), None, "without a mistake");
+    let only = std::env::var("ALLUVIUM_MISTAKE").unwrap_or_default();
+    let chosen = MUSEUM.into_iter().filter(|(mistake, ..)| format!("{mistake:?}").contains(&only));
+    for (mistake, source, story) in chosen {
         let start = Instant::now();
         museum::make(Some(mistake));
-        let caught = seeds_until_caught(limit);
+        let caught = match mistake {
+            Mistake::ForgetsBaseAtSavepoint => {
+                checkpoints_around_a_savepoint("mistaken").map(|wrong| (0, 0, wrong))
+            }
+            Mistake::GivesNumbersTwice => {
+                numbers_of_two_attempts("mistaken").map(|wrong| (0, 0, wrong))
+            }
+            _ => seeds_until_caught(limit),
+        };
         museum::make(None);
         let seconds = start.elapsed().as_secs_f64();
         println!("{mistake:?} ({source}): {story}");
         match caught {
+            Some((0, _, violation)) => {
+                println!("    caught by a test of its own, {seconds:.1} s: {violation}");
+            }
             Some((played, seed, violation)) => {
                 let violation: String = violation.chars().take(160).collect();
                 println!(
@@ -170,5 +319,6 @@ fn every_mistake_is_caught() {
             }
         }
     }
+    println!("not to be read, and no exhibit: {}", NOT_READ.join(", "));
     assert!(missed.is_empty(), "not caught: {missed:?}");
 }

@@ -35,6 +35,14 @@ pub enum Mistake {
     RemovesWhatIsReferredTo,
     SwallowsFailedCommit,
     SkipsUnreadableCheckpoints,
+    ForgetsBaseAtSavepoint,
+    ForgetsRestoredInFlight,
+    LosesInFlightOnRescale,
+    RefusesSeveralPreCommitted,
+    RemovesPendingBeforeCheckpoint,
+    DeletesWithoutCounting,
+    GivesNumbersTwice,
+    LeavesMovesUnsynced,
 }
 
 #[cfg(feature = "museum")]

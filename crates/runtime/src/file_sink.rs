@@ -21,6 +21,7 @@
 
 mod recovery;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -124,12 +125,22 @@ impl Sink for FileSink {
             self.fence.check()?;
             self.bring_back(&found)?;
             let waiting = state.items(pending)?;
+            if museum::makes(Mistake::RefusesSeveralPreCommitted) {
+                let subtask = |of: &Transaction| of.0.rsplit_once('-').map(|it| it.1.to_owned());
+                let subtasks: BTreeSet<_> = waiting.iter().map(subtask).collect();
+                if subtasks.len() < waiting.len() {
+                    return Err("a subtask has more than one transaction".into());
+                }
+            }
             let forgets = museum::makes(Mistake::DoesNotCommitAgain);
             for transaction in waiting.iter().filter(|_| !forgets) {
                 self.fence.check()?;
                 self.finish(transaction)?;
             }
             self.set_aside(&found)?;
+            if museum::makes(Mistake::RemovesPendingBeforeCheckpoint) {
+                self.remove_older_pending()?;
+            }
         }
         // Attempts are counted anew with new checkpoints: files of that number may be here.
         self.last_number = self.highest_pending()?;

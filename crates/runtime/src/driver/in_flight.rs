@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{CheckpointId, OperatorUid};
 use alluvium_format::operator::OperatorStateItems;
 
@@ -29,6 +30,12 @@ impl<B, R> Builder<'_, B, R> {
             return Err(JobError::NoInFlightCodec { operator: uid.clone() });
         }
         let mut in_flight = take_in_flight(states, port.state);
+        let is_rescaled = |(old, new)| old != new;
+        if museum::makes(Mistake::LosesInFlightOnRescale)
+            && self.old_and_new_parallelism(uid).is_some_and(is_rescaled)
+        {
+            in_flight.iter_mut().for_each(Vec::clear);
+        }
         let Some((checkpoint, records)) = self.restored().zip(find_records(&in_flight)) else {
             // The edge may be another one by now: nothing of the old one is left to hand out.
             in_flight.iter_mut().for_each(Vec::clear);

@@ -102,9 +102,8 @@ impl TempFile {
     /// A leftover is harmless: it is hidden, and its number is skipped.
     fn remove_temp(&mut self) {
         if let Some(temp_path) = self.temp_path.take() {
-            if fs::remove_file(&temp_path).is_ok() {
-                note!(Remove, path = &*temp_path);
-            }
+            let _ = fs::remove_file(&temp_path);
+            note!(Remove, path = &*temp_path);
         }
     }
 

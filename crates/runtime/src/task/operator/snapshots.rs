@@ -129,6 +129,10 @@ impl<P: Processor> OperatorTask<P> {
         self.progress.frozen = self.progress.frozen.max(Some(checkpoint));
         self.processor.snapshot(checkpoint, &mut self.state)?;
         let keyed = self.processor.freeze(checkpoint);
+        if museum::makes(Mistake::ForgetsBaseAtSavepoint) && barrier.snapshot.kind.is_savepoint() {
+            // Nothing of it is written yet: there is nothing to build on from here on.
+            self.processor.complete(checkpoint);
+        }
         let frozen = keyed.and_then(|keyed| Ok((keyed, self.state.freeze()?)));
         self.outputs.push_to_all(&Signal::Barrier(barrier.clone()));
         match frozen {
