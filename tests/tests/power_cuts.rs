@@ -324,12 +324,15 @@ fn input() -> (TempDir, PathBuf) {
     (dir, input)
 }
 
+/// Whether a step is of a kind.
+type Is = fn(&Step) -> bool;
+
 /// Shows that the states are hard enough: code that forgets a kind of sync does not pass.
 #[test]
 fn without_syncs_something_is_lost() {
     let (_keep, input) = input();
     let (root, steps) = record(&input, 77);
-    let forgotten: [(&str, fn(&Step) -> bool); 2] = [
+    let forgotten: [(&str, Is); 2] = [
         ("bytes", |step| matches!(step, Step::Sync { .. })),
         ("names", |step| matches!(step, Step::SyncDir { .. })),
     ];
