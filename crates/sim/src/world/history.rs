@@ -84,8 +84,6 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "test code fails by panicking")]
-
     use super::*;
 
     fn point(attempt: u32, checkpoint: u64) -> Point {
