@@ -20,7 +20,7 @@ DEMO_ENV := $(ENV)
 DEMO_FEATURES :=
 endif
 
-# What `make bench-heap` and `make bench-rocksdb` pass on: `--quick`, `--only <beginning of a
+# What `make bench-heap`, `make bench-rocksdb` and `make bench-runtime` pass on: `--quick`, `--only <beginning of a
 # figure's name>`; the latter also `--soak <minutes> --state-gib <GiB>`.
 BENCH ?=
 
@@ -47,7 +47,7 @@ else
 PROGRAMS_CRATE := alluvium-heap
 endif
 
-.PHONY: help setup demo test kills power-cuts programs simulate museum fuzz bench-heap bench-rocksdb fmt clippy doc clean
+.PHONY: help setup demo test kills power-cuts programs simulate museum fuzz bench-heap bench-rocksdb bench-runtime fmt clippy doc clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
@@ -94,6 +94,10 @@ bench-heap: ## measure the heap backend (BENCH=--quick for small sizes)
 bench-rocksdb: ## measure the RocksDB backend (BENCH=--quick for small sizes)
 	@scripts/setup.sh build
 	@$(ROCKSDB_ENV) cargo run --release --locked -p alluvium-benches --features rocksdb --bin rocksdb -- $(BENCH)
+
+bench-runtime: ## measure what checkpoints cost a running job (BENCH=--quick for small sizes)
+	@scripts/setup.sh build
+	@$(ENV) cargo run --release --locked -p alluvium-benches --bin runtime -- $(BENCH)
 
 fmt: ## format the code
 	$(ENV) cargo fmt --all

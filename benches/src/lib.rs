@@ -1,6 +1,6 @@
 //! What the benches share: rounds, samples, the report, a storage that forgets.
 //!
-//! The programs beside it, `heap` and `rocksdb`, measure one backend each.
+//! The programs beside it, `heap` and `rocksdb`, measure one backend each, and `runtime` a running job.
 
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock and starts threads")]
 #![expect(clippy::cast_precision_loss, reason = "figures are floats")]
