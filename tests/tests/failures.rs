@@ -156,6 +156,7 @@ fn options(name: &str, output: &std::path::Path, parallelism: u32, mode: Mode) -
         tolerable_failures: 0,
         unaligned: false,
         aligned_timeout: None,
+        local_recovery: None,
         mode,
         parallelism,
         max_parallelism: None,

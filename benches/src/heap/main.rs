@@ -8,6 +8,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock and starts threads")]
 #![expect(clippy::cast_precision_loss, reason = "figures are floats")]
+#![expect(clippy::inline_always, reason = "each loop is compiled for each contender")]
 
 mod child;
 mod contender;

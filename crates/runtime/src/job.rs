@@ -127,25 +127,18 @@ async fn run_all<B: StateBackend, R: Send + 'static>(
         let plan = plan_of(&store, &config, attempt, &beginning, &graph)?;
         check_point(&plan, &beginning, &graph)?;
         tell_beginning(&config, attempt, &mut beginning);
+        let point = beginning.point.clone().map(|it| it.near(&**store.storage(), copies.as_ref()));
         let run = Attempt {
             graph: Arc::clone(&graph),
             backend: backend.clone(),
             store: Arc::clone(&store),
             config: config.clone(),
-            point: beginning
-                .point
-                .clone()
-                .map(|point| point.near(&**store.storage(), copies.as_ref())),
+            point,
             copies: copies.clone(),
             claimed: beginning.claimed.clone(),
             leftovers: beginning.leftovers.clone(),
             plan,
-            start: StartPoint {
-                next: beginning.next,
-                retained: beginning.retained.clone(),
-                spared: beginning.spared.clone(),
-                claimed: beginning.claimed.is_some(),
-            },
+            start: start_of(&beginning),
         };
         let end = run_attempt(run).await;
         checkpoints += end.completed;
@@ -219,6 +212,16 @@ async fn run_all<B: StateBackend, R: Send + 'static>(
                 Err(refused) => error = refused,
             }
         };
+    }
+}
+
+/// What the coordinator of an attempt begins with.
+fn start_of(beginning: &Beginning) -> StartPoint {
+    StartPoint {
+        next: beginning.next,
+        retained: beginning.retained.clone(),
+        spared: beginning.spared.clone(),
+        claimed: beginning.claimed.is_some(),
     }
 }
 

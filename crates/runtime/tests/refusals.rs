@@ -49,10 +49,14 @@ fn a_restore_of_another_topology_or_max_parallelism_is_refused_by_name() {
     let uid = |name: &str| OperatorUid::new(name).unwrap();
     let text = refused(&world, |config| config.max_parallelism = Some(64));
     assert!(text.contains("has max parallelism 128, and the job has 64"), "{text}");
-    let text = refused(&world, |config| config.uids.operator = uid("tally-2"));
+    let text = refused(&world, |config| {
+        config.uids.as_mut().unwrap().operator = uid("tally-2");
+    });
     assert!(text.contains("state of operator \"tally\", and the job has"), "{text}");
     assert!(text.contains("\"tally-2\""), "{text}");
-    let text = refused(&world, |config| config.uids.source = uid("counter"));
+    let text = refused(&world, |config| {
+        config.uids.as_mut().unwrap().source = uid("counter");
+    });
     assert!(text.contains("state of operator \"count\""), "{text}");
     let text = refused(&world, |config| config.parallelism = 129);
     assert!(text.contains("129") && text.contains("128"), "{text}");

@@ -1,6 +1,6 @@
 use alluvium_core::{
     AssignerName, AttemptId, CheckpointId, CheckpointProperties, JobId, MaxParallelism,
-    OperatorState,
+    OperatorState, OperatorStateHandle, StateHandle, StateLocation, SubtaskIndex, SubtaskState,
 };
 use alluvium_storage::open;
 
@@ -36,53 +36,76 @@ fn only_a_checkpoint_that_the_run_owns_is_referred_to_by_later_ones() {
     assert!(!shares(metadata(5, 9), &own), "it is another checkpoint of the same number");
 }
 
-fn uids(names: [&str; 3]) -> OperatorUids {
-    let [source, operator, sink] = names.map(|name| OperatorUid::new(name).unwrap());
-    OperatorUids { source, operator, sink }
+const SAME: [&str; 3] = ["in", "count", "out"];
+
+fn uids(names: [&str; 3]) -> [OperatorUid; 3] {
+    names.map(|name| OperatorUid::new(name).unwrap())
 }
 
-/// A checkpoint of the operators `in`, `count` and `out`.
+/// A checkpoint of the operators `in`, `count` and `out`, of which `count` has state.
 fn point() -> RestorePoint {
     let mut metadata = metadata(7, 1);
     let parallelism = Parallelism::new(2, metadata.properties.max_parallelism).unwrap();
-    metadata.operators = uids(["in", "count", "out"])
-        .all()
-        .map(|uid| OperatorState { uid: uid.clone(), parallelism, subtasks: Vec::new() })
-        .to_vec();
+    metadata.operators = uids(SAME)
+        .map(|uid| OperatorState { uid, parallelism, subtasks: Vec::new() })
+        .into_iter()
+        .collect();
+    let location = StateLocation::Inline(Vec::new().into());
+    let stream = StateHandle { location, len_bytes: 0, seal: 0 };
+    metadata.operators[1].subtasks.push(SubtaskState {
+        index: SubtaskIndex::new(0),
+        keyed: None,
+        operator: Some(OperatorStateHandle { stream }),
+    });
     let storage = open("memory:restore-check").unwrap();
     RestorePoint { metadata, storage, is_owned: true, copies: None }
 }
 
+fn check(
+    point: &RestorePoint,
+    (job, max): (&str, u32),
+    assigner: AssignerName,
+    names: [&str; 3],
+) -> Result<(), JobError> {
+    let plan = JobPlan {
+        job: JobId::new(job).unwrap(),
+        attempt: AttemptId::new(2),
+        max_parallelism: MaxParallelism::new(max).unwrap(),
+        assigner,
+        operators: Vec::new(),
+    };
+    let uids = uids(names);
+    point.check(&plan, &uids.each_ref().map(|uid| (uid, uid.as_str() != "in")))
+}
+
 #[test]
 fn what_differs_between_a_checkpoint_and_the_job_is_named() {
-    let (job, max) = (JobId::new("job").unwrap(), MaxParallelism::new(4).unwrap());
-    let same = ["in", "count", "out"];
-    let check = |job: &str, max, assigner, names| {
-        let (job, max) = (JobId::new(job).unwrap(), MaxParallelism::new(max).unwrap());
-        let refused = point().check(&job, max, assigner, &uids(names)).unwrap_err();
+    let refused = |job, assigner, names| {
+        let refused = check(&point(), job, assigner, names).unwrap_err();
         assert!(matches!(refused, JobError::Incompatible { .. }) && !refused.may_restart());
         refused.to_string()
     };
-    point().check(&job, max, AssignerName::Stable, &uids(same)).unwrap();
-    // The job may have operators that the checkpoint has nothing of.
+    check(&point(), ("job", 4), AssignerName::Stable, SAME).unwrap();
+    // The job may have operators that the checkpoint has nothing of, and lack some without state.
     let mut smaller = point();
     smaller.metadata.operators.truncate(1);
-    smaller.check(&job, max, AssignerName::Stable, &uids(same)).unwrap();
+    check(&smaller, ("job", 4), AssignerName::Stable, SAME).unwrap();
+    check(&point(), ("job", 4), AssignerName::Stable, ["in", "count", "there"]).unwrap();
 
     assert_eq!(
-        check("other", 4, AssignerName::Stable, same),
+        refused(("other", 4), AssignerName::Stable, SAME),
         "checkpoint 7 has job job, and the job has other"
     );
     assert_eq!(
-        check("job", 8, AssignerName::Stable, same),
+        refused(("job", 8), AssignerName::Stable, SAME),
         "checkpoint 7 has max parallelism 4, and the job has 8"
     );
     assert_eq!(
-        check("job", 4, AssignerName::Flink, same),
+        refused(("job", 4), AssignerName::Flink, SAME),
         "checkpoint 7 has key-group assigner stable, and the job has flink"
     );
     assert_eq!(
-        check("job", 4, AssignerName::Stable, ["in", "tally", "out"]),
+        refused(("job", 4), AssignerName::Stable, ["in", "tally", "out"]),
         "checkpoint 7 has state of operator \"count\", and the job has \"in\", \"tally\", \"out\""
     );
 }

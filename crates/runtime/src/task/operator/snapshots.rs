@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use alluvium_coordinator::DeclineCause;
 use alluvium_core::CheckpointId;
+use alluvium_core::museum::{self, Mistake};
 use alluvium_state::{FrozenOperatorState, FrozenState};
 
 use super::OperatorTask;
@@ -131,7 +132,7 @@ impl<P: Processor> OperatorTask<P> {
         let keyed = self.processor.freeze(checkpoint);
         if museum::makes(Mistake::ForgetsBaseAtSavepoint) && barrier.snapshot.kind.is_savepoint() {
             // Nothing of it is written yet: there is nothing to build on from here on.
-            self.processor.complete(checkpoint);
+            self.processor.complete(checkpoint)?;
         }
         let frozen = keyed.and_then(|keyed| Ok((keyed, self.state.freeze()?)));
         self.outputs.push_to_all(&Signal::Barrier(barrier.clone()));
