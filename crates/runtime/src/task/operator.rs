@@ -92,7 +92,7 @@ impl<P: Processor> OperatorTask<P> {
                 // 3. the task finds its barrier: the snapshot must not build on one before.
                 Event::Input(input, Some(Element::Barrier(barrier))) => {
                     while let Ok(command) = self.commands.try_recv() {
-                        self.hear(&command)?;
+                        self.hear_at(&command, Some((input, barrier.checkpoint)))?;
                     }
                     self.barrier(input, &barrier)?;
                 }

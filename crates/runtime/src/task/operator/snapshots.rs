@@ -38,6 +38,15 @@ impl fmt::Debug for Overtaken {
 
 impl<P: Processor> OperatorTask<P> {
     pub(super) fn hear(&mut self, command: &Command) -> Result<(), TaskError> {
+        self.hear_at(command, None)
+    }
+
+    /// Hears a command with a barrier at hand that came from an input.
+    pub(super) fn hear_at(
+        &mut self,
+        command: &Command,
+        at_hand: Option<(usize, CheckpointId)>,
+    ) -> Result<(), TaskError> {
         match command {
             Command::Complete { checkpoint, is_final } => {
                 self.processor.complete(*checkpoint)?;
@@ -53,7 +62,13 @@ impl<P: Processor> OperatorTask<P> {
                 }
             }
             Command::Overtake(barrier) => {
-                let arrived = self.aligner.arrived(barrier.checkpoint);
+                let mut arrived = self.aligner.arrived(barrier.checkpoint);
+                // 1. The task takes the last barrier that it misses out of a channel;
+                // 2. it hears that the barrier may overtake records, and records what comes before it;
+                // 3. nobody else sees the barrier at hand: the recording would never be over.
+                arrived.extend(
+                    at_hand.filter(|(_, at)| *at >= barrier.checkpoint).map(|(input, _)| input),
+                );
                 self.overtake(barrier, &arrived)?;
             }
             Command::Trigger(_) => {}
