@@ -6,6 +6,7 @@
 //! Invariants: the map at index `i` belongs to the `i`-th key group of the backend's range.
 
 mod codec;
+mod copy_on_write;
 mod frozen;
 mod load;
 mod raw;
@@ -15,6 +16,7 @@ mod timers;
 pub(crate) use codec::{
     EntryCodec, EntryReader, Plain, SlotCodec, TypedEntryCodec, TypedEntryReader,
 };
+pub(crate) use copy_on_write::CopyOnWriteTable;
 pub(crate) use frozen::{BlockWriter, FrozenTable};
 pub(crate) use load::{LoadRules, Refusal, StreamedMap};
 pub(crate) use raw::RawTable;
@@ -34,10 +36,9 @@ use self::frozen::{EncodedTable, FrozenExpiry, SharedTable};
 use self::sweep::Place;
 use crate::TableHasher;
 use crate::expiry::Expiry;
-use crate::groups::Groups;
-use crate::map::{CopyOnWriteStateMap, NestedStateMap, Probe, StateMap, take};
+use crate::map::{NestedStateMap, Probe, StateMap, take};
 use crate::moment::Moment;
-use crate::segment::{LoadError, Spares, Writing};
+use crate::segment::LoadError;
 use crate::slot::{InlineSlot, SharedSlot, Slot, is_shared};
 
 /// A count as it is stored.
@@ -77,82 +78,6 @@ pub(crate) trait AnyTable<K>: Any + Send {
 pub(crate) struct Shape {
     pub(crate) key_group_count: usize,
     pub(crate) max_segment_entries: usize,
-}
-
-/// Copy-on-write maps with what belongs to them.
-pub(crate) struct CopyOnWriteTable<E: Slot> {
-    pub(crate) groups: Groups<E>,
-    codec: Arc<dyn EntryCodec<E>>,
-    spares: Spares<E>,
-    moment: Moment,
-    split_at: usize,
-}
-
-impl<E: Slot> CopyOnWriteTable<E> {
-    fn new(shape: Shape, codec: Arc<dyn EntryCodec<E>>) -> Self {
-        let (groups, spares) = (Groups::new(shape.key_group_count), Spares::default());
-        let split_at = E::SPLIT_AT.min(shape.max_segment_entries);
-        Self { groups, codec, spares, moment: Moment::FIRST, split_at }
-    }
-
-    pub(crate) const fn split_at(&self) -> usize {
-        self.split_at
-    }
-
-    #[inline(always)]
-    fn at(&mut self, group: usize) -> Option<(&mut CopyOnWriteStateMap<E>, Writing<'_, E>)> {
-        let (moment, split_at) = (self.moment, self.split_at);
-        let writing = Writing { moment, spares: Some(&self.spares), split_at };
-        self.groups.map_mut(group).map(|map| (map, writing))
-    }
-
-    // A closure here would be compiled as a function of its own, and called.
-    #[inline(always)]
-    fn get(
-        &self,
-        group: usize,
-        probe: Probe<'_, E::Key, E::Namespace>,
-    ) -> Result<Option<&E::State>, LoadError>
-    where
-        E::Key: StateKey,
-        E::Namespace: StateKey,
-    {
-        match self.groups.map(group) {
-            Some(map) => map.find(probe),
-            None => Ok(None),
-        }
-    }
-
-    /// The state of a pair, made first when there is none; `None` outside the key groups.
-    #[inline(always)]
-    fn entry(
-        &mut self,
-        group: usize,
-        probe: Probe<'_, E::Key, E::Namespace>,
-        initial: impl FnOnce() -> E::State,
-    ) -> Result<Option<&mut E::State>, LoadError>
-    where
-        E::Key: StateKey,
-        E::Namespace: StateKey,
-    {
-        let Some((map, writing)) = self.at(group) else { return Ok(None) };
-        Ok(Some(map.entry(probe, initial, writing)?.0))
-    }
-
-    fn load_job(&self) -> Option<LoadJob> {
-        let maps = self.groups.maps();
-        let lazy: Vec<_> = maps
-            .flat_map(|(_, map)| map.segments())
-            .filter_map(|segment| segment.lazy().cloned())
-            .collect();
-        if lazy.is_empty() {
-            return None;
-        }
-        Some(Box::new(move |backend| {
-            let mut wanted = lazy.into_iter().take_while(|_| backend.strong_count() > 0);
-            wanted.try_for_each(|lazy| lazy.table().map(drop))
-        }))
-    }
 }
 
 /// The maps of a table, one per key group.
