@@ -233,6 +233,13 @@ impl KeyGroupRange {
         if self.contains(group) { Some((group.0 - self.first) as usize) } else { None }
     }
 
+    /// Position of a key group within the range, from 0; outside, a number that is at least
+    /// [`Self::count`].
+    #[inline]
+    pub const fn offset_of(self, group: KeyGroup) -> usize {
+        group.0.wrapping_sub(self.first) as usize
+    }
+
     /// The key groups that both ranges hold; `None` when there is none.
     pub fn intersection(self, other: Self) -> Option<Self> {
         let (first, last) = (self.first.max(other.first), self.last.min(other.last));

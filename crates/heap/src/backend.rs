@@ -213,6 +213,11 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         }
     }
 
+    #[cold]
+    const fn foreign(&self, key_group: KeyGroup) -> StateError {
+        StateError::ForeignKeyGroup { key_group, range: self.key_groups }
+    }
+
     /// The hasher of a key group, by its position.
     #[inline(always)]
     fn hasher(&self, group: usize) -> TableHasher {
@@ -226,8 +231,8 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
 
     #[inline]
     fn registered(&self, id: alluvium_state::StateId) -> Result<&Registered<K>, StateError> {
-        match self.tables.get(usize::from(id.index)) {
-            Some(registered) if id.backend == self.number => Ok(registered),
+        match self.tables.get(id.index()) {
+            Some(registered) if id.backend() == self.number => Ok(registered),
             _ => Err(StateError::ForeignHandle),
         }
     }
@@ -284,10 +289,14 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         if self.ttl.is_on {
             self.settle_and_sweep()?;
         }
-        let range = self.key_groups;
-        match range.index_of(key_group) {
-            Some(group) => Ok(HeapAt::new(self, group, key, namespace)),
-            None => Err(StateError::ForeignKeyGroup { key_group, range }),
+        // One comparison finds the hasher and refuses a key group that has none.
+        let group = self.key_groups.offset_of(key_group);
+        match self.hashers.get(group) {
+            Some(hasher) => {
+                let hash = hasher.hash_pair(key, namespace);
+                Ok(HeapAt::new(self, group, hash, key, namespace))
+            }
+            None => Err(self.foreign(key_group)),
         }
     }
 

@@ -107,17 +107,22 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
         Self { meta, maps, function, expiry, place: Place::default() }
     }
 
+    /// The state of a pair. Takes the parts of a probe: a whole one would be put into memory for
+    /// [`Maps::get`], whether that is called or not.
     #[inline(always)]
     pub(crate) fn get(
         &self,
         group: usize,
-        probe: Probe<'_, K, N>,
+        hash: u64,
+        key: &K,
+        namespace: &N,
+        hasher: impl FnOnce() -> TableHasher,
     ) -> Result<Option<&S>, LoadError> {
         // Of the two kinds of copy-on-write maps a type has one, so the other costs its caller nothing.
         match (is_shared::<K, N, S>(), &self.maps) {
-            (false, Maps::Inline(table)) => table.get(group, probe),
-            (true, Maps::Shared(table)) => table.get(group, probe),
-            (_, maps) => maps.get(group, probe),
+            (false, Maps::Inline(table)) => table.get(group, hash, key, namespace),
+            (true, Maps::Shared(table)) => table.get(group, hash, key, namespace),
+            (_, maps) => maps.get(group, hash, key, namespace, hasher()),
         }
     }
 
@@ -365,11 +370,21 @@ impl<K: StateKey, N: StateKey, S: StateValue> AnyTable<K> for StateTable<K, N, S
 
 impl<K: StateKey, N: StateKey, S: StateValue> Maps<K, N, S> {
     #[inline(never)]
-    fn get(&self, group: usize, probe: Probe<'_, K, N>) -> Result<Option<&S>, LoadError> {
+    fn get(
+        &self,
+        group: usize,
+        hash: u64,
+        key: &K,
+        namespace: &N,
+        hasher: TableHasher,
+    ) -> Result<Option<&S>, LoadError> {
         match self {
-            Self::Inline(table) => table.get(group, probe),
-            Self::Shared(table) => table.get(group, probe),
-            Self::Nested(maps, _) => Ok(maps.get(group).and_then(|map| map.get(probe))),
+            Self::Inline(table) => table.get(group, hash, key, namespace),
+            Self::Shared(table) => table.get(group, hash, key, namespace),
+            Self::Nested(maps, _) => {
+                let probe = Probe { hash, key, namespace, hasher };
+                Ok(maps.get(group).and_then(|map| map.get(probe)))
+            }
         }
     }
 

@@ -156,8 +156,8 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
 
     #[inline]
     fn table(&self, id: StateId) -> Result<&Table, StateError> {
-        match self.tables.get(usize::from(id.index)) {
-            Some(table) if id.backend == self.number => Ok(table),
+        match self.tables.get(id.index()) {
+            Some(table) if id.backend() == self.number => Ok(table),
             _ => Err(StateError::ForeignHandle),
         }
     }

@@ -18,21 +18,46 @@ use crate::{
 };
 
 /// Which state of which backend.
+///
+/// Two numbers of 32 bits: a third field, and each access to a state would pack and unpack them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateId {
-    /// Number of the backend, unique in the process.
-    pub backend: u32,
-    /// Position of the state in the backend.
-    pub index: u16,
-    /// Whether its values have stamps, because it has a time to live.
-    pub has_ttl: bool,
+    backend: u32,
+    /// The position in the lower 16 bits, [`HAS_TTL`] above.
+    state: u32,
 }
 
+/// Whether the values of a state have stamps, because it has a time to live.
+const HAS_TTL: u32 = 1 << 31;
+
 impl StateId {
+    /// The state at a position of a backend, whose number is unique in the process.
+    pub const fn new(backend: u32, index: u16) -> Self {
+        Self { backend, state: index as u32 }
+    }
+
+    /// Number of the backend, unique in the process.
+    #[inline]
+    pub const fn backend(self) -> u32 {
+        self.backend
+    }
+
+    /// Position of the state in the backend.
+    #[inline]
+    pub const fn index(self) -> usize {
+        (self.state & !HAS_TTL) as usize
+    }
+
+    /// Whether its values have stamps, because it has a time to live.
+    #[inline]
+    pub const fn has_ttl(self) -> bool {
+        self.state & HAS_TTL != 0
+    }
+
     /// The same state, with stamps.
     #[must_use]
     pub const fn with_ttl(self) -> Self {
-        Self { has_ttl: true, ..self }
+        Self { state: self.state | HAS_TTL, ..self }
     }
 }
 
@@ -70,7 +95,7 @@ macro_rules! handle {
 
         impl<$($param,)+ N> fmt::Debug for $name<$($param,)+ N> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "({}.{})"), self.id.backend, self.id.index)
+                write!(f, concat!(stringify!($name), "({}.{})"), self.id.backend(), self.id.index())
             }
         }
 
@@ -130,7 +155,7 @@ impl<T: StateValue, N: StateKey> ValueState<T, N> {
         self,
         at: &C,
     ) -> Result<Option<Ref<'_, T>>, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::value_get(self, at);
         }
         at.value_get(self)
@@ -139,7 +164,7 @@ impl<T: StateValue, N: StateKey> ValueState<T, N> {
     /// Replaces the value.
     #[inline]
     pub fn set<C: KeyContext<Namespace = N>>(self, at: &mut C, value: T) -> Result<(), StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::value_set(self, at, value);
         }
         at.value_set(self, value)
@@ -166,7 +191,7 @@ impl<T: StateValue, N: StateKey> ValueState<T, N> {
         initial: impl FnOnce() -> T,
         change: impl FnOnce(&mut T) -> R,
     ) -> Result<R, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::value_update(self, at, initial, change);
         }
         at.value_update(self, initial, change)
@@ -188,7 +213,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         self,
         at: &C,
     ) -> Result<Elements<'_, T>, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::list_elements(self, at);
         }
         at.list_iter(self)
@@ -211,7 +236,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         at: &mut C,
         elements: impl IntoIterator<Item = T>,
     ) -> Result<(), StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::list_add_all(self, at, elements.into_iter());
         }
         at.list_add_all(self, elements.into_iter())
@@ -224,7 +249,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         at: &mut C,
         elements: Vec<T>,
     ) -> Result<(), StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::list_set(self, at, elements);
         }
         at.list_set(self, elements)
@@ -247,7 +272,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         at: &'c C,
         user_key: &UK,
     ) -> Result<Option<Ref<'c, UV>>, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::map_get(self, at, user_key);
         }
         at.map_get(self, user_key)
@@ -261,7 +286,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         user_key: UK,
         value: UV,
     ) -> Result<(), StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::map_put(self, at, user_key, value);
         }
         at.map_put(self, user_key, value)
@@ -278,7 +303,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     where
         UV: Default,
     {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::map_update(self, at, user_key, UV::default, change);
         }
         at.map_update(self, user_key, UV::default, change)
@@ -291,7 +316,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         at: &mut C,
         user_key: &UK,
     ) -> Result<(), StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::map_remove(self, at, user_key);
         }
         at.map_remove(self, user_key)
@@ -310,7 +335,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
     /// Whether there is no entry.
     #[inline]
     pub fn is_empty<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<bool, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::map_is_empty(self, at);
         }
         Ok(at.map_entries(self)?.next().transpose()?.is_none())
@@ -322,7 +347,7 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         self,
         at: &C,
     ) -> Result<Entries<'_, UK, UV>, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::map_entries(self, at);
         }
         at.map_entries(self)
@@ -364,7 +389,7 @@ impl<T: StateValue, N: StateKey> ReducingState<T, N> {
         self,
         at: &C,
     ) -> Result<Option<Ref<'_, T>>, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::reducing_get(self, at);
         }
         at.reducing_get(self)
@@ -373,7 +398,7 @@ impl<T: StateValue, N: StateKey> ReducingState<T, N> {
     /// Reduces a value into the state.
     #[inline]
     pub fn add<C: KeyContext<Namespace = N>>(self, at: &mut C, value: T) -> Result<(), StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::reducing_add(self, at, value);
         }
         at.reducing_add(self, value)
@@ -395,7 +420,7 @@ impl<A: AggregateFunction, N: StateKey> AggregatingState<A, N> {
         self,
         at: &C,
     ) -> Result<Option<A::Output>, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::aggregating_get(self, at);
         }
         at.aggregating_get(self)
@@ -408,7 +433,7 @@ impl<A: AggregateFunction, N: StateKey> AggregatingState<A, N> {
         at: &mut C,
         input: A::Input,
     ) -> Result<(), StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return access::aggregating_add(self, at, input);
         }
         at.aggregating_add(self, input)

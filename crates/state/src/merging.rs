@@ -61,7 +61,7 @@ impl<T: StateValue, N: StateKey> MergingState for ListState<T, N> {
     ) -> Result<Option<Vec<Stamped<T>>>, StateError> {
         let mut all = merged.unwrap_or_default();
         let mut is_empty = true;
-        if self.id().has_ttl {
+        if self.id().has_ttl() {
             let moment = access::for_change(at, self)?;
             for element in at.list_iter(access::stamped_list(self))? {
                 let stamped = element?;
@@ -88,7 +88,7 @@ impl<T: StateValue, N: StateKey> MergingState for ListState<T, N> {
         merged: Option<Vec<Stamped<T>>>,
     ) -> Result<(), StateError> {
         let merged = merged.into_iter().flatten();
-        if self.id().has_ttl {
+        if self.id().has_ttl() {
             at.settle()?;
             return at.list_add_all(access::stamped_list(self), merged);
         }
@@ -107,7 +107,7 @@ impl<T: StateValue, N: StateKey> MergingState for ReducingState<T, N> {
         at: &mut C,
         merged: Option<Stamped<T>>,
     ) -> Result<Option<Stamped<T>>, StateError> {
-        if self.id().has_ttl {
+        if self.id().has_ttl() {
             let moment = access::for_change(at, self)?;
             let stamped = access::stamped_reducing(self);
             let is_visible = |found: &Stamped<T>| moment.is_visible(found.stamp_ms);
@@ -130,7 +130,7 @@ impl<T: StateValue, N: StateKey> MergingState for ReducingState<T, N> {
         at: &mut C,
         merged: Option<Stamped<T>>,
     ) -> Result<(), StateError> {
-        if self.id().has_ttl {
+        if self.id().has_ttl() {
             at.settle()?;
             let stamped = access::stamped_reducing(self);
             return match merged {
@@ -163,7 +163,7 @@ impl<A: AggregateFunction, N: StateKey> MergingState for AggregatingState<A, N> 
         at: &mut C,
         merged: Option<Self::Content>,
     ) -> Result<Option<Self::Content>, StateError> {
-        let found = if self.id().has_ttl {
+        let found = if self.id().has_ttl() {
             let moment = access::for_change(at, self)?;
             let found = at.aggregating_accumulator(access::stamped_aggregating(self))?;
             let found = found.map(Ref::into_owned);
@@ -177,7 +177,7 @@ impl<A: AggregateFunction, N: StateKey> MergingState for AggregatingState<A, N> 
         let merged = match merged {
             None => found,
             Some(mut merged) => {
-                if self.id().has_ttl {
+                if self.id().has_ttl() {
                     let function = at.aggregating_function(access::stamped_aggregating(self))?;
                     function.merge(&mut merged, &found);
                 } else {
@@ -195,7 +195,7 @@ impl<A: AggregateFunction, N: StateKey> MergingState for AggregatingState<A, N> 
         at: &mut C,
         merged: Option<Self::Content>,
     ) -> Result<(), StateError> {
-        if self.id().has_ttl {
+        if self.id().has_ttl() {
             let moment = access::for_change(at, self)?;
             let stamped = access::stamped_aggregating(self);
             let Some(merged) = merged else {

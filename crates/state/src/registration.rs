@@ -63,7 +63,7 @@ pub fn state_id(
 ) -> Result<StateId, StateError> {
     match u16::try_from(index) {
         Ok(index) if usize::from(index) + unregistered_count < usize::from(u16::MAX) => {
-            Ok(StateId { backend, index, has_ttl: false })
+            Ok(StateId::new(backend, index))
         }
         _ => Err(StateError::TooManyStates { name: name.to_owned() }),
     }

@@ -125,7 +125,7 @@ impl<N> Copy for Timers<N> {}
 
 impl<N> fmt::Debug for Timers<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Timers({}.{})", self.id.backend, self.id.index)
+        write!(f, "Timers({}.{})", self.id.backend(), self.id.index())
     }
 }
 

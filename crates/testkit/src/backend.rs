@@ -115,17 +115,17 @@ impl<K, C> ModelKeyedStateBackend<K, C> {
     }
 
     fn is_own(&self, id: StateId) -> bool {
-        id.backend == self.number || self.makes(Mistake::ForeignHandleAccepted)
+        id.backend() == self.number || self.makes(Mistake::ForeignHandleAccepted)
     }
 
     fn table(&self, id: StateId) -> Result<&Table, StateError> {
-        let table = self.tables.get(usize::from(id.index)).filter(|_| self.is_own(id));
+        let table = self.tables.get(id.index()).filter(|_| self.is_own(id));
         table.ok_or(StateError::ForeignHandle)
     }
 
     fn table_mut(&mut self, id: StateId) -> Result<&mut Table, StateError> {
         let is_own = self.is_own(id);
-        let table = self.tables.get_mut(usize::from(id.index)).filter(|_| is_own);
+        let table = self.tables.get_mut(id.index()).filter(|_| is_own);
         table.ok_or(StateError::ForeignHandle)
     }
 

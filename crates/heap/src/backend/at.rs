@@ -34,10 +34,10 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
     pub(super) fn new(
         backend: &'a mut HeapKeyedStateBackend<K, C>,
         group: usize,
+        hash: u64,
         key: &'a K,
         namespace: &'a N,
     ) -> Self {
-        let hash = backend.hasher(group).hash_pair(key, namespace);
         Self { backend, group, hash, key, namespace }
     }
 
@@ -56,7 +56,11 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
     fn get<S: StateValue>(&self, id: StateId) -> Result<Option<&S>, StateError> {
         let table: &dyn Any = &*self.backend.registered(id)?.table;
         match table.downcast_ref::<StateTable<K, N, S>>() {
-            Some(table) => table.get(self.group, self.probe()).map_err(not_loaded),
+            Some(table) => {
+                let Self { group, hash, key, namespace, .. } = *self;
+                let hasher = || self.backend.hasher(group);
+                table.get(group, hash, key, namespace, hasher).map_err(not_loaded)
+            }
             None => Err(StateError::ForeignHandle),
         }
     }
@@ -77,7 +81,7 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
         let probe = self.probe();
         let backend = &mut *self.backend;
         let Some(registered) =
-            backend.tables.get_mut(usize::from(id.index)).filter(|_| id.backend == backend.number)
+            backend.tables.get_mut(id.index()).filter(|_| id.backend() == backend.number)
         else {
             return Err(StateError::ForeignHandle);
         };
@@ -455,11 +459,10 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
     fn clear<S: StateRef<Namespace = N>>(&mut self, state: S) -> Result<(), StateError> {
         let (probe, id) = (self.probe(), state.id());
         let backend = &mut *self.backend;
-        if id.backend != backend.number {
+        if id.backend() != backend.number {
             return Err(StateError::ForeignHandle);
         }
-        let registered =
-            backend.tables.get_mut(usize::from(id.index)).ok_or(StateError::ForeignHandle)?;
+        let registered = backend.tables.get_mut(id.index()).ok_or(StateError::ForeignHandle)?;
         registered.remove::<N>(self.group, probe).ok_or(StateError::ForeignHandle)?
     }
 
@@ -473,11 +476,11 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         moment: TtlMoment,
         touch: T,
     ) -> Result<(), StateError> {
-        let Self { group, key, namespace, .. } = *self;
+        let Self { group, hash, key, namespace, .. } = *self;
         self.backend.ttl.left.leave::<N, T, _>(state, moment.now_ms(), touch, || {
             let (key, namespace) = (key.clone(), namespace.clone());
             Ok(move |backend: &mut HeapKeyedStateBackend<K, C>, touch: T| {
-                touch.run(&mut HeapAt::new(backend, group, &key, &namespace))
+                touch.run(&mut HeapAt::new(backend, group, hash, &key, &namespace))
             })
         })
     }

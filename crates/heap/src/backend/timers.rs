@@ -54,8 +54,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         timers: Timers<N>,
     ) -> Result<&mut TimerTable<K, N>, StateError> {
         let id = timers.id();
-        let registered =
-            self.tables.get_mut(usize::from(id.index)).filter(|_| id.backend == self.number);
+        let registered = self.tables.get_mut(id.index()).filter(|_| id.backend() == self.number);
         let table: Option<&mut dyn Any> = registered.map(|registered| &mut *registered.table as _);
         table.and_then(|table| table.downcast_mut()).ok_or(StateError::ForeignHandle)
     }

@@ -90,10 +90,12 @@ where
     #[inline(always)]
     pub(crate) fn find(
         &self,
-        probe: Probe<'_, E::Key, E::Namespace>,
+        hash: u64,
+        key: &E::Key,
+        namespace: &E::Namespace,
     ) -> Result<Option<&E::State>, LoadError> {
-        let same = |entry: &E| entry.key() == probe.key && entry.namespace() == probe.namespace;
-        Ok(self.0.get(probe.hash, same)?.map(E::state))
+        let same = |entry: &E| entry.key() == key && entry.namespace() == namespace;
+        Ok(self.0.get(hash, same)?.map(E::state))
     }
 
     /// The state of a pair, made first when there is none; says whether it was.
@@ -154,7 +156,7 @@ where
 
     #[inline]
     fn get(&self, probe: Probe<'_, E::Key, E::Namespace>) -> Option<&E::State> {
-        loaded(self.find(probe))
+        loaded(self.find(probe.hash, probe.key, probe.namespace))
     }
 
     #[inline]

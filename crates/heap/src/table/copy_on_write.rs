@@ -48,14 +48,16 @@ impl<E: Slot> CopyOnWriteTable<E> {
     pub(super) fn get(
         &self,
         group: usize,
-        probe: Probe<'_, E::Key, E::Namespace>,
+        hash: u64,
+        key: &E::Key,
+        namespace: &E::Namespace,
     ) -> Result<Option<&E::State>, LoadError>
     where
         E::Key: StateKey,
         E::Namespace: StateKey,
     {
         match self.groups.map(group) {
-            Some(map) => map.find(probe),
+            Some(map) => map.find(hash, key, namespace),
             None => Ok(None),
         }
     }

@@ -91,6 +91,12 @@ impl<K: StateKey, N: StateKey> TimerTable<K, N> {
         Ok(timers)
     }
 
+    fn contains(&self, group: usize, probe: Probe<'_, K, TimerKey<N>>) -> Result<bool, StateError> {
+        let Probe { hash, key, namespace, hasher } = probe;
+        let found = self.table.get(group, hash, key, namespace, || hasher);
+        Ok(found.map_err(not_loaded)?.is_some())
+    }
+
     /// Registers a timer and says whether it is new.
     pub(crate) fn register(
         &mut self,
@@ -102,7 +108,7 @@ impl<K: StateKey, N: StateKey> TimerTable<K, N> {
         let timer = (domain.code(), time_ms, namespace.clone());
         let probe = Probe::new(key, &timer, hasher);
         // Writing would copy what a frozen table shares, and most of what is registered is there.
-        if self.table.get(group, probe).map_err(not_loaded)?.is_some() {
+        if self.contains(group, probe)? {
             return Ok(false);
         }
         let pair = self.encode(group, (key, namespace))?;
@@ -121,7 +127,7 @@ impl<K: StateKey, N: StateKey> TimerTable<K, N> {
         let TimerPlace { group, hasher, key, namespace } = *place;
         let timer = (domain.code(), time_ms, namespace.clone());
         let probe = Probe::new(key, &timer, hasher);
-        if self.table.get(group, probe).map_err(not_loaded)?.is_none() {
+        if !self.contains(group, probe)? {
             return Ok(false);
         }
         let pair = self.encode(group, (key, namespace))?;

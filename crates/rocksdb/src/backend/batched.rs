@@ -51,7 +51,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         keys: &[K],
         namespace: &N,
     ) -> Result<Vec<Option<T>>, StateError> {
-        if state.id().has_ttl {
+        if state.id().has_ttl() {
             let one = |key| {
                 let at = self.at_namespace(key, namespace)?;
                 Ok(state.get(&at)?.map(Ref::into_owned))

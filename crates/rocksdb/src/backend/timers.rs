@@ -77,9 +77,9 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
 
     fn timer_table<N: StateKey>(&mut self, timers: Timers<N>) -> Result<&mut Table, StateError> {
         let id = timers.id();
-        let table = self.tables.get_mut(usize::from(id.index));
+        let table = self.tables.get_mut(id.index());
         let is_own = |table: &&mut Table| {
-            id.backend == self.number && table.is_of_types::<N, TimerService>(None)
+            id.backend() == self.number && table.is_of_types::<N, TimerService>(None)
         };
         table.filter(is_own).ok_or(StateError::ForeignHandle)
     }
@@ -124,7 +124,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         let table = self.table(timers.id())?;
         self.put_timer_row(table, (domain, time_ms, namespace), row)?;
         let Self { tables, store, layout, .. } = self;
-        let table = tables.get_mut(usize::from(timers.id().index));
+        let table = tables.get_mut(timers.id().index());
         let table = table.ok_or(StateError::ForeignHandle)?;
         let place = row.get(layout.group_len_bytes() + 1..).unwrap_or_default();
         let is_there = match heads_of(table, domain)?.contains(place) {
@@ -182,7 +182,7 @@ impl<K: StateKey, C: Codec<K>> RocksDbKeyedStateBackend<K, C> {
         }
         drop(rows);
         let Self { tables, store, .. } = self;
-        let table = tables.get_mut(usize::from(id.index)).ok_or(StateError::ForeignHandle)?;
+        let table = tables.get_mut(id.index()).ok_or(StateError::ForeignHandle)?;
         for row in found {
             store.delete(&table.column, &row)?;
             let Some((code, place)) = row.get(group_len..).and_then(<[u8]>::split_first) else {

@@ -108,7 +108,7 @@ impl<B: KeyedStateBackend<Key = Encoded>> Adapter<B> {
 }
 
 fn find(states: &[Registered], state: DynState) -> Result<&Registered, StateError> {
-    let found = states.get(usize::from(state.0.index));
+    let found = states.get(state.0.index());
     found.filter(|registered| registered.id == state.0).ok_or(StateError::ForeignHandle)
 }
 
@@ -127,7 +127,7 @@ impl<B: KeyedStateBackend<Key = Encoded> + Send> DynKeyedState for Adapter<B> {
         let namespace =
             EncodedCodec::new(namespace).map_err(|source| StateError::Key { source })?;
         let (id, handle) = Handle::register(&mut self.backend, &name, namespace.clone(), kind)?;
-        if usize::from(id.index) == self.states.len() {
+        if id.index() == self.states.len() {
             self.states.push(Registered { id, namespace, handle });
         }
         Ok(DynState(id))

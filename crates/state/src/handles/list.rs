@@ -38,7 +38,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
     /// How many elements there are; 0 when there is no list.
     #[inline]
     pub fn len<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<u64, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return queue::list_len(self, at);
         }
         at.list_len(self)
@@ -47,7 +47,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
     /// Whether there is no element.
     #[inline]
     pub fn is_empty<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<bool, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return Ok(queue::list_len(self, at)? == 0);
         }
         Ok(at.list_iter(self)?.next().transpose()?.is_none())
@@ -61,7 +61,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         at: &C,
         position: u64,
     ) -> Result<Elements<'_, T>, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return queue::list_elements_from(self, at, position);
         }
         at.list_iter_from(self, position)
@@ -90,7 +90,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         self,
         at: &mut C,
     ) -> Result<Option<T>, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return queue::list_pop_front(self, at);
         }
         at.list_pop_front(self)
@@ -103,7 +103,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         at: &mut C,
         count: u64,
     ) -> Result<(), StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return queue::list_remove_front(self, at, count);
         }
         at.list_remove_front(self, count)
@@ -116,7 +116,7 @@ impl<T: StateValue, N: StateKey> ListState<T, N> {
         at: &mut C,
         len: u64,
     ) -> Result<(), StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return queue::list_truncate(self, at, len);
         }
         at.list_truncate(self, len)

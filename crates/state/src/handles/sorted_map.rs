@@ -52,7 +52,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         at: &'c C,
         user_key: &UK,
     ) -> Result<Option<Ref<'c, UV>>, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return expiring::get(self, at, user_key);
         }
         at.sorted_map_get(self, user_key)
@@ -66,7 +66,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         user_key: UK,
         value: UV,
     ) -> Result<(), StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return expiring::put(self, at, user_key, value);
         }
         at.sorted_map_put(self, user_key, value)
@@ -83,7 +83,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     where
         UV: Default,
     {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return expiring::update(self, at, user_key, UV::default, change);
         }
         at.sorted_map_update(self, user_key, UV::default, change)
@@ -96,7 +96,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         at: &mut C,
         user_key: &UK,
     ) -> Result<(), StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return expiring::remove(self, at, user_key);
         }
         at.sorted_map_remove(self, user_key)
@@ -115,7 +115,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
     /// Whether there is no entry.
     #[inline]
     pub fn is_empty<C: KeyContext<Namespace = N>>(self, at: &C) -> Result<bool, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return expiring::is_empty(self, at);
         }
         Ok(self.first(at)?.is_none())
@@ -230,7 +230,7 @@ impl<UK: SortedKey, UV: StateValue, N: StateKey> SortedMapState<UK, UV, N> {
         range: (Bound<&UK>, Bound<&UK>),
         order: ScanOrder,
     ) -> Result<Entries<'c, UK, UV>, StateError> {
-        if self.id.has_ttl {
+        if self.id.has_ttl() {
             return expiring::range(self, at, range, order);
         }
         at.sorted_map_range(self, range, order)

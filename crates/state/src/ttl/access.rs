@@ -326,7 +326,7 @@ pub(crate) fn clear<C: KeyContext>(
     state: impl StateRef<Namespace = C::Namespace>,
     at: &mut C,
 ) -> Result<(), StateError> {
-    if state.id().has_ttl {
+    if state.id().has_ttl() {
         at.settle()?;
     }
     at.clear(state)

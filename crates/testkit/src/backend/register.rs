@@ -125,9 +125,7 @@ impl<K: StateKey, C: Codec<K>> ModelKeyedStateBackend<K, C> {
         // The states that were restored and not registered need ids in the stream as well.
         let in_use = index + self.restored.len();
         match u16::try_from(index) {
-            Ok(index) if in_use < usize::from(u16::MAX) => {
-                Ok(StateId { backend: self.number, index, has_ttl: false })
-            }
+            Ok(index) if in_use < usize::from(u16::MAX) => Ok(StateId::new(self.number, index)),
             _ => Err(StateError::TooManyStates { name: name.to_owned() }),
         }
     }
