@@ -43,6 +43,7 @@ pub enum Mistake {
     DeletesWithoutCounting,
     GivesNumbersTwice,
     LeavesMovesUnsynced,
+    RollsBackPreCommitted,
 }
 
 #[cfg(feature = "museum")]

@@ -135,6 +135,10 @@ impl Sink for FileSink {
             let forgets = museum::makes(Mistake::DoesNotCommitAgain);
             for transaction in waiting.iter().filter(|_| !forgets) {
                 self.fence.check()?;
+                if museum::makes(Mistake::RollsBackPreCommitted) {
+                    self.roll_back(transaction)?;
+                    continue;
+                }
                 self.finish(transaction)?;
             }
             self.set_aside(&found)?;

@@ -175,6 +175,14 @@ impl FileSink {
         Ok(())
     }
 
+    /// What must never happen to a transaction of a complete checkpoint (`make museum`).
+    pub(super) fn roll_back(&self, (pending, ..): &Transaction) -> Result<(), TaskError> {
+        match self.output.delete(&path(pending)?) {
+            Ok(()) | Err(StorageError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The highest number of a pending file of this attempt and subtask; 0 when there is none.
     pub(super) fn highest_pending(&self) -> Result<u64, TaskError> {
         let end = format!("-{}.csv", self.subtask);
