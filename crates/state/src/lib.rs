@@ -87,7 +87,10 @@ pub use registration::{
     MAX_STATE_NAME_LEN_BYTES, check_restored, check_state_name, find_registered,
     incompatible_values, state_id,
 };
-pub use restored::{EncodedEntry, KeyedStreams, RestoredEntries, RestoredStream, StreamContent};
+pub use restored::{
+    EncodedEntry, KeyedStreams, RestoredEntries, RestoredStream, Segment, StreamContent,
+    StreamEntries,
+};
 pub use snapshot::{FrozenState, KeyedPlacement, SnapshotMode, SnapshotTarget, SstFileStream};
 pub use timers::{TimeDomain, Timer, TimerDescriptor, Timers};
 pub use ttl::{Clock, StateTtl, UpdateType, Visibility};

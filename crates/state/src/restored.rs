@@ -1,14 +1,17 @@
 //! The keyed streams that a subtask is restored from, opened and compared with what the job says.
 //!
 //! Every backend that reads the streams of SPEC 6 begins with this; what it does with the blocks is
-//! its own matter. One that only wants what is in them takes [`RestoredEntries`].
+//! its own matter. One that only wants what is in them takes [`RestoredEntries`], and whoever has no job at
+//! all [`StreamEntries`].
 //!
 //! Invariants: a key group comes from one stream only; a stream says the same as its handle; a name
 //! stands for one kind and one pair of codecs in all streams.
 
 mod entries;
+mod stream_entries;
 
 pub use entries::{EncodedEntry, RestoredEntries};
+pub use stream_entries::{Segment, StreamEntries};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,11 +20,11 @@ use alluvium_core::{
     AssignerName, KeyGroupError, KeyGroupRange, KeyedStateHandle, MaxParallelism, OperatorUid,
     SharedFile,
 };
-use alluvium_format::FormatError;
 use alluvium_format::codec::{Codec, CodecSnapshot, Compatibility};
 use alluvium_format::envelope::{StreamKind, read_identity};
 use alluvium_format::keyed::{KeyedHeader, KeyedReader, StateMeta};
 use alluvium_format::sst::{SstIndexHeader, SstIndexReader};
+use alluvium_format::{FormatError, Source};
 use alluvium_storage::{HandleReader, ReadAt};
 
 use crate::{KeyedBackendSpec, RestoreError, StateError, StateKey, StreamSource};
@@ -94,7 +97,7 @@ impl<'h> KeyedStreams<'h> {
             let name = name_of(handle, reader);
             opened.check_apart(wanted, &name)?;
             let source = reader.source(&handle.stream)?;
-            let content = open_content(Arc::new(StreamSource::new(Arc::clone(&source))))
+            let content = StreamContent::open(Arc::new(StreamSource::new(Arc::clone(&source))))
                 .map_err(|error| RestoreError::of_stream(name.clone(), error))?;
             let said = Said::of(&content);
             check_header(spec, handle, &name, &said)?;
@@ -127,12 +130,17 @@ impl<'h> KeyedStreams<'h> {
     }
 }
 
-fn open_content(source: Arc<StreamSource>) -> Result<StreamContent, FormatError> {
-    Ok(match read_identity(&*source)?.kind {
-        StreamKind::SstIndex => StreamContent::Ssts(SstIndexReader::open(source)?),
-        // What is neither is refused as what it is not.
-        _ => StreamContent::Blocks(KeyedReader::open(source)?),
-    })
+impl StreamContent {
+    /// Opens a keyed stream of either kind: its frame and index are checked, blocks are not read.
+    ///
+    /// Errors: [`FormatError`].
+    pub fn open(source: Arc<dyn Source>) -> Result<Self, FormatError> {
+        Ok(match read_identity(&*source)?.kind {
+            StreamKind::SstIndex => Self::Ssts(SstIndexReader::open(source)?),
+            // What is neither is refused as what it is not.
+            _ => Self::Blocks(KeyedReader::open(source)?),
+        })
+    }
 }
 
 /// What both kinds of streams say of themselves.

@@ -79,9 +79,13 @@ pub enum StorageError {
         blocking: Box<str>,
     },
     /// A symbolic link on the way to the file leads out of the root.
-    #[error("cannot delete {location}: a symbolic link on its way leads out of the storage root")]
+    #[error(
+        "cannot {operation} {location}: a symbolic link on its way leads out of the storage root"
+    )]
     OutsideRoot {
-        /// What was to be deleted.
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// What it was tried on.
         location: Location,
     },
     /// The file has another length than whoever refers to it expects.

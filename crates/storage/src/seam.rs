@@ -93,6 +93,16 @@ pub trait Storage: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Refuses a path on whose way a symbolic link leads out of the root, for whoever reads what
+    /// strangers have written. A path that is not there is fine.
+    ///
+    /// Shape: by default nothing, for storages without links.
+    /// Errors: [`StorageError::OutsideRoot`].
+    fn check_inside(&self, path: &StoragePath) -> Result<(), StorageError> {
+        let _ = path;
+        Ok(())
+    }
+
     /// Length of a file in bytes.
     ///
     /// Errors: [`StorageError::NotFound`].

@@ -68,7 +68,10 @@ fn stays_inside(root: &Path, path: &Path, location: &Location) -> Result<bool, S
     let resolved = path.parent().unwrap_or(root).canonicalize();
     match resolved.and_then(|parent| Ok((parent, root.canonicalize()?))) {
         Ok((parent, root)) if parent.starts_with(&root) => Ok(true),
-        Ok(_) => Err(StorageError::OutsideRoot { location: location.clone() }),
+        Ok(_) => {
+            let (operation, location) = ("delete", location.clone());
+            Err(StorageError::OutsideRoot { operation, location })
+        }
         Err(error) if super::is_absent(&error) => Ok(false),
         Err(source) => Err(StorageError::io("delete", location.clone(), source)),
     }

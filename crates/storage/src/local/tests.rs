@@ -179,3 +179,21 @@ fn a_full_disk_is_named_in_the_error() {
         "cannot write file:/chk/wordcount/chk-3/_metadata: no space left on device (os error 28)"
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn a_way_that_leaves_the_root_is_told_from_one_that_does_not() {
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("precious"), "x").unwrap();
+    let (storage, dir) = fresh("");
+    storage.create(&path("chk-1/file"), b"x").unwrap();
+    std::os::unix::fs::symlink(outside.path(), dir.path().join("link")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("chk-1"), dir.path().join("chk-2")).unwrap();
+    for inside in ["chk-1", "chk-1/file", "chk-2/file", "absent", "absent/file"] {
+        storage.check_inside(&path(inside)).unwrap();
+    }
+    for leaves in ["link", "link/precious"] {
+        let error = storage.check_inside(&path(leaves)).unwrap_err();
+        assert!(matches!(error, StorageError::OutsideRoot { operation: "read", .. }), "{error}");
+    }
+}
