@@ -1,5 +1,6 @@
 //! What to do about an error.
 
+use alluvium_inspect::InspectError;
 use alluvium_runtime::{JobError, StoreError};
 use alluvium_state::{LoadFailure, RestoreError, StateError};
 use alluvium_storage::StorageError;
@@ -112,6 +113,22 @@ impl From<&JobError> for ErrorKind {
             JobError::Store(error) => error.into(),
             JobError::Restore { source, .. } => (&**source).into(),
             JobError::Internal { .. } => Self::Internal,
+            _ => Self::Invalid,
+        }
+    }
+}
+
+impl From<&InspectError> for ErrorKind {
+    fn from(error: &InspectError) -> Self {
+        match error {
+            InspectError::Metadata { .. }
+            | InspectError::Misplaced { .. }
+            | InspectError::UnknownReferences { .. }
+            | InspectError::Unsound { .. }
+            | InspectError::Decode { .. }
+            | InspectError::Stream(RestoreError::Mismatch { .. }) => Self::Data,
+            InspectError::Stream(error) => error.into(),
+            InspectError::Encode { .. } | InspectError::Snapshot(_) => Self::Unavailable,
             _ => Self::Invalid,
         }
     }

@@ -12,6 +12,7 @@
 //! | [`heap`], [`fs`] | backends |
 //! | [`coordinator`] | the checkpoint protocol as a pure state machine |
 //! | [`runtime`] | tasks, barriers, sinks: a thin engine |
+//! | [`inspect`] | looks into checkpoints without a job |
 //!
 //! Keyed state, a checkpoint of it, and a restore at another parallelism:
 //!
@@ -69,6 +70,7 @@ pub use alluvium_core as core;
 pub use alluvium_format as format;
 pub use alluvium_fs as fs;
 pub use alluvium_heap as heap;
+pub use alluvium_inspect as inspect;
 #[cfg(feature = "rocksdb")]
 pub use alluvium_rocksdb as rocksdb;
 pub use alluvium_runtime as runtime;

@@ -8,6 +8,10 @@ use alluvium::coordinator::{RestartStrategy, SavepointFormat};
 use alluvium::runtime::{CheckpointRetention, ClaimMode};
 use clap::{Parser, Subcommand, ValueEnum};
 
+mod inspect;
+
+pub use inspect::ShowOptions;
+
 /// Runs stream jobs on real files with checkpoints.
 ///
 /// Kill a job at any moment and resume it at another parallelism: the result is exact.
@@ -36,7 +40,14 @@ pub enum Command {
     List {
         /// A checkpoint root, or the folder of one job in it: a path, file:, s3: URI.
         uri: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
+    /// Show what a checkpoint or savepoint holds: operators, parallelism, bytes and files.
+    ///
+    /// Only `_metadata` is read, however large the state is.
+    Show(ShowOptions),
     /// Show a running job: its status, what became of checkpoints, and how long they took.
     Status {
         /// Where the job listens: http://HOST:PORT, or HOST:PORT.

@@ -2,6 +2,7 @@
 
 use alluvium::ErrorKind;
 use alluvium::core::IdError;
+use alluvium::inspect::InspectError;
 use alluvium::runtime::{JobError, StoreError};
 use alluvium::storage::StorageError;
 use alluvium_rest::{ClientError, ServerError};
@@ -39,6 +40,19 @@ pub enum CliError {
     /// The checkpoint store refused.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// A checkpoint could not be looked into.
+    #[error("{0}")]
+    Inspect(#[from] InspectError),
+    /// A verification has found damage.
+    #[error(
+        "{damaged} of {of} checkpoints cannot be restored; those that are sound are named above"
+    )]
+    Damaged {
+        /// How many cannot be restored.
+        damaged: usize,
+        /// How many were looked at.
+        of: usize,
+    },
     /// The job ended without success.
     #[error("{0}")]
     Job(#[from] JobError),
@@ -71,6 +85,7 @@ impl CliError {
             Self::Input { .. } | Self::BadInput { .. } => ErrorKind::Data,
             Self::Storage(error) => error.into(),
             Self::Store(error) => error.into(),
+            Self::Inspect(error) => error.into(),
             Self::Job(error) => error.into(),
             Self::Ask(error) => match error {
                 // What is refused with 409 and from 500 is not the caller's fault.
@@ -83,7 +98,7 @@ impl CliError {
                 _ => ErrorKind::Unavailable,
             },
             Self::Server(_) | Self::System { .. } => ErrorKind::Unavailable,
-            Self::Demo(_) => ErrorKind::Failed,
+            Self::Damaged { .. } | Self::Demo(_) => ErrorKind::Failed,
         };
         match kind {
             ErrorKind::Failed => 1,

@@ -1,6 +1,6 @@
 //! The `alluvium` command as a library, so that tests can run its jobs in their own process.
 //!
-//! Roles: [`args`] is what a person can type; `run`, `list`, `ask` and `demo` carry it out, `listen` has
+//! Roles: [`args`] is what a person can type; `run`, `list`, `inspect`, `ask` and `demo` carry it out, `listen` has
 //! a running job answer what `ask` asks; [`jobs`] holds the two jobs, and [`jobs::Job`] what they have in common.
 //!
 //! Invariants: an error is one sentence on standard error and a non-zero exit code (see
@@ -16,6 +16,7 @@ mod rocksdb;
 
 mod ask;
 mod demo;
+mod inspect;
 mod list;
 mod listen;
 mod log;
@@ -35,7 +36,8 @@ pub fn main() -> ExitCode {
     let args = args::Args::parse();
     let done = match &args.command {
         args::Command::Run(args::RunCommand { job }) => run::run(job),
-        args::Command::List { uri } => list::list(uri),
+        args::Command::List { uri, json } => list::list(uri, *json),
+        args::Command::Show(options) => inspect::show::show(options),
         args::Command::Status { url } => ask::status(url),
         args::Command::Savepoint(options) => ask::savepoint(options),
         args::Command::Checkpoint { url, full, detached } => ask::checkpoint(url, *full, *detached),

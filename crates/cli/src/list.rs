@@ -1,29 +1,27 @@
 //! `alluvium list`.
 
-use std::io::Write;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
 use alluvium::core::{CheckpointMetadata, JobId, StoragePath};
-use alluvium::runtime::{CheckpointStatus, CheckpointStore};
+use alluvium::runtime::{CheckpointEntry, CheckpointStatus, CheckpointStore};
 use alluvium::storage::{self, JobLayout, Storage};
+use serde_json::{Value, json};
 
 use crate::error::CliError;
+use crate::inspect::{say, time};
 use crate::sizes::Sizes;
 
-/// Prints a line; a reader that went away is no error.
-macro_rules! say {
-    ($($line:tt)*) => {
-        let _ = writeln!(std::io::stdout(), $($line)*);
-    };
-}
-
-/// Seconds from 1970-01-01 to 10000-01-01 UTC.
-const YEAR_10000_S: u64 = 253_402_300_800;
-
-pub(crate) fn list(uri: &str) -> Result<(), CliError> {
+pub(crate) fn list(uri: &str, as_json: bool) -> Result<(), CliError> {
     let root = storage::open_existing(uri)?;
     let jobs = stores(&root)?;
+    if as_json {
+        let mut rows = Vec::new();
+        for store in &jobs {
+            rows.extend(store.list()?.iter().map(|entry| json_of(store, entry)));
+        }
+        say!("{:#}", Value::Array(rows));
+        return Ok(());
+    }
     if jobs.is_empty() {
         say!("no checkpoints under {}", root.root());
         return Ok(());
@@ -46,7 +44,7 @@ pub(crate) fn list(uri: &str) -> Result<(), CliError> {
                     let sizes = Sizes::of(&metadata);
                     (
                         metadata.properties.attempt.to_string(),
-                        time_of(&metadata),
+                        time(metadata.properties.completed_at_ms),
                         sizes.new_bytes.to_string(),
                         sizes.shared_bytes.to_string(),
                         "complete",
@@ -67,6 +65,35 @@ pub(crate) fn list(uri: &str) -> Result<(), CliError> {
         }
     }
     Ok(())
+}
+
+fn json_of(store: &CheckpointStore, entry: &CheckpointEntry) -> Value {
+    let (job, checkpoint) = (store.job().as_str(), entry.checkpoint.get());
+    match &entry.status {
+        CheckpointStatus::Complete(metadata) => {
+            let sizes = Sizes::of(metadata);
+            let operators = metadata.operators.iter().map(|operator| {
+                json!({ "uid": operator.uid.as_str(), "parallelism": operator.parallelism.get() })
+            });
+            json!({
+                "job": job,
+                "checkpoint": checkpoint,
+                "status": "complete",
+                "attempt": metadata.properties.attempt.get(),
+                "completed_at_ms": metadata.properties.completed_at_ms,
+                "new_bytes": sizes.new_bytes,
+                "shared_bytes": sizes.shared_bytes,
+                "operators": operators.collect::<Vec<_>>(),
+            })
+        }
+        CheckpointStatus::Unfinished => {
+            json!({ "job": job, "checkpoint": checkpoint, "status": "incomplete" })
+        }
+        CheckpointStatus::Damaged(error) => {
+            let error = error.to_string();
+            json!({ "job": job, "checkpoint": checkpoint, "status": "damaged", "error": error })
+        }
+    }
 }
 
 fn dash() -> String {
@@ -108,17 +135,6 @@ fn job_in(folder: &Arc<dyn Storage>, name: &str) -> Result<JobId, CliError> {
         }
     }
     Ok(JobId::new(name)?)
-}
-
-fn time_of(metadata: &CheckpointMetadata) -> String {
-    let completed = Duration::from_millis(metadata.properties.completed_at_ms);
-    match UNIX_EPOCH.checked_add(completed) {
-        // Beyond the year 9999 there is no such text.
-        Some(time) if completed.as_secs() < YEAR_10000_S => {
-            humantime::format_rfc3339_seconds(time).to_string()
-        }
-        _ => "-".to_owned(),
-    }
 }
 
 fn operators_of(metadata: &CheckpointMetadata) -> String {
