@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 mod inspect;
 
-pub use inspect::ShowOptions;
+pub use inspect::{ShowOptions, VerifyOptions};
 
 /// Runs stream jobs on real files with checkpoints.
 ///
@@ -48,6 +48,12 @@ pub enum Command {
     ///
     /// Only `_metadata` is read, however large the state is.
     Show(ShowOptions),
+    /// Compare every checksum of checkpoints, and what metadata, streams and files say of each other.
+    ///
+    /// Each finding names the file, the offset, what was expected and what was found. Files that no
+    /// checkpoint refers to are warnings: a running job may be writing them. Exit code 1: something is
+    /// damaged; 4: the storage does not answer, so nobody knows.
+    Verify(VerifyOptions),
     /// Show a running job: its status, what became of checkpoints, and how long they took.
     Status {
         /// Where the job listens: http://HOST:PORT, or HOST:PORT.

@@ -12,7 +12,11 @@ macro_rules! say {
     };
 }
 
+mod bar;
 pub(crate) mod show;
+pub(crate) mod verify;
+
+pub(crate) use bar::Bar;
 
 pub(crate) use say;
 

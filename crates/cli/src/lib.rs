@@ -38,6 +38,7 @@ pub fn main() -> ExitCode {
         args::Command::Run(args::RunCommand { job }) => run::run(job),
         args::Command::List { uri, json } => list::list(uri, *json),
         args::Command::Show(options) => inspect::show::show(options),
+        args::Command::Verify(options) => inspect::verify::verify(options),
         args::Command::Status { url } => ask::status(url),
         args::Command::Savepoint(options) => ask::savepoint(options),
         args::Command::Checkpoint { url, full, detached } => ask::checkpoint(url, *full, *detached),

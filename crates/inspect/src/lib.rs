@@ -9,11 +9,20 @@
 
 mod checkpoint;
 mod error;
+mod folder;
 mod inside;
 mod native;
+mod progress;
+mod references;
+mod stream;
 mod summary;
+mod verify;
 
 pub use checkpoint::Checkpoint;
 pub use error::InspectError;
+pub use folder::{Folder, FoundCheckpoint};
 pub use native::{ByBackend, NativeState};
+pub use progress::Progress;
+pub use references::Orphan;
 pub use summary::{OperatorSummary, Sizes, StreamSummary, SubtaskSummary, Summary};
+pub use verify::{Finding, Severity, VerifyReport, verify};

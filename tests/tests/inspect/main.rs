@@ -2,6 +2,7 @@
 //! write themselves.
 
 mod show;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

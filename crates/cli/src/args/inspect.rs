@@ -14,3 +14,16 @@ pub struct ShowOptions {
     #[arg(long)]
     pub json: bool,
 }
+
+/// What to verify, and how to print.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyOptions {
+    /// A checkpoint, a savepoint, the folder of a job, or a checkpoint root: a path, file:, s3: URI.
+    pub uri: String,
+    /// No progress bar.
+    #[arg(long)]
+    pub quiet: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}

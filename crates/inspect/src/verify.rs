@@ -1,0 +1,150 @@
+//! Compares every checksum of checkpoints, and everything that metadata, streams and files say of each
+//! other.
+//!
+//! 1. *Plan* (`plan`): metadata, headers, footers and indexes are read and compared, operator state
+//!    and what is inlined is read whole, and it is noted which bytes of which file have which checksum.
+//!    A block that several checkpoints refer to is noted once.
+//! 2. *Read* (`pieces`): the files are read in large pieces, on all cores.
+//!
+//! Invariants:
+//! - one finding does not hide another: what can still be compared is compared;
+//! - what is held of a file is what an index says of it, never its blocks: some bytes for each block,
+//!   and one piece for each core.
+//!
+//! Source: SPEC 2.6, 4.4, 8.3, 12.7.
+
+mod finding;
+mod pieces;
+mod plan;
+
+pub use finding::{Finding, Severity};
+pub(crate) use finding::{is_damage, is_damage_of_stream};
+
+use crate::checkpoint::location;
+use crate::folder::Folder;
+use crate::references::orphans;
+use crate::{Checkpoint, InspectError, Progress};
+use plan::Plan;
+
+/// What became of a verification.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyReport {
+    /// What is wrong, files in order.
+    pub findings: Vec<Finding>,
+    /// Checkpoints and savepoints that were looked at, and whether each is sound.
+    pub checkpoints: Vec<(String, bool)>,
+    /// Files that were read, metadata included.
+    pub files: u64,
+    /// Bytes whose checksums were compared.
+    pub bytes: u64,
+    /// Blocks, operator states and SST files that were compared.
+    pub checksums: u64,
+}
+
+impl VerifyReport {
+    /// Whether a checkpoint is damaged.
+    pub fn is_damaged(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Damage)
+    }
+}
+
+/// Verifies everything under an address: a checkpoint, a savepoint, the folder of a job, or a root.
+///
+/// Errors: [`InspectError::Empty`], [`InspectError::Address`]; [`InspectError::Stream`] when a storage
+/// does not answer, as nothing is known then. What is damaged is in the report.
+pub fn verify(uri: &str, progress: &dyn Progress) -> Result<VerifyReport, InspectError> {
+    let mut report = VerifyReport::default();
+    for folder in Folder::find(uri)? {
+        verify_folder(&folder, &mut report, progress)?;
+    }
+    Ok(report)
+}
+
+fn verify_folder(
+    folder: &Folder,
+    report: &mut VerifyReport,
+    progress: &dyn Progress,
+) -> Result<(), InspectError> {
+    let mut plan = Plan::new(&folder.storage);
+    let mut looked_at = Vec::new();
+    for found in &folder.checkpoints {
+        let name = found.name();
+        match &found.content {
+            Ok(checkpoint) => {
+                plan.add(checkpoint, &name)?;
+                looked_at.push((name, checkpoint.location()));
+            }
+            Err(InspectError::NotACheckpoint { .. }) if folder.is_whole_job => {
+                let location = location(&*folder.storage, found.dir.as_ref());
+                let warning = Finding {
+                    severity: Severity::Warning,
+                    ..Finding::damage(location, "a checkpoint that is not complete")
+                };
+                plan.findings.push(warning.expected("_metadata", "none"));
+            }
+            Err(error @ InspectError::NotACheckpoint { .. }) => {
+                let location = location(&*folder.storage, found.dir.as_ref());
+                plan.findings.push(Finding::of_metadata(error).needed_by(&location));
+            }
+            Err(error) => {
+                let location = location(&*folder.storage, found.dir.as_ref());
+                plan.findings.push(Finding::of_metadata(error).needed_by(&name));
+                looked_at.push((name, location));
+            }
+        }
+    }
+    plan.read(progress)?;
+    let damaged = |name: &String| {
+        let mut damages =
+            plan.findings.iter().filter(|finding| finding.severity == Severity::Damage);
+        damages.any(|finding| finding.checkpoints.contains(name))
+    };
+    let verdicts = looked_at.into_iter().map(|(name, location)| (location, !damaged(&name)));
+    report.checkpoints.extend(verdicts.collect::<Vec<_>>());
+    if folder.is_whole_job {
+        warn_of_orphans(folder, &mut plan.findings)?;
+    }
+    plan.findings.sort();
+    Finding::merge(&mut plan.findings);
+    report.findings.append(&mut plan.findings);
+    report.files += plan.files;
+    report.bytes += plan.bytes;
+    report.checksums += plan.checksums;
+    Ok(())
+}
+
+/// Files that nobody refers to lose nothing; they may also be those of a checkpoint that a running job
+/// is writing.
+fn warn_of_orphans(folder: &Folder, findings: &mut Vec<Finding>) -> Result<(), InspectError> {
+    let found = match orphans(folder) {
+        Ok(found) => found,
+        // It has a finding of its own.
+        Err(InspectError::UnknownReferences { .. }) => return Ok(()),
+        Err(error) if is_damage(&error) => {
+            findings.push(Finding::of_metadata(&error));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    findings.extend(found.into_iter().map(|orphan| {
+        let file = location(&*folder.storage, Some(&orphan.path));
+        let found = format!("an orphan of {} bytes", orphan.len_bytes);
+        let warning =
+            Finding::damage(file, "references to the file").expected("one or more", found);
+        Finding { severity: Severity::Warning, ..warning }
+    }));
+    Ok(())
+}
+
+/// Verifies one checkpoint whose metadata need not be on its storage yet: a copy, before it is
+/// committed.
+pub(crate) fn verify_one(
+    checkpoint: &Checkpoint,
+    progress: &dyn Progress,
+) -> Result<VerifyReport, InspectError> {
+    let mut plan = Plan::new(checkpoint.storage());
+    plan.add(checkpoint, "the copy")?;
+    plan.read(progress)?;
+    let Plan { findings, files, bytes, checksums, .. } = plan;
+    Ok(VerifyReport { findings, checkpoints: Vec::new(), files, bytes, checksums })
+}
