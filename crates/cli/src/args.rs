@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 mod inspect;
 
-pub use inspect::{ShowOptions, VerifyOptions};
+pub use inspect::{CatOptions, RowFormat, ShowOptions, VerifyOptions};
 
 /// Runs stream jobs on real files with checkpoints.
 ///
@@ -54,6 +54,14 @@ pub enum Command {
     /// checkpoint refers to are warnings: a running job may be writing them. Exit code 1: something is
     /// damaged; 4: the storage does not answer, so nobody knows.
     Verify(VerifyOptions),
+    /// Print the entries of keyed state and the items of operator state, a row for each.
+    ///
+    /// Values are decoded by the codecs that the checkpoint names; those of user types are printed as
+    /// hexadecimal digits, maps as lists of pairs, timers as entries whose namespace is domain (1 event
+    /// time, 2 processing time), time and namespace, values with a time to live with their stamp in
+    /// milliseconds. State in SST files needs a build with RocksDB, and space for it in the folder for
+    /// temporary files. There is no Parquet.
+    Cat(CatOptions),
     /// Show a running job: its status, what became of checkpoints, and how long they took.
     Status {
         /// Where the job listens: http://HOST:PORT, or HOST:PORT.

@@ -13,6 +13,8 @@ macro_rules! say {
 }
 
 mod bar;
+pub(crate) mod cat;
+mod native;
 pub(crate) mod show;
 pub(crate) mod verify;
 

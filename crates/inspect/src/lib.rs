@@ -8,21 +8,30 @@
 //! - what was there is never changed.
 
 mod checkpoint;
+mod entries;
 mod error;
 mod folder;
 mod inside;
+mod json;
+mod key_group;
 mod native;
+mod operator_items;
 mod progress;
 mod references;
+mod states;
 mod stream;
 mod summary;
 mod verify;
 
 pub use checkpoint::Checkpoint;
+pub use entries::{Entries, Entry, Selection};
 pub use error::InspectError;
 pub use folder::{Folder, FoundCheckpoint};
+pub use json::{JsonCodec, quote};
 pub use native::{ByBackend, NativeState};
+pub use operator_items::{OperatorItem, operator_items};
 pub use progress::Progress;
 pub use references::Orphan;
+pub use states::{StateSummary, StateType, states};
 pub use summary::{OperatorSummary, Sizes, StreamSummary, SubtaskSummary, Summary};
 pub use verify::{Finding, Severity, VerifyReport, verify};

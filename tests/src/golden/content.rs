@@ -240,7 +240,13 @@ pub fn by_python(checkpoint: &Path) -> Vec<String> {
     let script = crate::top().join("tests/spec_reader/read_checkpoint.py");
     let output = Command::new("python3").arg(script).arg(checkpoint).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
+    of_json(&String::from_utf8(output.stdout).unwrap())
+}
+
+/// What JSON lines say that are written as the reader in Python writes them.
+///
+/// Panics: for lines that are not.
+pub fn of_json(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = text.lines().filter_map(line_of).collect();
     lines.sort();
     lines

@@ -1,6 +1,7 @@
 //! The commands that look into checkpoints, on the golden files of every set and on what these tests
 //! write themselves.
 
+mod cat;
 mod show;
 mod verify;
 

@@ -1,6 +1,6 @@
 //! What a person can type to look into checkpoints.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// A checkpoint, and how to print.
 #[derive(Debug, Clone, Args)]
@@ -26,4 +26,38 @@ pub struct VerifyOptions {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which entries to print.
+#[derive(Debug, Clone, Args)]
+pub struct CatOptions {
+    /// The checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path, file:, s3: URI.
+    pub checkpoint: String,
+    /// Of this operator only.
+    #[arg(long, value_name = "UID")]
+    pub uid: Option<String>,
+    /// Of states of this name only.
+    #[arg(long, value_name = "NAME")]
+    pub state: Option<String>,
+    /// Of this key only: as it is printed, texts with or without quotes.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Of this key group only.
+    #[arg(long, value_name = "NUMBER")]
+    pub key_group: Option<u16>,
+    /// How to print.
+    #[arg(long, value_enum, default_value = "json")]
+    pub format: RowFormat,
+    /// The same as --format json.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// One object in each line.
+    Json,
+    /// With a header; key, namespace and value as JSON.
+    Csv,
 }

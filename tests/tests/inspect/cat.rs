@@ -1,0 +1,116 @@
+//! `alluvium cat`: the same as the reader in another language, and as the backend that wrote it.
+
+use std::process::Command;
+
+use super::{alluvium, cases, checkpoint_of, code, name_of, stdout};
+use alluvium_tests::golden::content;
+use alluvium_tests::{stderr, top};
+
+fn is_of_ssts(name: &str) -> bool {
+    name.starts_with("rocksdb") && !name.contains("canonical")
+}
+
+/// The rows of JSON lines in one order and one form, without those of other types.
+fn rows(text: &[u8], dir: &std::path::Path) -> String {
+    let path = dir.join("rows");
+    std::fs::write(&path, text).unwrap();
+    let script = "import json, sys\n\
+        rows = [json.loads(line) for line in open(sys.argv[1], encoding='utf-8')]\n\
+        rows = [row for row in rows if row['type'] in ('keyed', 'operator_state')]\n\
+        print('\\n'.join(sorted(json.dumps(row, sort_keys=True) for row in rows)))";
+    let output = Command::new("python3").args(["-c", script]).arg(&path).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn it_prints_what_the_reader_in_python_prints() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = top().join("tests/spec_reader/read_checkpoint.py");
+    for case in cases().iter().filter(|case| !is_of_ssts(name_of(case))) {
+        let checkpoint = checkpoint_of(case);
+        let python = Command::new("python3").arg(&script).arg(&checkpoint).output().unwrap();
+        assert!(python.status.success(), "{}", stderr(&python));
+        let expected = rows(&python.stdout, dir.path());
+        assert!(expected.lines().count() > 60, "{expected}");
+        let found = rows(stdout(&["cat", &checkpoint]).as_bytes(), dir.path());
+        assert_eq!(found, expected, "{}", name_of(case));
+    }
+}
+
+fn expected_content(case: &std::path::Path) -> Vec<String> {
+    let text = std::fs::read_to_string(case.join("content.txt")).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+/// With RocksDB also those whose keyed state is in SST files.
+#[test]
+fn it_prints_what_the_backend_has() {
+    let is_readable =
+        |case: &&std::path::PathBuf| cfg!(feature = "rocksdb") || !is_of_ssts(name_of(case));
+    for case in cases().iter().filter(is_readable) {
+        let found = content::of_json(&stdout(&["cat", &checkpoint_of(case)]));
+        assert_eq!(found, expected_content(case), "{}", name_of(case));
+    }
+}
+
+#[cfg(not(feature = "rocksdb"))]
+#[test]
+fn sst_files_are_refused_by_name() {
+    let case = cases().into_iter().find(|case| name_of(case) == "rocksdb-incremental").unwrap();
+    let output = alluvium(&["cat", &checkpoint_of(&case)]);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    for part in ["operator-0-keyed-3", "SST files", "feature rocksdb"] {
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+    // What needs no row works on them as well.
+    let text = stdout(&["verify", &checkpoint_of(&case)]);
+    assert!(text.contains("sound"), "{text}");
+}
+
+#[test]
+fn one_state_one_key_group_one_key() {
+    let case = cases().into_iter().find(|case| name_of(case) == "heap-incremental").unwrap();
+    let checkpoint = checkpoint_of(&case);
+    let of = |args: &[&str]| stdout(&[&["cat", &checkpoint], args].concat());
+    let all = of(&[]);
+    let values = of(&["--uid", "operator", "--state", "value"]);
+    let expected = all.lines().filter(|line| line.contains("\"state\": \"value\""));
+    assert_eq!(values.lines().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    let groups: usize = (0..4)
+        .map(|group| of(&["--state", "value", "--key-group", &group.to_string()]).lines().count())
+        .sum();
+    assert_eq!(groups, values.lines().count());
+    let line = values.lines().next().unwrap();
+    let key = line.split_once("\"key\": \"").unwrap().1.split_once('"').unwrap().0;
+    for wanted in [key.to_owned(), format!("\"{key}\"")] {
+        assert_eq!(of(&["--state", "value", "--key", &wanted]).trim_end(), line, "{wanted}");
+    }
+    assert_eq!(of(&["--key", "nobody"]), "");
+    let csv = of(&["--state", "value", "--format", "csv"]);
+    assert_eq!(csv.lines().count(), values.lines().count() + 1);
+    assert!(
+        csv.starts_with("type,uid,subtask,key_group,state,kind,key,namespace,value\n"),
+        "{csv}"
+    );
+    let items = of(&["--state", "broadcast"]);
+    assert!(items.lines().all(|line| line.contains("operator_state")), "{items}");
+    assert_eq!(items.lines().count(), 4, "{items}");
+}
+
+#[test]
+fn names_that_are_not_there_are_errors() {
+    let case = cases().into_iter().find(|case| name_of(case) == "heap-inlined").unwrap();
+    let checkpoint = checkpoint_of(&case);
+    for (args, known) in [
+        (["--uid", "nobody"], "there is operator"),
+        (["--state", "nothing"], "operator/sorted map"),
+        (["--key-group", "4"], "4"),
+    ] {
+        let output = alluvium(&[&["cat", checkpoint.as_str()], args.as_slice()].concat());
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        assert!(stderr(&output).contains(known), "{}", stderr(&output));
+    }
+}
