@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 mod inspect;
 
-pub use inspect::{CatOptions, RowFormat, ShowOptions, VerifyOptions};
+pub use inspect::{CatOptions, GcArgs, RowFormat, ShowOptions, VerifyOptions};
 
 /// Runs stream jobs on real files with checkpoints.
 ///
@@ -62,6 +62,11 @@ pub enum Command {
     /// milliseconds. State in SST files needs a build with RocksDB, and space for it in the folder for
     /// temporary files. There is no Parquet.
     Cat(CatOptions),
+    /// Remove files of a job to which none of its checkpoints refers: what killed runs left behind.
+    ///
+    /// By references only. Nothing is removed while a job runs there, or while the metadata of anything
+    /// in the folder cannot be read, since it may need any file. Savepoints and `taskowned/` stay.
+    Gc(GcArgs),
     /// Show a running job: its status, what became of checkpoints, and how long they took.
     Status {
         /// Where the job listens: http://HOST:PORT, or HOST:PORT.

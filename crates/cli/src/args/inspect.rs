@@ -61,3 +61,19 @@ pub enum RowFormat {
     /// With a header; key, namespace and value as JSON.
     Csv,
 }
+
+/// What to clean up.
+#[derive(Debug, Clone, Args)]
+pub struct GcArgs {
+    /// The folder of a job, or a checkpoint root: a path, file:, s3: URI.
+    pub uri: String,
+    /// Say what would be removed, and remove nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// On a storage without locks, such as S3: you know that no job runs there.
+    #[arg(long)]
+    pub no_job_runs: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
