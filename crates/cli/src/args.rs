@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 mod inspect;
 
-pub use inspect::{CatOptions, GcArgs, RowFormat, ShowOptions, VerifyOptions};
+pub use inspect::{CatOptions, DiffOptions, GcArgs, RowFormat, ShowOptions, VerifyOptions};
 
 /// Runs stream jobs on real files with checkpoints.
 ///
@@ -67,6 +67,11 @@ pub enum Command {
     /// By references only. Nothing is removed while a job runs there, or while the metadata of anything
     /// in the folder cannot be read, since it may need any file. Savepoints and `taskowned/` stay.
     Gc(GcArgs),
+    /// Say what became of checkpoint A in checkpoint B, for each operator and state.
+    ///
+    /// Blocks that both refer to are not read. Both need the same number of key groups; the parallelism
+    /// may differ.
+    Diff(DiffOptions),
     /// Show a running job: its status, what became of checkpoints, and how long they took.
     Status {
         /// Where the job listens: http://HOST:PORT, or HOST:PORT.

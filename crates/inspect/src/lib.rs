@@ -8,6 +8,7 @@
 //! - what was there is never changed.
 
 mod checkpoint;
+mod diff;
 mod entries;
 mod error;
 mod folder;
@@ -25,6 +26,7 @@ mod summary;
 mod verify;
 
 pub use checkpoint::Checkpoint;
+pub use diff::{Diff, OperatorDiff, StateDiff, diff};
 pub use entries::{Entries, Entry, Selection};
 pub use error::InspectError;
 pub use folder::{Folder, FoundCheckpoint};

@@ -2,6 +2,7 @@
 //! write themselves.
 
 mod cat;
+mod diff;
 mod gc;
 mod show;
 mod verify;

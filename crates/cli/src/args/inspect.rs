@@ -77,3 +77,20 @@ pub struct GcArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+/// What to compare.
+#[derive(Debug, Clone, Args)]
+pub struct DiffOptions {
+    /// A checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path, file:, s3: URI.
+    #[arg(value_name = "A")]
+    pub left: String,
+    /// Another one.
+    #[arg(value_name = "B")]
+    pub right: String,
+    /// One line for each key group.
+    #[arg(long)]
+    pub key_groups: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
