@@ -10,7 +10,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 mod inspect;
 
-pub use inspect::{CatOptions, DiffOptions, GcArgs, RowFormat, ShowOptions, VerifyOptions};
+pub use inspect::{
+    CatOptions, CopyOptions, DiffOptions, GcArgs, RowFormat, ShowOptions, VerifyOptions,
+};
 
 /// Runs stream jobs on real files with checkpoints.
 ///
@@ -72,6 +74,11 @@ pub enum Command {
     /// Blocks that both refer to are not read. Both need the same number of key groups; the parallelism
     /// may differ.
     Diff(DiffOptions),
+    /// Copy a checkpoint or savepoint with everything that it needs, and verify the copy.
+    ///
+    /// A checkpoint goes to DIR/JOB/chk-N and DIR/JOB/shared, a savepoint to a folder of its name. The copy
+    /// exists once its `_metadata` is there, which is written last.
+    Copy(CopyOptions),
     /// Show a running job: its status, what became of checkpoints, and how long they took.
     Status {
         /// Where the job listens: http://HOST:PORT, or HOST:PORT.

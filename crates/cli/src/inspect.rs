@@ -14,6 +14,7 @@ macro_rules! say {
 
 mod bar;
 pub(crate) mod cat;
+pub(crate) mod copy;
 pub(crate) mod diff;
 pub(crate) mod gc;
 mod native;

@@ -42,6 +42,7 @@ pub fn main() -> ExitCode {
         args::Command::Cat(options) => inspect::cat::cat(options),
         args::Command::Gc(options) => inspect::gc::collect(options),
         args::Command::Diff(options) => inspect::diff::compare(options),
+        args::Command::Copy(options) => inspect::copy::copy_to(options),
         args::Command::Status { url } => ask::status(url),
         args::Command::Savepoint(options) => ask::savepoint(options),
         args::Command::Checkpoint { url, full, detached } => ask::checkpoint(url, *full, *detached),

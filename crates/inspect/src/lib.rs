@@ -8,6 +8,7 @@
 //! - what was there is never changed.
 
 mod checkpoint;
+mod copy;
 mod diff;
 mod entries;
 mod error;
@@ -26,6 +27,7 @@ mod summary;
 mod verify;
 
 pub use checkpoint::Checkpoint;
+pub use copy::{CopyReport, copy};
 pub use diff::{Diff, OperatorDiff, StateDiff, diff};
 pub use entries::{Entries, Entry, Selection};
 pub use error::InspectError;

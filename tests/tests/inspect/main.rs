@@ -2,6 +2,7 @@
 //! write themselves.
 
 mod cat;
+mod copy;
 mod diff;
 mod gc;
 mod show;

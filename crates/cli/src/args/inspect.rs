@@ -94,3 +94,16 @@ pub struct DiffOptions {
     #[arg(long)]
     pub json: bool,
 }
+
+/// What to copy.
+#[derive(Debug, Clone, Args)]
+pub struct CopyOptions {
+    /// The checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path, file:, s3: URI.
+    pub checkpoint: String,
+    /// A checkpoint root for the copy, which is made if it is missing: a path, file:, s3: URI.
+    #[arg(value_name = "DIR")]
+    pub target: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
