@@ -11,7 +11,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 mod inspect;
 
 pub use inspect::{
-    CatOptions, CopyOptions, DiffOptions, GcArgs, RowFormat, ShowOptions, VerifyOptions,
+    CatOptions, CopyOptions, DiffOptions, GcArgs, RewriteFormat, RewriteOptions, RowFormat,
+    ShowOptions, VerifyOptions,
 };
 
 /// Runs stream jobs on real files with checkpoints.
@@ -79,6 +80,11 @@ pub enum Command {
     /// A checkpoint goes to DIR/JOB/chk-N and DIR/JOB/shared, a savepoint to a folder of its name. The copy
     /// exists once its `_metadata` is there, which is written last.
     Copy(CopyOptions),
+    /// Write a checkpoint or savepoint anew as a canonical savepoint, which every backend restores.
+    ///
+    /// With --max-parallelism, key groups are computed again from the encoded keys. With another number
+    /// than before, the folder for temporary files needs as much space as the largest operator has.
+    Rewrite(RewriteOptions),
     /// Show a running job: its status, what became of checkpoints, and how long they took.
     Status {
         /// Where the job listens: http://HOST:PORT, or HOST:PORT.

@@ -18,6 +18,7 @@ pub(crate) mod copy;
 pub(crate) mod diff;
 pub(crate) mod gc;
 mod native;
+pub(crate) mod rewrite;
 pub(crate) mod show;
 pub(crate) mod verify;
 

@@ -43,6 +43,7 @@ pub fn main() -> ExitCode {
         args::Command::Gc(options) => inspect::gc::collect(options),
         args::Command::Diff(options) => inspect::diff::compare(options),
         args::Command::Copy(options) => inspect::copy::copy_to(options),
+        args::Command::Rewrite(options) => inspect::rewrite::rewrite_to(options),
         args::Command::Status { url } => ask::status(url),
         args::Command::Savepoint(options) => ask::savepoint(options),
         args::Command::Checkpoint { url, full, detached } => ask::checkpoint(url, *full, *detached),

@@ -5,6 +5,7 @@ mod cat;
 mod copy;
 mod diff;
 mod gc;
+mod rewrite;
 mod show;
 mod verify;
 

@@ -107,3 +107,35 @@ pub struct CopyOptions {
     #[arg(long)]
     pub json: bool,
 }
+
+/// What to rewrite.
+#[derive(Debug, Clone, Args)]
+pub struct RewriteOptions {
+    /// The checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path, file:, s3: URI.
+    pub checkpoint: String,
+    /// Folder below which the savepoint gets a folder of its own: a path, file:, s3: URI.
+    #[arg(value_name = "DIR")]
+    pub target: String,
+    /// Another number of key groups: 1 to 32768, not below the parallelism of any operator.
+    #[arg(long, value_name = "M")]
+    pub max_parallelism: Option<u32>,
+    /// How it is written.
+    #[arg(long, value_enum, default_value = "canonical")]
+    pub backend: RewriteFormat,
+    /// Leave this state out; may be given several times.
+    #[arg(long, value_name = "UID/STATE")]
+    pub drop_state: Vec<String>,
+    /// Give an operator another uid; may be given several times.
+    #[arg(long, value_name = "OLD=NEW")]
+    pub rename_uid: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How a rewritten savepoint is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RewriteFormat {
+    /// Every backend restores it.
+    Canonical,
+}

@@ -1,0 +1,91 @@
+//! `alluvium rewrite`: another max parallelism, other names, fewer states.
+
+use super::{alluvium, cases, checkpoint_of, code, name_of, stdout};
+use alluvium_tests::golden::content;
+use alluvium_tests::stderr;
+
+fn is_readable(name: &str) -> bool {
+    cfg!(feature = "rocksdb") || !name.starts_with("rocksdb") || name.contains("canonical")
+}
+
+fn rewritten(checkpoint: &str, dir: &std::path::Path, args: &[&str]) -> String {
+    let args = [&["rewrite", checkpoint, dir.to_str().unwrap(), "--json"], args].concat();
+    let json = stdout(&args);
+    let (_, rest) = json.split_once("\"location\": \"file:").unwrap();
+    rest.split_once('"').unwrap().0.to_owned()
+}
+
+fn rows(checkpoint: &str) -> Vec<String> {
+    content::of_json(&stdout(&["cat", checkpoint]))
+}
+
+/// Raw keyed state cannot be given other key groups, so it is left out.
+const WITHOUT_RAW: [&str; 4] =
+    ["--drop-state", "operator/raw keyed", "--drop-state", "operator/alluvium.in-flight"];
+
+#[test]
+fn everything_is_still_there() {
+    for case in cases().iter().filter(|case| is_readable(name_of(case))) {
+        let (checkpoint, dir) = (checkpoint_of(case), tempfile::tempdir().unwrap());
+        let (name, before) = (name_of(case), rows(&checkpoint));
+        let same = rewritten(&checkpoint, dir.path(), &[]);
+        assert_eq!(rows(&same), before, "{name}");
+        let kept: Vec<_> = (before.iter())
+            .filter(|line| {
+                !line.contains("\traw keyed\t") && !line.contains("\talluvium.in-flight\t")
+            })
+            .cloned()
+            .collect();
+        assert!(kept.len() < before.len());
+        for max in ["2", "3", "128", "129", "32768"] {
+            let args = [&WITHOUT_RAW, ["--max-parallelism", max].as_slice()].concat();
+            let savepoint = rewritten(&checkpoint, dir.path(), &args);
+            assert_eq!(rows(&savepoint), kept, "{name} with {max} key groups");
+            assert!(stdout(&["verify", &savepoint]).contains(": sound"), "{name}");
+            // The reader in Python computes every key group itself.
+            assert_eq!(content::by_python(savepoint.as_ref()), kept, "{name} by python");
+            let shown = stdout(&["show", &savepoint, "--json"]);
+            assert!(shown.contains(&format!("\"max_parallelism\": {max}")), "{shown}");
+        }
+        let left = std::fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, 6, "one folder for each savepoint");
+    }
+}
+
+#[test]
+fn a_uid_is_renamed_and_a_state_left_out() {
+    let case = cases().into_iter().find(|case| name_of(case) == "heap-incremental").unwrap();
+    let (checkpoint, dir) = (checkpoint_of(&case), tempfile::tempdir().unwrap());
+    let args = ["--rename-uid", "operator=counter", "--drop-state", "operator/window"];
+    let savepoint = rewritten(&checkpoint, dir.path(), &args);
+    let text = stdout(&["cat", &savepoint]);
+    assert!(text.lines().all(|line| line.contains("\"uid\": \"counter\"")));
+    let kept: Vec<_> =
+        rows(&checkpoint).into_iter().filter(|line| !line.contains("\twindow\t")).collect();
+    assert_eq!(content::of_json(&text), kept);
+    assert_eq!(content::by_python(savepoint.as_ref()), kept);
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_and_leaves_nothing() {
+    let case = cases().into_iter().find(|case| name_of(case) == "heap-inlined").unwrap();
+    let (checkpoint, dir) = (checkpoint_of(&case), tempfile::tempdir().unwrap());
+    for (args, part) in [
+        (["--max-parallelism", "8"], "raw keyed state cannot be given other key groups"),
+        (["--max-parallelism", "0"], "0"),
+        (["--max-parallelism", "1"], "parallelism"),
+        (["--rename-uid", "nobody=x"], "there is operator"),
+        (["--rename-uid", "operator"], "write OLD=NEW"),
+        (["--drop-state", "operator/nothing"], "operator/window"),
+        (["--drop-state", "window"], "write UID/STATE"),
+    ] {
+        let target = dir.path().join("target");
+        let args =
+            [&["rewrite", checkpoint.as_str(), target.to_str().unwrap()], args.as_slice()].concat();
+        let output = alluvium(&args);
+        assert_eq!(code(&output), 2, "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(part), "{args:?}: {}", stderr(&output));
+        let left = std::fs::read_dir(&target).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "{args:?}");
+    }
+}
