@@ -1,11 +1,98 @@
 //! Looks into checkpoints and savepoints without the job that wrote them.
 //!
+//! Ladder of names: [`Folder`] (what lies under an address) > [`Checkpoint`] (one of them, opened by its
+//! address) > [`Entries`] > [`Entry`] (a key, a namespace and a value of a state).
+//!
+//! | function | what it does |
+//! |---|---|
+//! | [`Summary::of`] | operators, bytes and files, from the metadata alone |
+//! | [`states`] | names, kinds and codecs of all states |
+//! | [`verify`](fn@verify) | compares every checksum, and what metadata, streams and files say of each other |
+//! | [`Checkpoint::entries`], [`operator_items`] | gives what is in it, encoded and as JSON ([`JsonCodec`]) |
+//! | [`diff`](fn@diff) | what was added, removed and changed from one to another |
+//! | [`copy`](fn@copy) | copies one with all that it needs |
+//! | [`rewrite`](fn@rewrite) | another max parallelism, fewer states, other uids, as a canonical savepoint |
+//! | [`gc`](fn@gc) | removes files to which nobody refers |
+//!
+//! Keyed state in SST files is verified, copied and counted as it is; its rows are read by whoever can:
+//! [`Checkpoint::with_native`] takes a backend.
+//!
+//! Memory: the metadata; of each open stream its index; a segment with its chain, or a piece of a file
+//! for each core. More is held in three places: operator state of one subtask is read whole, [`diff`](fn@diff)
+//! may hold the entries of one state in one key group, and [`rewrite`](fn@rewrite) to other key groups sorts about 32 MiB
+//! at a time.
+//!
 //! Invariants:
 //! - everything goes through the checked decoders of `alluvium-format`: hostile bytes are an error
 //!   that names the file;
 //! - nothing outside the folder of the job, or of the savepoint, is read or deleted, whatever paths
 //!   and symbolic links say;
-//! - what was there is never changed.
+//! - what was there is never changed, and only [`gc`](fn@gc) removes anything.
+//!
+//! The entries of a checkpoint, by somebody who does not know the types of its job:
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use alluvium_core::{
+//! #     AssignerName, AttemptId, CheckpointId, CheckpointMetadata, CheckpointProperties, JobId,
+//! #     KeyGroupAssigner, MaxParallelism, OperatorState, OperatorUid, Parallelism, SubtaskIndex,
+//! #     SubtaskState,
+//! # };
+//! # use alluvium_format::{codec::DefaultCodec, metadata::write_metadata};
+//! # use alluvium_heap::HeapStateBackend;
+//! # use alluvium_state::*;
+//! # use alluvium_storage::{CheckpointStreams, HandleReader, JobLayout, ReadAccess, StreamPolicy};
+//! use alluvium_inspect::{Checkpoint, Selection};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let job = alluvium_storage::open("memory:inspect-front-door/wordcount")?;
+//! # let reader = HandleReader::new(Arc::clone(&job), ReadAccess::Copy);
+//! # let max_parallelism = MaxParallelism::new(128)?;
+//! # let parallelism = Parallelism::new(1, max_parallelism)?;
+//! # let (uid, index) = (OperatorUid::new("count")?, SubtaskIndex::new(0));
+//! # let spec = KeyedBackendSpec {
+//! #     uid: uid.clone(),
+//! #     subtask: index,
+//! #     parallelism,
+//! #     key: DefaultCodec,
+//! #     assigner: KeyGroupAssigner::<String>::Stable,
+//! #     hash_seed: 42,
+//! # };
+//! # let mut backend = HeapStateBackend::default().open(spec, &[], &reader)?;
+//! # let counts = backend.value_state(ValueStateDescriptor::<u64>::new("count"))?;
+//! # for word in ["sand", "silt", "sand"].map(String::from) {
+//! #     counts.update(&mut backend.at(&word)?, |n| *n += 1)?;
+//! # }
+//! # let streams = CheckpointStreams::new(Arc::clone(&job), StreamPolicy::files());
+//! # let (checkpoint, attempt) = (CheckpointId::FIRST, AttemptId::new(1));
+//! # let target = SnapshotTarget { streams, checkpoint, attempt, mode: SnapshotMode::Full };
+//! # let keyed = backend.freeze(checkpoint)?.write(&target)?;
+//! # let subtasks = vec![SubtaskState { index, keyed, operator: None }];
+//! # let metadata = CheckpointMetadata {
+//! #     properties: CheckpointProperties {
+//! #         job: JobId::new("wordcount")?,
+//! #         checkpoint,
+//! #         attempt,
+//! #         triggered_at_ms: 0,
+//! #         completed_at_ms: 1,
+//! #         max_parallelism,
+//! #         assigner: AssignerName::Stable,
+//! #     },
+//! #     operators: vec![OperatorState { uid, parallelism, subtasks }],
+//! # };
+//! # job.create(&JobLayout::metadata(checkpoint), &write_metadata(&metadata)?)?;
+//! let checkpoint = Checkpoint::open("memory:inspect-front-door/wordcount/chk-1")?;
+//! let mut lines = Vec::new();
+//! for entry in checkpoint.entries(Selection::default()) {
+//!     let entry = entry?;
+//!     let (state, group) = (&entry.state().name, entry.key_group);
+//!     lines.push(format!("{state} {group} {} {}", entry.key_json()?, entry.value_json()?));
+//! }
+//! lines.sort();
+//! assert_eq!(lines, [r#"count 115 "silt" 1"#, r#"count 33 "sand" 2"#]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod checkpoint;
 mod copy;
