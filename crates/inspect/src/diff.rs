@@ -123,7 +123,7 @@ pub fn diff(
             of(operators, uid).and_then(|place| operators.get(place).cloned())
         };
         let sides = [of(&before.operators), of(&after.operators)];
-        found.operators.push(operators::diff(uid, [left, right], sides, progress)?);
+        found.operators.push(operators::diff(uid, [left, right], &sides, progress)?);
     }
     Ok(found)
 }

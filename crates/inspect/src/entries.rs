@@ -16,7 +16,7 @@ use alluvium_format::keyed::{KeyedReader, StateMeta};
 use alluvium_state::{RestoreError, Segment, StreamContent, StreamEntries, StreamSource};
 use alluvium_storage::HandleReader;
 
-use crate::key_group::EncodedAssigner;
+use crate::key_group::{EncodedAssigner, encoded_key};
 use crate::stream::KeyedStream;
 use crate::{Checkpoint, InspectError, JsonCodec};
 
@@ -185,6 +185,8 @@ struct Current {
     assigner: EncodedAssigner,
     /// By the id of the state; `None` for those that are not wanted or that nobody has met.
     states: Vec<Option<Arc<EntryState>>>,
+    /// The only key group to be read, if there is one.
+    only: Option<KeyGroup>,
     map: usize,
     part: usize,
 }
@@ -216,6 +218,16 @@ impl Checkpoint {
     }
 }
 
+/// The key group of the key that is wanted, where it can be told: then no other one is read.
+fn key_group_of(
+    selection: &Selection,
+    stream: &BlockStream,
+    assigner: &EncodedAssigner,
+) -> Option<KeyGroup> {
+    let typed = selection.key.as_deref()?;
+    assigner.of(&encoded_key(&stream.keyed.header().key, typed)?).ok()?
+}
+
 impl Entries {
     /// Opens the next stream; false when there is none.
     fn open_next(&mut self) -> Result<bool, InspectError> {
@@ -233,9 +245,10 @@ impl Entries {
             let (entries, assigner) = (stream.entries(), stream.assigner());
             let states = vec![None; stream.keyed.header().states.len()];
             let (uid, subtask) = (operator.uid.clone(), subtask.index);
+            let only = wanted.or_else(|| key_group_of(&self.selection, &stream, &assigner));
             let (map, part) = (0, 0);
             self.current =
-                Some(Current { uid, subtask, stream, entries, assigner, states, map, part });
+                Some(Current { uid, subtask, stream, entries, assigner, states, only, map, part });
             return Ok(true);
         }
         Ok(false)
@@ -247,7 +260,7 @@ impl Entries {
         let keyed = &current.stream.keyed;
         let Some(map) = keyed.maps().get(current.map) else { return Ok(false) };
         let meta = keyed.header().states.get(usize::from(map.state));
-        let is_wanted = self.selection.key_group.is_none_or(|group| group == map.key_group)
+        let is_wanted = current.only.is_none_or(|group| group == map.key_group)
             && meta.is_some_and(|meta| self.selection.takes_state(&meta.name));
         let segment = Segment::at(map, current.part).filter(|_| is_wanted);
         let (Some(segment), Some(meta)) = (segment, meta) else {
@@ -256,13 +269,12 @@ impl Entries {
         };
         current.part += 1;
         let Some(known) = current.states.get_mut(usize::from(map.state)) else { return Ok(true) };
-        let state = match known {
-            Some(state) => Arc::clone(state),
-            None => {
-                let state = EntryState::new(meta, &keyed.header().key)
-                    .map_err(|source| InspectError::Decode { state: meta.name.clone(), source })?;
-                Arc::clone(known.insert(Arc::new(state)))
-            }
+        let state = if let Some(state) = known {
+            Arc::clone(state)
+        } else {
+            let state = EntryState::new(meta, &keyed.header().key)
+                .map_err(|source| InspectError::Decode { state: meta.name.clone(), source })?;
+            Arc::clone(known.insert(Arc::new(state)))
         };
         let (uid, subtask, key_group) = (&current.uid, current.subtask, map.key_group);
         let (ready, key) = (&mut self.ready, self.selection.key.as_deref());

@@ -10,7 +10,7 @@ use alluvium_core::{
     key_hash::{flink_key_group, stable_key_group},
 };
 use alluvium_format::CodecError;
-use alluvium_format::codec::{CodecSnapshot, Input};
+use alluvium_format::codec::{Codec, CodecSnapshot, DefaultCodec, Input};
 
 const WHAT: &str = "key";
 
@@ -40,6 +40,30 @@ impl EncodedAssigner {
             _ => Ok(None),
         }
     }
+}
+
+/// The encoding of a key that a person has typed, where there is only one that it can be; `None` for all
+/// other codecs, and for a text in quotes, which is a text without them or, seldom, itself.
+pub(crate) fn encoded_key(codec: &CodecSnapshot, typed: &str) -> Option<Vec<u8>> {
+    if codec.version != 1 {
+        return None;
+    }
+    Some(match codec.name.as_str() {
+        "u8" => typed.parse::<u8>().ok()?.to_le_bytes().into(),
+        "u16" => typed.parse::<u16>().ok()?.to_le_bytes().into(),
+        "u32" => typed.parse::<u32>().ok()?.to_le_bytes().into(),
+        "u64" => typed.parse::<u64>().ok()?.to_le_bytes().into(),
+        "i8" => typed.parse::<i8>().ok()?.to_le_bytes().into(),
+        "i16" => typed.parse::<i16>().ok()?.to_le_bytes().into(),
+        "i32" => typed.parse::<i32>().ok()?.to_le_bytes().into(),
+        "i64" => typed.parse::<i64>().ok()?.to_le_bytes().into(),
+        "string" if !typed.starts_with('"') => {
+            let mut encoded = Vec::new();
+            DefaultCodec.encode(&typed.to_owned(), &mut encoded).ok()?;
+            encoded
+        }
+        _ => return None,
+    })
 }
 
 /// The Java hash code of the next value of the input.
@@ -80,10 +104,11 @@ fn java_hash(codec: &CodecSnapshot, input: &mut Input<'_>) -> Result<Option<i32>
 #[cfg(test)]
 mod tests {
     use alluvium_core::KeyGroupAssigner;
-    use alluvium_format::codec::{Codec, DefaultCodec, HasCodec};
+    use alluvium_format::codec::HasCodec;
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "a table of values reads better")]
     fn check<K: HasCodec + JavaHash>(key: K, mod_4096: u16) {
         let max = MaxParallelism::new(4096).unwrap();
         let (mut bytes, codec) = (Vec::new(), K::Codec::default());
@@ -112,6 +137,17 @@ mod tests {
         check(std::f64::consts::PI, 4043);
         check(1.0_f32, 3888);
         check((3_i64, "t158380".to_owned()), 2800);
+    }
+
+    #[test]
+    fn a_typed_key_is_encoded_where_it_can_be_only_one() {
+        let of = |snapshot: CodecSnapshot, typed| encoded_key(&snapshot, typed);
+        let text = || Codec::<String>::snapshot(&DefaultCodec);
+        assert_eq!(of(text(), "a").unwrap(), b"\x01a");
+        assert_eq!(of(text(), "\"a\""), None);
+        assert_eq!(of(Codec::<i16>::snapshot(&DefaultCodec), "-2").unwrap(), [0xfe, 0xff]);
+        assert_eq!(of(Codec::<u8>::snapshot(&DefaultCodec), "256"), None);
+        assert_eq!(of(Codec::<(u8, u8)>::snapshot(&DefaultCodec), "[1, 2]"), None);
     }
 
     #[test]

@@ -117,9 +117,9 @@ fn check(checkpoint: &Checkpoint, rewrite: &Rewrite) -> Result<(), InspectError>
     }
     let mut uids = BTreeSet::new();
     for operator in operators {
-        let renames = || rewrite.rename_uids.iter().filter(|(from, _)| *from == operator.uid);
-        let renamed = renames().next().map_or(&operator.uid, |(_, to)| to);
-        if !uids.insert(renamed) || renames().count() > 1 {
+        let plans = || rewrite.rename_uids.iter().filter(|(from, _)| *from == operator.uid);
+        let renamed = plans().next().map_or(&operator.uid, |(_, to)| to);
+        if !uids.insert(renamed) || plans().count() > 1 {
             let (what, reason) = (format!("operator {}", operator.uid), "two would have one uid");
             return Err(InspectError::CannotRewrite { what, reason });
         }

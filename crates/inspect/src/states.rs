@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use alluvium_core::OperatorUid;
 use alluvium_format::codec::CodecSnapshot;
-use alluvium_format::keyed::StateKind;
+use alluvium_format::keyed::{MapEntry, StateKind};
 use alluvium_format::operator::DistributionMode;
 use alluvium_state::StreamContent;
 
@@ -75,7 +75,7 @@ pub fn states(checkpoint: &Checkpoint) -> Result<Vec<StateSummary>, InspectError
                     let count = match &stream.content {
                         StreamContent::Blocks(keyed) => {
                             let maps = keyed.maps().iter().filter(|map| map.state == id);
-                            maps.map(|map| map.entry_count()).sum()
+                            maps.map(MapEntry::entry_count).sum()
                         }
                         StreamContent::Ssts(index) => index
                             .ssts_of(usize::from(id))

@@ -149,11 +149,9 @@ pub(crate) fn stream_name(
     subtask: SubtaskIndex,
     handle: &StateHandle,
 ) -> String {
-    match handle.file() {
-        Some(path) => crate::checkpoint::location(&**checkpoint.storage(), Some(path)),
-        None => {
-            let metadata = checkpoint.location_of_metadata();
-            format!("{metadata} (state of {} subtask {subtask} inside)", operator.uid)
-        }
+    if let Some(path) = handle.file() {
+        return crate::checkpoint::location(&**checkpoint.storage(), Some(path));
     }
+    let metadata = checkpoint.location_of_metadata();
+    format!("{metadata} (state of {} subtask {subtask} inside)", operator.uid)
 }

@@ -42,12 +42,11 @@ impl Sizes {
         let mut sizes = Self::default();
         for subtask in subtasks {
             for stream in subtask.streams() {
-                match stream.file() {
-                    Some(path) => drop(streams.insert(path, stream.len_bytes)),
-                    None => {
-                        sizes.inlined += 1;
-                        sizes.inlined_bytes = sizes.inlined_bytes.saturating_add(stream.len_bytes);
-                    }
+                if let Some(path) = stream.file() {
+                    streams.insert(path, stream.len_bytes);
+                } else {
+                    sizes.inlined += 1;
+                    sizes.inlined_bytes = sizes.inlined_bytes.saturating_add(stream.len_bytes);
                 }
             }
             shared.extend(subtask.shared_files().map(|file| (&file.path, file.len_bytes)));

@@ -16,10 +16,10 @@ use crate::{Checkpoint, InspectError, Progress};
 pub(super) fn diff(
     uid: &OperatorUid,
     checkpoints: [&Checkpoint; 2],
-    operators: [Option<OperatorState>; 2],
+    operators: &[Option<OperatorState>; 2],
     progress: &dyn Progress,
 ) -> Result<OperatorDiff, InspectError> {
-    let [left, right] = &operators;
+    let [left, right] = operators;
     let of = |side: &Option<OperatorState>| files(side.iter());
     let shared_bytes = sum(of(left).intersection(&of(right)));
     let number = |side: &Option<OperatorState>| side.as_ref().map(|it| it.parallelism.get());

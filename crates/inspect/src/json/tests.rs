@@ -3,6 +3,7 @@ use alluvium_format::codec::{
     Codec, DefaultCodec, DefaultOrderedCodec, FixedBytesCodec, HasCodec, HasOrderedCodec, TotalF64,
 };
 
+#[expect(clippy::needless_pass_by_value, reason = "a table of values reads better")]
 fn json<T: HasCodec>(value: T) -> String {
     let mut bytes = Vec::new();
     let codec = T::Codec::default();
@@ -10,6 +11,7 @@ fn json<T: HasCodec>(value: T) -> String {
     JsonCodec::of(&codec.snapshot()).unwrap().render(&bytes).unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a table of values reads better")]
 fn ordered<T: HasOrderedCodec>(value: T) -> String {
     let mut bytes = Vec::new();
     Codec::<T>::encode(&DefaultOrderedCodec, &value, &mut bytes).unwrap();

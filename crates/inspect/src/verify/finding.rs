@@ -1,6 +1,6 @@
 //! What is wrong, and where.
 
-use std::fmt;
+use std::fmt::{self, Display};
 
 use alluvium_format::FormatError;
 use alluvium_state::RestoreError;
@@ -61,8 +61,9 @@ impl Finding {
         }
     }
 
-    pub(crate) fn expected(self, expected: impl ToString, found: impl ToString) -> Self {
-        Self { expected: expected.to_string(), found: found.to_string(), ..self }
+    pub(crate) fn expected(self, expected: impl Display, found: impl Display) -> Self {
+        let (expected, found) = (format!("{expected}"), format!("{found}"));
+        Self { expected, found, ..self }
     }
 
     pub(crate) fn at(self, offset: u64) -> Self {
@@ -145,8 +146,9 @@ impl Finding {
                 finding.expected(format!("{expected_len_bytes} bytes or more"), found)
             }
             FormatError::Magic { found } => {
-                let found: String = found.iter().map(|byte| format!("{byte:02x}")).collect();
-                Self::damage(file, "magic").expected("414c4c555649554d", found).at(0)
+                let found = u64::from_be_bytes(*found);
+                let finding = Self::damage(file, "magic");
+                finding.expected("414c4c555649554d", format!("{found:016x}")).at(0)
             }
             FormatError::Checksum { what, offset, expected, found } => {
                 let finding = Self::damage(file, &format!("checksum of {what}")).at(*offset);
