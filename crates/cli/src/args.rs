@@ -49,7 +49,7 @@ pub enum Command {
     },
     /// Show what a checkpoint or savepoint holds: operators, parallelism, bytes and files.
     ///
-    /// Only `_metadata` is read, however large the state is.
+    /// Only `_metadata` is read, however large the state is, but for --states.
     Show(ShowOptions),
     /// Compare every checksum of checkpoints, and what metadata, streams and files say of each other.
     ///

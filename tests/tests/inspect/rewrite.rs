@@ -52,6 +52,26 @@ fn everything_is_still_there() {
     }
 }
 
+/// A job begins from a savepoint with other key groups, at another parallelism, and has what it had.
+#[test]
+fn a_job_begins_from_a_rewritten_savepoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let input = alluvium_tests::flights_file().display().to_string();
+    let (output, checkpoints) = (path("output"), path("checkpoints"));
+    let job = ["run", "flights", "--quiet", "--input", &input, "--output", &output];
+    let run = |args: &[&str]| stdout(&[job.as_slice(), args].concat());
+    run(&["--checkpoints", &checkpoints, "--parallelism", "2", "--retain", "1"]);
+    let flights = dir.path().join("checkpoints/flights");
+    let last = alluvium_tests::golden::find(&flights).checkpoint.display().to_string();
+    let savepoint = rewritten(&last, dir.path(), &["--max-parallelism", "1000"]);
+    let table = std::fs::read(dir.path().join("output/table.csv")).unwrap();
+    std::fs::remove_file(dir.path().join("output/table.csv")).unwrap();
+    let args = ["--checkpoints", &path("others"), "--parallelism", "3", "--restore", &savepoint];
+    run(&[args.as_slice(), &["--max-parallelism", "1000"]].concat());
+    assert!(std::fs::read(dir.path().join("output/table.csv")).unwrap() == table);
+}
+
 #[test]
 fn a_uid_is_renamed_and_a_state_left_out() {
     let case = cases().into_iter().find(|case| name_of(case) == "heap-incremental").unwrap();

@@ -30,6 +30,14 @@ fn every_golden_case_says_what_it_holds() {
         assert_eq!(json.contains("\"inlined\": 4,"), name == "heap-inlined", "{name}: {json}");
         let groups = stdout(&["show", &checkpoint, "--key-groups"]);
         assert!(groups.contains("0..=1") && groups.contains("2..=3"), "{name}: {groups}");
+        let states = stdout(&["show", &checkpoint, "--states"]);
+        for part in
+            ["key string, namespace tuple<u8, i64, unit>, value unit", "item tuple<u16, bytes>"]
+        {
+            assert!(states.contains(part), "{name}: {part} in {states}");
+        }
+        let states = stdout(&["show", &checkpoint, "--states", "--json"]);
+        assert!(states.contains("\"kind\": \"sorted map\""), "{name}: {states}");
         let groups = stdout(&["show", &checkpoint, "--key-groups", "--json"]);
         assert!(groups.contains("\"subtasks\""), "{name}: {groups}");
     }

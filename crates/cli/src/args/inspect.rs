@@ -10,6 +10,10 @@ pub struct ShowOptions {
     /// One line for each subtask, with its key groups.
     #[arg(long)]
     pub key_groups: bool,
+    /// One line for each state, with its codecs and the number of its entries: reads the indexes of
+    /// the streams and all operator state, too.
+    #[arg(long)]
+    pub states: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

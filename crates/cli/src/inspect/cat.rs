@@ -85,7 +85,8 @@ pub(crate) fn kind_word(kind: StateKind) -> &'static str {
     }
 }
 
-fn mode_word(mode: DistributionMode) -> &'static str {
+/// The word of a way of handing out.
+pub(crate) fn mode_word(mode: DistributionMode) -> &'static str {
     match mode {
         DistributionMode::Split => "split",
         DistributionMode::Union => "union",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use alluvium::core::KeyGroup;
 use alluvium::inspect::{Diff, OperatorDiff, StateDiff, diff};
 use serde_json::{Value, json};
 
@@ -84,7 +85,7 @@ fn as_json(found: &Diff, by_key_group: bool) -> Value {
         let states = rows(operator, by_key_group).into_iter().map(|row| {
             json!({
                 "state": row.state,
-                "key_group": row.key_group.map(|group| group.get()),
+                "key_group": row.key_group.map(KeyGroup::get),
                 "added": row.added,
                 "removed": row.removed,
                 "changed": row.changed,

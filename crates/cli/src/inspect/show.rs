@@ -2,10 +2,12 @@
 
 use alluvium::core::StoragePath;
 use alluvium::inspect::{
-    Checkpoint, OperatorSummary, Sizes, StreamSummary, SubtaskSummary, Summary,
+    Checkpoint, OperatorSummary, Sizes, StateSummary, StateType, StreamSummary, SubtaskSummary,
+    Summary, states,
 };
 use serde_json::{Value, json};
 
+use super::cat::{kind_word, mode_word};
 use super::{bytes, time};
 use crate::args::ShowOptions;
 use crate::error::CliError;
@@ -13,10 +15,60 @@ use crate::error::CliError;
 pub(crate) fn show(options: &ShowOptions) -> Result<(), CliError> {
     let checkpoint = Checkpoint::open(&options.checkpoint)?;
     let summary = Summary::of(checkpoint.metadata());
+    let states = if options.states { Some(states(&checkpoint)?) } else { None };
     if options.json {
-        say!("{:#}", as_json(&checkpoint, &summary, options.key_groups));
+        let mut value = as_json(&checkpoint, &summary, options.key_groups);
+        if let (Some(fields), Some(states)) = (value.as_object_mut(), &states) {
+            let states = states.iter().map(state_json).collect();
+            fields.insert("states".to_owned(), Value::Array(states));
+        }
+        say!("{value:#}");
         return Ok(());
     }
+    print(&checkpoint, &summary, options.key_groups);
+    if let Some(states) = &states {
+        say!("");
+        say!("{:<20} {:<24} {:>12}  {:<10} codecs", "operator", "state", "entries", "kind");
+        for StateSummary { uid, name, of, count } in states {
+            say!("{uid:<20} {name:<24} {count:>12}  {}", type_text(of));
+        }
+    }
+    Ok(())
+}
+
+fn type_text(of: &StateType) -> String {
+    match of {
+        StateType::Keyed { kind, key, namespace, value } => {
+            let kind = kind_word(*kind);
+            format!("{kind:<10} key {key}, namespace {namespace}, value {value}")
+        }
+        StateType::Operator { mode, item } => format!("{:<10} item {item}", mode_word(*mode)),
+    }
+}
+
+fn state_json(state: &StateSummary) -> Value {
+    let StateSummary { uid, name, of, count } = state;
+    match of {
+        StateType::Keyed { kind, key, namespace, value } => json!({
+            "uid": uid.as_str(),
+            "state": name,
+            "kind": kind_word(*kind),
+            "key": key.to_string(),
+            "namespace": namespace.to_string(),
+            "value": value.to_string(),
+            "entries": count,
+        }),
+        StateType::Operator { mode, item } => json!({
+            "uid": uid.as_str(),
+            "state": name,
+            "mode": mode_word(*mode),
+            "item": item.to_string(),
+            "items": count,
+        }),
+    }
+}
+
+fn print(checkpoint: &Checkpoint, summary: &Summary, with_subtasks: bool) {
     let properties = &checkpoint.metadata().properties;
     let kind = if checkpoint.is_savepoint() { "savepoint" } else { "checkpoint" };
     say!("{kind:<16} {}", checkpoint.location());
@@ -53,7 +105,7 @@ pub(crate) fn show(options: &ShowOptions) -> Result<(), CliError> {
             kinds(operator)
         );
     }
-    if options.key_groups {
+    if with_subtasks {
         say!("");
         say!("{:<20} {:>7}  {:<14} {:>14}  files", "operator", "subtask", "key groups", "bytes");
         for operator in &summary.operators {
@@ -70,7 +122,6 @@ pub(crate) fn show(options: &ShowOptions) -> Result<(), CliError> {
             }
         }
     }
-    Ok(())
 }
 
 fn sizes(sizes: &Sizes) -> String {
