@@ -47,7 +47,7 @@ else
 PROGRAMS_CRATE := alluvium-heap
 endif
 
-.PHONY: help setup demo test kills power-cuts programs simulate museum fuzz bench-heap bench-rocksdb bench-runtime fmt clippy doc clean
+.PHONY: help setup demo test kills power-cuts programs simulate museum fuzz bench-check bench-heap bench-rocksdb bench-runtime fmt clippy doc clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
@@ -86,6 +86,9 @@ museum: ## make known mistakes of the field again, each of which the simulation 
 
 fuzz: ## run every fuzzer for TIME=60 seconds each (nightly compiler and cargo-fuzz)
 	@scripts/fuzz.sh $(TIME)
+
+bench-check: ## compare instructions of hot paths with those in benches/instructions.tsv (valgrind)
+	@scripts/bench_check.sh $(BENCH)
 
 bench-heap: ## measure the heap backend (BENCH=--quick for small sizes)
 	@scripts/setup.sh build

@@ -22,7 +22,7 @@ pub(crate) struct Plan {
 }
 
 const FULL: Plan =
-    Plan { keys: 1_000_000, checkpoints: 15, windows: 9, window: Duration::from_secs(4) };
+    Plan { keys: 1_000_000, checkpoints: 15, windows: 25, window: Duration::from_secs(2) };
 
 const QUICK: Plan =
     Plan { keys: 100_000, checkpoints: 3, windows: 2, window: Duration::from_secs(2) };
