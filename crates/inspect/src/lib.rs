@@ -6,9 +6,9 @@
 //! | function | what it does |
 //! |---|---|
 //! | [`Summary::of`] | operators, bytes and files, from the metadata alone |
-//! | [`states`] | names, kinds and codecs of all states |
+//! | [`states`](fn@states) | names, kinds and codecs of all states |
 //! | [`verify`](fn@verify) | compares every checksum, and what metadata, streams and files say of each other |
-//! | [`Checkpoint::entries`], [`operator_items`] | gives what is in it, encoded and as JSON ([`JsonCodec`]) |
+//! | [`Checkpoint::entries`], [`operator_items`](fn@operator_items) | gives what is in it, encoded and as JSON ([`JsonCodec`]) |
 //! | [`diff`](fn@diff) | what was added, removed and changed from one to another |
 //! | [`copy`](fn@copy) | copies one with all that it needs |
 //! | [`rewrite`](fn@rewrite) | another max parallelism, fewer states, other uids, as a canonical savepoint |

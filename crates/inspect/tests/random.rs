@@ -4,6 +4,8 @@
 //! the state in a `BTreeMap` at each. Then entries, differences, copies and rewritten savepoints are
 //! compared with the model.
 
+#![expect(clippy::unwrap_used, reason = "a call that fails fails the test")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -78,7 +80,7 @@ impl Job {
         let key = random.below(60);
         let group = stable_key_group(&key.to_le_bytes(), self.parallelism.max());
         let owner = usize::from(self.parallelism.owner_of(group).get());
-        let backend = &mut self.subtasks[owner];
+        let backend = self.subtasks.get_mut(owner).unwrap();
         let value = backend.value_state(ValueStateDescriptor::<u64>::new("value")).unwrap();
         let map = backend.map_state(MapStateDescriptor::<u32, String>::new("map")).unwrap();
         let mut at = backend.at(&key).unwrap();
