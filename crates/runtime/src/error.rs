@@ -261,7 +261,8 @@ impl StoreError {
             ),
             Self::State { source, .. } => match &**source {
                 RestoreError::Storage(error) => !is_passing(error),
-                RestoreError::Damaged { .. } => true,
+                // The streams are not those that the metadata names: files have changed places.
+                RestoreError::Damaged { .. } | RestoreError::Mismatch { .. } => true,
                 _ => false,
             },
             Self::Mismatch { .. } => true,

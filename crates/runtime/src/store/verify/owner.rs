@@ -39,19 +39,23 @@ pub(super) fn verify_sections(
 }
 
 /// What to say of a stream that is not the one of its handle: whose it is, if it is that of another
-/// handle of the checkpoint. Any other error stays as it is.
+/// handle of the checkpoint. Any other error stays as it is, and that of a file that the stream refers to.
 pub(super) fn of_another(
     metadata: &CheckpointMetadata,
     handle: &StateHandle,
     reader: &HandleReader,
     error: RestoreError,
 ) -> RestoreError {
-    let RestoreError::Storage(StorageError::SealMismatch { .. } | StorageError::Truncated { .. }) =
-        &error
+    let RestoreError::Storage(
+        StorageError::SealMismatch { location, .. } | StorageError::Truncated { location, .. },
+    ) = &error
     else {
         return error;
     };
     let StateLocation::File(path) = &handle.location else { return error };
+    if location.path() != Some(path) {
+        return error;
+    }
     let stands_there = |other: &StateHandle| {
         let (location, len_bytes, seal) = (handle.location.clone(), other.len_bytes, other.seal);
         reader.source(&StateHandle { location, len_bytes, seal }).is_ok()
