@@ -520,6 +520,10 @@ def open_keyed(data: bytes, where: str) -> Stream:
     for number, file in enumerate(shared, 1):
         if number not in used:
             malformed(f"no block of {where} lies in the shared file {file.path!r}")
+    places = sorted((block.file, block.offset, block.length) for block in blocks if block.file and block.length)
+    for (file, offset, length), (other, begin, _) in zip(places, places[1:]):
+        if file == other and offset + length > begin:
+            malformed(f"two blocks of {shared[file - 1].path!r} overlap at {begin}")
     return Stream(header, data, where, uid, scope, key, states, blocks, maps, shared, [(data, where)])
 
 

@@ -790,6 +790,11 @@ class TwoStreams(Case):
             self.refuses("FormatError::Malformed", self.second(maps), 2)
         self.refuses("FormatError::Checksum", self.second([(0, 0, [(1, far(1, end - 10, ENTRY_A))])]), 2)
 
+    def test_overlap(self):
+        for offset in (40, 49):
+            maps = [self.MAPS[0], (2, 0, [(1, far(1, offset, ENTRY_A))])]
+            self.assertIn("overlap at", self.refuses("FormatError::Malformed", self.second(maps), 2))
+
     def test_missing_file_of_the_latest(self):
         older = self.write(metadata(inline(GOOD)))
         self.write(self.second(), 2)

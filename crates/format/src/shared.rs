@@ -13,6 +13,9 @@ use crate::codec::Input;
 use crate::refusal::Refusal;
 use crate::wire::{put_count, put_text};
 
+/// Least bytes of a file in the list: length and one byte of its path, stream length, seal.
+const LEAST_FILE_LEN: usize = 2 + 1 + 8 + 4;
+
 /// Appends the list.
 ///
 /// Errors: [`CodecError::TooLarge`] above 65,535 files.
@@ -28,16 +31,17 @@ pub(crate) fn put_shared(files: &[SharedFile], out: &mut Vec<u8>) -> Result<(), 
 
 /// Reads the list.
 pub(crate) fn read_shared(input: &mut Input<'_>) -> Result<Vec<SharedFile>, Refusal> {
+    let count = usize::from(input.u16("number of shared files")?);
+    let mut files = Vec::with_capacity(count.min(input.rest().len() / LEAST_FILE_LEN));
     let mut paths = BTreeSet::new();
-    (0..input.u16("number of shared files")?)
-        .map(|_| {
-            let path = StoragePath::new(input.text("path of a shared file")?)?;
-            let len_bytes = input.u64("length of a shared file")?;
-            let seal = input.u32("seal of a shared file")?;
-            if !paths.insert(path.clone()) {
-                return Err(Refusal::Rule(format!("shared file {path} comes twice")));
-            }
-            Ok(SharedFile { path, len_bytes, seal })
-        })
-        .collect()
+    for _ in 0..count {
+        let path = StoragePath::new(input.text("path of a shared file")?)?;
+        let len_bytes = input.u64("length of a shared file")?;
+        let seal = input.u32("seal of a shared file")?;
+        if !paths.insert(path.clone()) {
+            return Err(Refusal::Rule(format!("shared file {path} comes twice")));
+        }
+        files.push(SharedFile { path, len_bytes, seal });
+    }
+    Ok(files)
 }

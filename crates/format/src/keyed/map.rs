@@ -7,7 +7,8 @@
 //! Invariants:
 //! - a chain begins with a full block and goes on with delta blocks; an unsegmented map has full
 //!   blocks only;
-//! - a block of this stream has no offset: it begins where the one before it ends.
+//! - a block of this stream has no offset: it begins where the one before it ends;
+//! - blocks of a shared file do not overlap, so an index cannot stand for more bytes than there are.
 
 use alluvium_core::{KeyGroup, SharedFile};
 
@@ -217,7 +218,14 @@ impl<'a> MapDecoder<'a> {
             Some((file, _)) => {
                 Err(Refusal::Rule(format!("no block lies in shared file {}", file.path)))
             }
-            None => Ok(maps),
+            None => match overlap(&maps) {
+                Some((file, offset)) => {
+                    let path = usize::from(file).checked_sub(1).and_then(|at| self.shared.get(at));
+                    let path = path.map_or("", |file| file.path.as_str());
+                    Err(Refusal::Rule(format!("two blocks of {path} overlap at {offset}")))
+                }
+                None => Ok(maps),
+            },
         }
     }
 
@@ -319,6 +327,23 @@ impl<'a> MapDecoder<'a> {
         let rule = format!("{len_bytes} bytes at {offset} are no block of {}", file.path);
         Err(Refusal::Rule(rule))
     }
+}
+
+/// The first byte of a shared file that is in two blocks, and the number of the file.
+fn overlap(maps: &[MapEntry]) -> Option<(u16, u64)> {
+    let far = maps.iter().flat_map(MapEntry::blocks).filter(|block| !block.is_own());
+    let mut places: Vec<(u16, u64, u32)> =
+        far.map(|far| (far.file, far.block.offset, far.block.len_bytes)).collect();
+    places.retain(|(_, _, len_bytes)| *len_bytes > 0);
+    places.sort_unstable();
+    places.windows(2).find_map(|pair| match pair {
+        [(file, offset, len_bytes), (next_file, next, _)]
+            if file == next_file && offset.saturating_add(u64::from(*len_bytes)) > *next =>
+        {
+            Some((*file, *next))
+        }
+        _ => None,
+    })
 }
 
 /// Whether a block lies between the header and the footer of a shared file.

@@ -79,10 +79,12 @@ fn read_index(input: &mut Input<'_>) -> Result<Index, Refusal> {
 fn read_operator(input: &mut Input<'_>, max: MaxParallelism) -> Result<OperatorState, Refusal> {
     let uid = OperatorUid::new(input.text("operator uid")?)?;
     let parallelism = Parallelism::new(u32::from(input.u16("parallelism")?), max)?;
-    let subtasks = parallelism
-        .subtasks()
-        .map(|index| read_subtask(input, index, parallelism))
-        .collect::<Result<Vec<_>, Refusal>>()?;
+    // Each has a byte at least, so the room is bounded by the input, and never grows.
+    let room = usize::from(parallelism.get()).min(input.rest().len());
+    let mut subtasks = Vec::with_capacity(room);
+    for index in parallelism.subtasks() {
+        subtasks.push(read_subtask(input, index, parallelism)?);
+    }
     Ok(OperatorState { uid, parallelism, subtasks })
 }
 

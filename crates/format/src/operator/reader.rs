@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{DistributionMode, OperatorStateItems, section};
 use crate::codec::{CodecSnapshot, Input};
-use crate::envelope::{Block, Envelope, StreamIdentity, StreamKind};
+use crate::envelope::{Block, Envelope, HEADER_LEN, StreamIdentity, StreamKind};
 use crate::{CodecError, FormatError};
 
 /// Reads the operator, who wrote the stream, and all states.
@@ -27,7 +27,7 @@ pub fn read_operator_state(
         .map_err(|error| malformed(error.to_string()))?;
     let count = input.u16("number of states").map_err(codec)?;
     let mut states: Vec<OperatorStateItems> = Vec::new();
-    let (mut blocks, mut names) = (Vec::new(), BTreeSet::new());
+    let (mut blocks, mut names, mut next) = (Vec::new(), BTreeSet::new(), HEADER_LEN as u64);
     for _ in 0..count {
         let (name, mode, item, item_count, block) = read_state(&mut input).map_err(codec)?;
         let mode = DistributionMode::from_code(mode)
@@ -35,6 +35,12 @@ pub fn read_operator_state(
         if !names.insert(name.clone()) {
             return Err(malformed(format!("state {name:?} comes twice")));
         }
+        // Before its items are read: otherwise many states could stand for one block.
+        if block.offset != next {
+            let reason = format!("a block begins at {} instead", block.offset);
+            return Err(FormatError::Malformed { what: "blocks", offset: next, reason });
+        }
+        next = next.saturating_add(u64::from(block.len_bytes));
         let items = read_items(&envelope, &block, item_count)?;
         let state = OperatorStateItems { name, mode, item, items };
         if mode == DistributionMode::Keyed {
@@ -83,7 +89,9 @@ fn read_items(
     let bytes = envelope.block(block)?;
     let codec = |source| FormatError::Codec { what: "items", offset: block.offset, source };
     let mut input = Input::new(&bytes);
-    let mut items = Vec::new();
+    // An item has a byte at least: its length.
+    let room = usize::try_from(item_count).unwrap_or(usize::MAX).min(bytes.len());
+    let mut items = Vec::with_capacity(room);
     while !input.is_empty() {
         items.push(bytes.slice_ref(input.framed("item").map_err(codec)?));
     }

@@ -127,6 +127,25 @@ fn a_block_of_a_shared_file_lies_between_its_header_and_its_footer() {
     breaks(&refused(&[short], &[one(2, &[far(2, 1, 40, 0), own(1, 1)])]), "are no block of");
 }
 
+/// Otherwise a short index could stand for one large block a thousand times.
+#[test]
+fn blocks_of_a_shared_file_do_not_overlap() {
+    let maps = |second: Vec<u8>| {
+        let segments =
+            [chain(2, &[far(2, 1, 40, 10)]), chain(2, &[second]), chain(1, &[own(0, 1)])];
+        [map(10, 0, 1, 3, &segments)]
+    };
+    let files = [shared(1), shared(2)];
+    for (offset, len_bytes, at) in [(40, 10, 40), (49, 1, 49), (41, 2, 41), (40, 900, 40)] {
+        let error = refused(&files[..1], &maps(far(2, 1, offset, len_bytes)));
+        breaks(&error, &format!("two blocks of shared/count-0-keyed-1-1 overlap at {at}"));
+    }
+    for good in [far(2, 1, 50, 10), far(2, 1, 45, 0)] {
+        assert!(open_index(&index(&header(), &files[..1], &maps(good))).is_ok());
+    }
+    assert!(open_index(&index(&header(), &files, &maps(far(2, 2, 40, 10)))).is_ok());
+}
+
 #[test]
 fn maps_are_in_order_and_within_the_stream() {
     let (other, empty) =
@@ -188,8 +207,9 @@ fn numbers_have_their_width_and_one_form() {
 #[test]
 fn a_chain_is_a_full_block_and_then_at_most_254_delta_blocks() {
     let order = "a chain is not a full block and then delta blocks";
-    let far_blocks =
-        |flags: &[u8]| -> Vec<_> { flags.iter().map(|&flags| far(flags, 1, 40, 10)).collect() };
+    let far_blocks = |flags: &[u8]| -> Vec<_> {
+        flags.iter().zip(0..).map(|(&flags, number)| far(flags, 1, 40 + 3 * number, 3)).collect()
+    };
     for flags in [&[3][..], &[2, 2], &[2, 3, 2]] {
         breaks(&refused(&[shared(1)], &[one(1, &far_blocks(flags))]), order);
     }
