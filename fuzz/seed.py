@@ -71,5 +71,47 @@ def values() -> None:
                 seed("checkpoint", mode + bytes([place % 3, what]) + place.to_bytes(2, "little") + b"\x04\0")
 
 
+def rows() -> None:
+    string, unit, u16 = codec("string"), codec("unit"), codec("u16")
+    stamped = codec("ttl", u16)
+    stamp = (50).to_bytes(8, "little")
+    late = (95).to_bytes(8, "little")
+    timer = codec("tuple", codec("u8"), codec("i64"), unit)
+    key = b"\x01a"
+    cases = [
+        (0, unit, u16, b"\x05\x00"),
+        (0, unit, stamped, stamp + b"\x05\x00"),
+        (1, unit, codec("vec", u16), b"\x02\x05\x00\x06\x00"),
+        (1, unit, codec("vec", stamped), b"\x02" + stamp + b"\x05\x00" + late + b"\x06\x00"),
+        (1, unit, codec("vec", unit), b"\x07"),
+        (2, string, codec("map", string, u16), b"\x01n" + b"\x02\x01b\x05\x00\x01a\x06\x00"),
+        (5, timer, unit, b"\x01" + (1_000).to_bytes(8, "little")),
+        (6, unit, codec("map", codec("ordered_u16"), u16), b"\x02\x00\x05\x01\x00\x00\x06\x02\x00"),
+        (7, unit, codec("vec", u16), b"\x02\x05\x00\x06\x00"),
+        (7, unit, codec("vec", stamped), b"\x02" + stamp + b"\x05\x00" + late + b"\x06\x00"),
+    ]
+    for kind, namespace, value, rest in cases:
+        for most in (128, 32_768):
+            seed("rocksdb_rows", bytes([kind]) + most.to_bytes(2, "little") + string + namespace + value + key + rest)
+
+
+def texts() -> None:
+    bodies = [b"", b"{}", b'{"checkpointType": "FULL"}', b'{"target-directory": "sp", "formatType": "NATIVE"}']
+    bodies += [b'{"targetDirectory": "sp", "drain": true}', b'{"triggerId": "' + b"0aF" * 10 + b'00"}']
+    bodies += [b'{"drain": 1}', b"[" * 200, b'{"drain": [[1], {"a": 2}]}']
+    paths = ["/jobs", "/v1/jobs/a", "/jobs/a/checkpoints", "/jobs/a/checkpoints/config", "/jobs/a/checkpoints/details/3"]
+    paths += ["/jobs/a/checkpoints/details/3/subtasks/op", "/jobs/a/checkpoints/12", "/jobs/a/savepoints"]
+    paths += ["/jobs/a/savepoints/12", "/jobs/a/stop/", "http://localhost:8081/jobs/a", "[::1]:80", "host:70000"]
+    for number, path in enumerate(paths):
+        seed("rest", bytes([number % 5]) + path.encode() + b"\n" + bodies[number % len(bodies)])
+    uris = ["chk", "/data/chk", "file:/data", "file:///data", "file://host/data", "memory:a/b", "memory:a/../b"]
+    uris += ["s3://bucket/a/b?endpoint=http%3A%2F%2Fx%3A9000&region=r&path_style=true", "s3://bucket/../a"]
+    uris += ["s3://AKIASECRETKEY:pass@bucket/a", "s3://b?secret=x", "s3://b?region=%zz", "hdfs://node/a", "C:/a", ""]
+    for uri in uris:
+        seed("uris", uri.encode())
+
+
 streams()
 values()
+rows()
+texts()

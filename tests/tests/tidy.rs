@@ -35,7 +35,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("rest", &["core", "state", "storage", "coordinator", "runtime"]),
     ("cli", &["alluvium", "rest"]),
     ("testkit", &["core", "format", "storage", "state"]),
-    ("fuzz-targets", &["core", "format", "storage", "state", "heap", "testkit"]),
+    ("fuzz-targets", &["core", "format", "storage", "state", "heap", "rocksdb", "rest", "testkit"]),
     ("sim", &["core", "format", "storage", "state", "coordinator", "runtime", "testkit"]),
 ];
 

@@ -1,7 +1,7 @@
 //! Bounds how much memory a decoder takes: 64 KiB, and a factor of its input.
 
 /// What every decoder may take.
-const BASE_LEN_BYTES: u64 = 64 * 1024;
+pub(crate) const BASE_LEN_BYTES: u64 = 64 * 1024;
 
 /// The factor where what is decoded is as large as what it is decoded from: bytes are copied, and a
 /// buffer that grows is there twice for a moment.
@@ -14,15 +14,34 @@ pub(crate) const fn listed(item: usize, encoded: usize) -> usize {
     COPIED + 3 * item.div_ceil(encoded)
 }
 
+/// The factor of a list that has room from the beginning for as many items as the rest of the input can hold.
+pub(crate) const fn sized(item: usize, encoded: usize) -> usize {
+    COPIED + item.div_ceil(encoded)
+}
+
+/// Runs something that holds more than its input, whose peak of memory must not be above a limit in bytes.
+///
+/// Panics: when it is, naming both numbers.
+pub(crate) fn limited<R>(limit: u64, work: impl FnOnce() -> R) -> R {
+    let (done, peak) = measured(work);
+    assert!(peak <= limit, "{peak} bytes, above {limit}");
+    done
+}
+
+/// Runs something and says how much memory it took at its peak, in bytes, on this thread.
+pub(crate) fn measured<R>(work: impl FnOnce() -> R) -> (R, u64) {
+    let mut done = None;
+    let used = allocation_counter::measure(|| done = Some(work()));
+    let Some(done) = done else { unreachable!("what was measured has run") };
+    (done, used.bytes_max)
+}
+
 /// Runs a decoder, whose peak of memory must not be above the base and `factor` times its input.
 ///
 /// Panics: when it is, naming both numbers.
 pub(crate) fn bounded<R>(input: &[u8], factor: usize, decode: impl FnOnce() -> R) -> R {
-    let mut decoded = None;
-    let used = allocation_counter::measure(|| decoded = Some(decode()));
+    let (decoded, peak) = measured(decode);
     let limit = BASE_LEN_BYTES + (factor * input.len()) as u64;
-    let peak = used.bytes_max;
     assert!(peak <= limit, "{peak} bytes for {} bytes of input, above {limit}", input.len());
-    let Some(decoded) = decoded else { unreachable!("what was measured has run") };
     decoded
 }

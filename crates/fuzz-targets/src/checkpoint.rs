@@ -10,9 +10,9 @@
 //! Invariants checked:
 //! - nothing panics, whatever is changed, in eager restores into copy-on-write maps and into nested ones;
 //! - without right checksums, a restore is refused or the state is what it was: never anything else;
-//! - with right checksums, a restore is refused or all of the state can be read.
-//!
-//! Memory is not bounded here: a restore holds the state.
+//! - with right checksums, a restore is refused or all of the state can be read;
+//! - memory: a restore of damaged state takes no more than four times what one of sound state takes, and what
+//!   every decoder may take.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -27,6 +27,8 @@ use alluvium_storage::StreamPolicy;
 use alluvium_testkit::job::{KeyedOf, TestJob};
 use bytes::Bytes;
 
+use crate::bound::{BASE_LEN_BYTES, limited, measured};
+
 const COPY_ON_WRITE: HeapStateBackend = HeapStateBackend::new(StateMapKind::CopyOnWrite);
 const NESTED: HeapStateBackend = HeapStateBackend::new(StateMapKind::Nested);
 const SMALL_SEGMENTS: HeapStateBackend = COPY_ON_WRITE.max_segment_entries(3);
@@ -34,12 +36,17 @@ const SMALL_SEGMENTS: HeapStateBackend = COPY_ON_WRITE.max_segment_entries(3);
 type Keyed = KeyedOf<HeapStateBackend, String>;
 type Job = TestJob<'static, HeapStateBackend, String>;
 
+/// How much more a restore of damaged state may take.
+const FACTOR: u64 = 4;
+
 /// A checkpoint as it was written, and the storage where it is damaged.
 struct Checkpoint {
     job: Job,
     handle: KeyedStateHandle,
     files: Vec<(StoragePath, Vec<u8>)>,
     lines: Vec<String>,
+    /// What a restore of the whole takes, in bytes.
+    restore_len_bytes: u64,
 }
 
 /// Runs the target.
@@ -88,7 +95,10 @@ impl Checkpoint {
             Ok(lines) => lines,
             Err(error) => panic!("{error}"),
         };
-        Self { job, handle, files, lines }
+        let mut checkpoint = Self { job, handle, files, lines, restore_len_bytes: 0 };
+        let of = |backend| measured(|| checkpoint.restore_by(backend, &checkpoint.handle)).1;
+        checkpoint.restore_len_bytes = of(&COPY_ON_WRITE).max(of(&NESTED));
+        checkpoint
     }
 
     fn change_files(&self, changes: &[u8]) {
@@ -137,6 +147,15 @@ impl Checkpoint {
 
     /// All of a restored state in lines; the error as text.
     fn read_by(
+        &self,
+        backend: &HeapStateBackend,
+        handle: &KeyedStateHandle,
+    ) -> Result<Vec<String>, String> {
+        let limit = BASE_LEN_BYTES + FACTOR * self.restore_len_bytes;
+        limited(limit, || self.restore_by(backend, handle))
+    }
+
+    fn restore_by(
         &self,
         backend: &HeapStateBackend,
         handle: &KeyedStateHandle,

@@ -2,17 +2,19 @@
 //!
 //! Invariants checked:
 //! - nothing panics, whatever the bytes are;
-//! - memory: an item without bytes is one byte in the stream and a [`Bytes`] in memory;
+//! - memory: an item without bytes is one byte in the stream and a [`Bytes`] in memory, in a list of known
+//!   length; a state is 29 bytes at least, in a list that grows;
 //! - sections of raw keyed state have ascending key groups;
 //! - what is read can be written, and is then read as the same.
 
 use alluvium_format::envelope::StreamKind;
 use alluvium_format::operator::{
-    DistributionMode, read_operator_state, section_key_group, write_operator_state,
+    DistributionMode, OperatorStateItems, read_operator_state, section_key_group,
+    write_operator_state,
 };
 use bytes::Bytes;
 
-use crate::bound::{bounded, listed};
+use crate::bound::{bounded, listed, sized};
 use crate::framed::stream;
 
 /// Runs the target.
@@ -20,7 +22,7 @@ use crate::framed::stream;
 /// Panics: where a check fails.
 pub fn run(input: &[u8]) {
     let bytes = stream(input, StreamKind::Operator);
-    let factor = listed(size_of::<Bytes>(), 1);
+    let factor = sized(size_of::<Bytes>(), 1) + listed(size_of::<OperatorStateItems>(), 29);
     let read = bounded(&bytes.clone(), factor, || read_operator_state(bytes));
     let Ok((uid, identity, states)) = read else { return };
     for state in states.iter().filter(|state| state.mode == DistributionMode::Keyed) {

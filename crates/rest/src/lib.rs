@@ -39,6 +39,8 @@ mod client;
 mod details;
 mod error;
 mod facts;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handler;
 mod operations;
 mod request;

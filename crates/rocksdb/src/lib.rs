@@ -46,31 +46,58 @@
 //! assert_eq!(*visits.get(&at, &"/home".to_owned())?.expect("just written"), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The feature `engine`, which is on by default, is all of this. Without it the crate has nothing but the
+//! byte layout of its rows (SPEC 12.3, 12.4), which fuzzers run without a C++ compiler.
 
+#![cfg_attr(not(feature = "engine"), allow(dead_code, unused_imports))]
+
+#[cfg(feature = "engine")]
 mod backend;
+#[cfg(feature = "engine")]
 mod engine;
+#[cfg(feature = "engine")]
 mod folder;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+#[cfg(feature = "engine")]
 mod history;
 mod list_row;
 mod long_list;
+#[cfg(feature = "engine")]
 mod memory;
+#[cfg(feature = "engine")]
 mod options;
+#[cfg(feature = "engine")]
 mod parallel;
+#[cfg(feature = "engine")]
 mod restore;
 mod row_expiry;
+#[cfg(feature = "engine")]
 mod row_filter;
 mod row_format;
 mod row_key;
+#[cfg(feature = "engine")]
 mod snapshot;
+#[cfg(feature = "engine")]
 mod sst_meta;
+#[cfg(feature = "engine")]
 mod state_backend;
+#[cfg(feature = "engine")]
 mod store;
+#[cfg(feature = "engine")]
 mod timer_heads;
 mod timer_row;
 
+#[cfg(feature = "engine")]
 pub use backend::{RocksDbAt, RocksDbKeyedStateBackend};
+#[cfg(feature = "engine")]
 pub use engine::EngineError;
+#[cfg(feature = "engine")]
 pub use memory::{MemoryTooSmall, RocksDbMemory};
+#[cfg(feature = "engine")]
 pub use options::PredefinedOptions;
+#[cfg(feature = "engine")]
 pub use restore::RestoreStatistics;
+#[cfg(feature = "engine")]
 pub use state_backend::RocksDbStateBackend;

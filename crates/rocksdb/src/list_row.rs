@@ -11,11 +11,13 @@
 
 use alluvium_format::CodecError;
 use alluvium_format::codec::{CodecSnapshot, Input};
+#[cfg(feature = "engine")]
 use rocksdb::{MergeOperands, Options};
 
 use alluvium_format::codec::{Extent, MAX_EMPTY_ITEMS, read_count};
 
 /// Name of the merge operator; RocksDB stores it.
+#[cfg(feature = "engine")]
 const MERGE_OPERATOR: &str = "alluvium.list";
 
 /// The elements of a list with a value codec; `None` if nobody knows it.
@@ -27,6 +29,7 @@ pub(crate) fn element_of(list: &CodecSnapshot) -> Option<Extent> {
 }
 
 /// Makes a column append what is merged into a row.
+#[cfg(feature = "engine")]
 pub(crate) fn set_list_merge(element: Option<Extent>, options: &mut Options) {
     let append = move |_: &[u8], row: Option<&[u8]>, operands: &MergeOperands| {
         Some(append(element.as_ref(), row.unwrap_or_default(), operands))
@@ -36,7 +39,7 @@ pub(crate) fn set_list_merge(element: Option<Extent>, options: &mut Options) {
 
 /// The row with all operands behind it as one group; as they are, when they cannot be joined: those
 /// who read the row will say why.
-fn append<'o>(
+pub(crate) fn append<'o>(
     element: Option<&Extent>,
     row: &[u8],
     operands: impl IntoIterator<Item = &'o [u8]> + Clone,

@@ -22,7 +22,9 @@ use alluvium_format::codec::{Extent, Input, read_count};
 
 pub(crate) use header::{Gaps, Header, Span};
 
+#[cfg(feature = "engine")]
 use crate::list_row::{check_empty_items, put_varint};
+#[cfg(feature = "engine")]
 use crate::store::{Failure, Rows};
 
 const WHAT: &str = "long list";
@@ -61,17 +63,20 @@ pub(crate) fn put_rows<E: From<CodecError>>(
 }
 
 /// Why the rows of a list cannot be read.
+#[cfg(feature = "engine")]
 pub(crate) enum Refusal {
     Codec(CodecError),
     Engine(Failure),
 }
 
+#[cfg(feature = "engine")]
 impl From<CodecError> for Refusal {
     fn from(error: CodecError) -> Self {
         Self::Codec(error)
     }
 }
 
+#[cfg(feature = "engine")]
 impl Refusal {
     /// The error of a state; `codec` makes that of bytes.
     pub(crate) fn into_error<E: From<Failure>>(self, codec: impl FnOnce(CodecError) -> E) -> E {
@@ -82,6 +87,7 @@ impl Refusal {
     }
 }
 
+#[cfg(feature = "engine")]
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         Self::Engine(failure)
@@ -91,6 +97,7 @@ impl From<Failure> for Refusal {
 /// Appends the list whose rows are at hand, as it stands in a stream and without the elements that
 /// `keep` says false of, and leaves the rows behind it. Returns how many elements it has; none, and
 /// nothing is appended.
+#[cfg(feature = "engine")]
 pub(crate) fn take_list(
     rows: &mut Rows<'_>,
     (prefix, gaps): (&[u8], Gaps),

@@ -81,7 +81,7 @@ pub use seal::seal_of;
 pub use seam::{Storage, StorageEntry, StorageLock, StorageWriter};
 pub use stream::{CheckpointStream, CheckpointStreams, StreamPolicy};
 pub use task_owned::{TaskOwnedFile, TaskOwnedFiles, TaskOwnedWriter};
-pub use uri::{open, open_existing};
+pub use uri::{check_uri, open, open_existing};
 
 #[cfg(test)]
 mod behaviour;

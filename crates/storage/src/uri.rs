@@ -37,6 +37,13 @@ pub fn open_existing(uri: &str) -> Result<Arc<dyn Storage>, StorageError> {
     }
 }
 
+/// Whether a URI is one that [`open`] understands. Nothing is opened, created or contacted.
+///
+/// Errors: [`StorageError::BadUri`].
+pub fn check_uri(uri: &str) -> Result<(), StorageError> {
+    Target::parse(uri).map(drop)
+}
+
 enum Target<'a> {
     Local(&'a str),
     Memory { name: &'a str, dir: Option<StoragePath> },

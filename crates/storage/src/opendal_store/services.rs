@@ -17,7 +17,7 @@ pub(crate) use self::remote::connect;
 pub(crate) const SCHEMES: &[&str] = &[
     "file",
     "memory",
-    #[cfg(feature = "s3")]
+    #[cfg(any(feature = "s3", feature = "fuzzing"))]
     "s3",
     #[cfg(feature = "gcs")]
     "gs",

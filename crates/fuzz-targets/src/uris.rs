@@ -1,0 +1,56 @@
+//! Target `uris`: what a person types for a storage (`file:`, `memory:`, `s3:`, a plain path).
+//!
+//! Invariants checked:
+//! - nothing panics, whatever the text is, and nothing is opened, created or contacted;
+//! - memory: some copies of the text;
+//! - what is refused is refused as a bad URI, and what stands before an `@` is not repeated: it may be a
+//!   password;
+//! - of what is taken, no folder leads out of its bucket or memory.
+
+use alluvium_storage::{StorageError, check_uri};
+
+use crate::bound::bounded;
+
+/// Copies of a URI that are there at a time: its parts, the error, and its text.
+const COPIES: usize = 12;
+
+/// From this length on a secret is not by chance a part of the message.
+const SECRET_LEN: usize = 12;
+
+/// Runs the target.
+///
+/// Panics: where a check fails.
+pub fn run(input: &[u8]) {
+    let Ok(uri) = std::str::from_utf8(input) else { return };
+    let text = bounded(input, COPIES, || match check_uri(uri) {
+        Ok(()) => None,
+        Err(error @ StorageError::BadUri { .. }) => Some(error.to_string()),
+        Err(error) => panic!("{uri:?}: {error}"),
+    });
+    let (place, _) = uri.split_once('?').unwrap_or((uri, ""));
+    let scheme = place.split_once(':').filter(|(scheme, _)| scheme.len() > 1);
+    match text {
+        None => {
+            let is_opened_below = matches!(scheme, Some(("memory" | "s3", _)));
+            let parts = place.split_once(':').map(|(_, rest)| rest.trim_matches('/').split('/'));
+            // The first part is the name of the bucket or of the memory.
+            let mut dirs = parts.into_iter().flatten().skip(1);
+            assert!(!(is_opened_below && dirs.any(|dir| matches!(dir, "." | ".."))), "{uri:?}");
+        }
+        Some(text) => {
+            let is_scheme = |scheme: &str| {
+                scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                    && scheme.bytes().all(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c))
+            };
+            let Some((_, rest)) = scheme.filter(|(scheme, _)| is_scheme(scheme)) else { return };
+            let Some((secret, _)) = rest.trim_start_matches('/').rsplit_once('@') else { return };
+            if secret.len() < SECRET_LEN || !text.contains(secret) {
+                return;
+            }
+            // The message itself may say the same, whatever stands in front of the `@`.
+            let masked = uri.replacen(secret, &"x".repeat(secret.len()), 1);
+            let other = check_uri(&masked).err().map(|error| error.to_string());
+            assert!(other.is_some_and(|other| other.contains(secret)), "{uri:?}: {text}");
+        }
+    }
+}
