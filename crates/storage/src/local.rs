@@ -9,8 +9,9 @@
 //! - names that start with `.tmp-` are ours: unfinished files, hidden by `list`;
 //! - when a file has appeared, it and every folder between it and the top are synced, no matter
 //!   which writer created them;
-//! - nothing outside the root is deleted, whatever symbolic links lie below it.
+//! - nothing outside the root is read, written or deleted, whatever symbolic links lie below it.
 
+mod inside;
 mod lock;
 mod mapped;
 mod publish;
@@ -30,6 +31,7 @@ use crate::{
     Location, ReadAt, Storage, StorageEntry, StorageError, StorageLock, StorageWriter, mmap,
 };
 
+use self::inside::Found;
 use self::mapped::MappedFile;
 use self::publish::TempFile;
 use self::writer::LocalWriter;
@@ -88,7 +90,36 @@ impl LocalStorage {
         self.root.join(path.as_str())
     }
 
+    /// What a path leads to; `None` where there is nothing.
+    ///
+    /// Errors: [`StorageError::OutsideRoot`], [`StorageError::Io`].
+    fn find(
+        &self,
+        operation: &'static str,
+        path: &StoragePath,
+    ) -> Result<Option<fs::Metadata>, StorageError> {
+        let location = || self.location(Some(path));
+        match inside::find(&self.root, path) {
+            Ok(Found::Inside(found)) => Ok(Some(found)),
+            Ok(Found::Nothing) => Ok(None),
+            Ok(Found::Outside) => {
+                Err(StorageError::OutsideRoot { operation, location: location() })
+            }
+            Err(source) => Err(StorageError::io(operation, location(), source)),
+        }
+    }
+
+    /// The folders of a file that is to be made must lie in the root, as far as they are there.
+    fn check_folders(
+        &self,
+        operation: &'static str,
+        path: &StoragePath,
+    ) -> Result<(), StorageError> {
+        path.parent().map_or(Ok(()), |dir| self.find(operation, &dir).map(drop))
+    }
+
     fn begin(&self, path: &StoragePath) -> Result<TempFile, StorageError> {
+        self.check_folders("write", path)?;
         TempFile::create(&self.top, self.full_path(path), self.location(Some(path)))
     }
 
@@ -99,6 +130,10 @@ impl LocalStorage {
         path: &StoragePath,
     ) -> Result<(File, u64), StorageError> {
         let location = || self.location(Some(path));
+        // A pipe would wait for whoever writes into it.
+        if !self.find(operation, path)?.is_some_and(|found| found.is_file()) {
+            return Err(StorageError::NotFound { location: location() });
+        }
         let opened = File::open(self.full_path(path)).and_then(|file| {
             let found = file.metadata()?;
             Ok((file, found))
@@ -158,6 +193,7 @@ impl Storage for LocalStorage {
 
     fn rename(&self, from: &StoragePath, to: &StoragePath) -> Result<(), StorageError> {
         self.open_file("rename", from)?;
+        self.check_folders("rename", to)?;
         publish::link(
             &self.top,
             &self.full_path(from),
@@ -196,6 +232,7 @@ impl Storage for LocalStorage {
     }
 
     fn local_path(&self, path: &StoragePath) -> Option<PathBuf> {
+        self.find("find", path).ok()?;
         Some(self.full_path(path))
     }
 
@@ -211,15 +248,16 @@ impl Storage for LocalStorage {
     }
 
     fn len_bytes(&self, path: &StoragePath) -> Result<u64, StorageError> {
-        let location = self.location(Some(path));
-        match fs::metadata(self.full_path(path)) {
-            Ok(found) if found.is_file() => Ok(found.len()),
-            Ok(_) => Err(StorageError::NotFound { location }),
-            Err(source) => Err(lookup_error("measure", location, source)),
+        match self.find("measure", path)?.filter(fs::Metadata::is_file) {
+            Some(found) => Ok(found.len()),
+            None => Err(StorageError::NotFound { location: self.location(Some(path)) }),
         }
     }
 
     fn list(&self, dir: Option<&StoragePath>) -> Result<Vec<StorageEntry>, StorageError> {
+        if let Some(dir) = dir {
+            self.find("list", dir)?;
+        }
         let full_path = dir.map_or_else(|| self.root.to_path_buf(), |dir| self.full_path(dir));
         list_dir(&full_path).map_err(|source| StorageError::io("list", self.location(dir), source))
     }
@@ -244,7 +282,15 @@ impl Storage for LocalStorage {
     }
 
     fn lock(&self, path: &StoragePath) -> Result<Option<StorageLock>, StorageError> {
-        lock::take(&self.full_path(path), self.location(Some(path))).map(Some)
+        let (operation, full_path) = ("lock", self.full_path(path));
+        // A link that leads nowhere would make a file there.
+        if self.find(operation, path)?.is_none()
+            && fs::symlink_metadata(&full_path).is_ok_and(|found| found.is_symlink())
+        {
+            let location = self.location(Some(path));
+            return Err(StorageError::OutsideRoot { operation, location });
+        }
+        lock::take(&full_path, self.location(Some(path))).map(Some)
     }
 
     fn below(&self, dir: &StoragePath) -> Result<Arc<dyn Storage>, StorageError> {

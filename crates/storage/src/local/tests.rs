@@ -5,6 +5,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::behaviour::{behaviour_tests, path};
 
+#[cfg(unix)]
+mod links;
+
 fn fresh(_case: &str) -> (Arc<dyn Storage>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     (Arc::new(LocalStorage::open(dir.path()).unwrap()), dir)
