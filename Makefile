@@ -33,6 +33,9 @@ STATES ?= 10000
 # How many seconds `make fuzz` runs each fuzzer.
 TIME ?= 60
 
+# How many damaged checkpoints `make corruption` tries: a number, or all.
+CASES ?= all
+
 # How often `make kills` kills for each backend and mode.
 KILLS ?= 50
 
@@ -47,7 +50,7 @@ else
 PROGRAMS_CRATE := alluvium-heap
 endif
 
-.PHONY: help setup demo test kills power-cuts programs simulate museum fuzz bench-check bench-heap bench-rocksdb bench-runtime fmt clippy doc clean
+.PHONY: help setup demo test corruption kills power-cuts programs simulate museum fuzz bench-check bench-heap bench-rocksdb bench-runtime fmt clippy doc clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
@@ -66,6 +69,10 @@ test: ## run every check: format, lints, documentation, all tests
 kills: ## kill jobs at random moments, KILLS=50 for each backend and mode
 	@scripts/setup.sh build
 	$(ROCKSDB_ENV) ALLUVIUM_KILLS=$(KILLS) cargo test -p alluvium-tests --features rocksdb --test kills --test failures -- --nocapture
+
+corruption: ## damage checkpoints of every backend, CASES=all of some 2.5 million cases, or a number
+	@scripts/setup.sh build
+	$(ROCKSDB_ENV) ALLUVIUM_CORRUPTION_CASES=$(CASES) cargo test --locked -p alluvium-tests --features rocksdb --test corruption -- --nocapture
 
 power-cuts: ## cut the power after any step on the local disk, STATES=10000 different states
 	@scripts/setup.sh build

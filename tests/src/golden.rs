@@ -38,7 +38,7 @@ const PARALLELISM: u32 = 2;
 /// When each round writes, in milliseconds.
 const TIMES_MS: [u64; 3] = [1_000, 1_040, 1_080];
 /// The name of the savepoints.
-const SAVEPOINT: &str = "savepoint-job-0123456789ab";
+pub(crate) const SAVEPOINT: &str = "savepoint-job-0123456789ab";
 
 /// Which backend writes a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,6 +183,38 @@ fn write_by<B: StateBackend>(case: &Case, backend: &B, dir: &Path) {
     };
     storage.create(&path, &write_metadata(&metadata).unwrap()).unwrap();
     remove_others(&folder, &metadata, &path);
+}
+
+/// Writes what a job leaves that retains all its checkpoints: one for each round, on top of one another.
+pub(crate) fn write_history<B: StateBackend>(
+    backend: &B,
+    assigner_name: AssignerName,
+    storage: &Arc<dyn Storage>,
+) {
+    let case = Case {
+        assigner: assigner_name,
+        ..case("history", Writer::CopyOnWrite, SnapshotMode::Incremental)
+    };
+    let reader = HandleReader::new(Arc::clone(storage), ReadAccess::Copy);
+    let clock = ManualClock::new(0);
+    let mut subtasks: Vec<_> = (parallelism().subtasks())
+        .map(|index| backend.open(spec(index, assigner_name), &[], &reader).unwrap())
+        .collect();
+    let mut checkpoint = CheckpointId::FIRST;
+    for time_ms in TIMES_MS {
+        clock.set(time_ms);
+        states::fill(&mut subtasks, assigner(assigner_name), &clock);
+        let target = target(&case, checkpoint, storage);
+        let frozen: Vec<_> =
+            subtasks.iter_mut().map(|state| state.freeze(checkpoint).unwrap()).collect();
+        let keyed = frozen.into_iter().map(|it| it.write(&target).unwrap().unwrap()).collect();
+        let metadata =
+            metadata(&case, checkpoint, keyed, operator::write(&target, &uid(), parallelism()));
+        let bytes = write_metadata(&metadata).unwrap();
+        storage.create(&JobLayout::metadata(checkpoint), &bytes).unwrap();
+        subtasks.iter_mut().for_each(|state| state.complete(checkpoint));
+        checkpoint = checkpoint.next();
+    }
 }
 
 fn target(case: &Case, checkpoint: CheckpointId, storage: &Arc<dyn Storage>) -> SnapshotTarget {

@@ -1,6 +1,7 @@
 //! What the tests of the whole share: the command as a process, the flights data, a seeded
 //! generator, simulated jobs.
 
+pub mod corruption;
 pub mod golden;
 #[cfg(feature = "power-cuts")]
 pub mod power_cut;
