@@ -20,14 +20,14 @@ const STEP_LEN_BYTES: u64 = 64 << 10;
 ///
 /// Panics: where a check fails.
 pub fn run(input: &[u8]) {
-    let Some((seed, rest)) = input.split_first_chunk() else { return };
+    let Some((&seed, rest)) = input.split_first_chunk() else { return };
     let steps = rest.first().copied().unwrap_or(40);
     let limit = FIRST_LEN_BYTES + STEP_LEN_BYTES * u64::from(steps);
     limited(limit, || run_program(seed, usize::from(steps)));
 }
 
-fn run_program(seed: &[u8; 8], steps: usize) {
-    let program = Program::new(u64::from_le_bytes(*seed), steps).restored_one_in(7);
+fn run_program(seed: [u8; 8], steps: usize) {
+    let program = Program::new(u64::from_le_bytes(seed), steps).restored_one_in(7);
     let contents = program.run(&ModelStateBackend::new());
     let copy_on_write = HeapStateBackend::new(StateMapKind::CopyOnWrite);
     assert_eq!(program.run(&copy_on_write), contents, "copy-on-write maps");

@@ -32,7 +32,9 @@ pub fn run(input: &[u8]) {
     match text {
         None => {
             let is_opened_below = matches!(scheme, Some(("memory" | "s3", _)));
-            let parts = place.split_once(':').map(|(_, rest)| rest.trim_matches('/').split('/'));
+            // A memory has no query: there a `?` is part of a name.
+            let whole = if uri.starts_with("memory:") { uri } else { place };
+            let parts = whole.split_once(':').map(|(_, rest)| rest.trim_matches('/').split('/'));
             // The first part is the name of the bucket or of the memory.
             let mut dirs = parts.into_iter().flatten().skip(1);
             assert!(!(is_opened_below && dirs.any(|dir| matches!(dir, "." | ".."))), "{uri:?}");

@@ -1,6 +1,8 @@
 //! Input that lies, under checksums that are right: each is refused by a named error, at once, and takes no more
 //! memory than input of its length may.
 
+#![expect(clippy::unwrap_used, reason = "functions that the tests share are not tests to clippy")]
+
 use alluvium_core::{AttemptId, CheckpointId, SubtaskIndex};
 use alluvium_format::FormatError;
 use alluvium_format::codec::{CodecSnapshot, Input};
