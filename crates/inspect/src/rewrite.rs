@@ -27,7 +27,9 @@ use std::sync::Arc;
 use alluvium_core::{CheckpointMetadata, MaxParallelism, OperatorUid, Parallelism, StoragePath};
 use alluvium_format::metadata::write_metadata;
 use alluvium_state::{SnapshotMode, SnapshotTarget};
-use alluvium_storage::{CheckpointStreams, JobLayout, Storage, StorageError, StreamPolicy};
+use alluvium_storage::{
+    CheckpointStreams, JobLayout, Location, Storage, StorageError, StreamPolicy,
+};
 
 use crate::verify::verify_one;
 use crate::{Checkpoint, InspectError, Progress, states};
@@ -159,6 +161,12 @@ fn reserve(
         let dir = JobLayout::savepoint_dir(job, seed.wrapping_add(number));
         let folder = root.below(&dir)?;
         match folder.create(&valid(UNFINISHED), text) {
+            // A savepoint that is complete has this name.
+            Ok(()) if folder.list(None)?.len() > 1 => {
+                folder.delete(&valid(UNFINISHED))?;
+                let location = Location::new(root.root(), Some(&dir));
+                taken = Some(StorageError::AlreadyExists { location });
+            }
             Ok(()) => return Ok((dir, folder)),
             Err(error @ StorageError::AlreadyExists { .. }) => taken = Some(error),
             Err(error) => return Err(error.into()),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use alluvium_core::{AttemptId, CheckpointMetadata, StoragePath};
 use alluvium_format::metadata::{read_metadata, write_metadata};
-use alluvium_storage::{JobLayout, Storage, StorageError, check_attempt};
+use alluvium_storage::{JobLayout, Location, Storage, StorageError, check_attempt};
 
 use super::{CheckpointStatus, CheckpointStore};
 use crate::StoreError;
@@ -67,6 +67,14 @@ impl CheckpointStore {
             let dir = JobLayout::savepoint_dir(&self.job, seed.wrapping_add(number));
             let folder = target.below(&dir)?;
             match folder.create(&unfinished(), UNFINISHED_TEXT) {
+                // 1. Two savepoints of one seed take the names of it and of the next one;
+                // 2. they are complete, and nothing in their folders says that a name is taken but they;
+                // 3. a third, of the next seed, would write among them, fail, and remove them.
+                Ok(()) if folder.list(None)?.len() > 1 => {
+                    folder.delete(&unfinished())?;
+                    let location = Location::new(target.root(), Some(&dir));
+                    taken = Some(StorageError::AlreadyExists { location });
+                }
                 Ok(()) => return Ok(SavepointFolder { target: Arc::clone(target), dir, folder }),
                 Err(error @ StorageError::AlreadyExists { .. }) => taken = Some(error),
                 Err(error) => return Err(error.into()),
