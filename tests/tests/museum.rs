@@ -1,4 +1,4 @@
-//! A museum of bugs: mistakes that this field has made, and two that were found here, are made again, one
+//! A museum of bugs: mistakes that this field has made, and one that was found here, are made again, one
 //! at a time, and the simulation must catch each, or a test of its own where it cannot. `make museum`.
 //!
 //! `ALLUVIUM_SEEDS` sets how many seeds a mistake may take (default 10,000), `ALLUVIUM_MISTAKE` which are
@@ -26,7 +26,7 @@ use alluvium_testkit::faulty::{Fault, FaultyStorage, StorageOperation};
 use alluvium_tests::{number, play};
 
 /// A mistake: what it does, and where it is from.
-const MUSEUM: [(Mistake, &str, &str); 34] = [
+const MUSEUM: [(Mistake, &str, &str); 33] = [
     (
         Mistake::DiscardsStateInUse,
         "FLINK-29095, FLINK-26101",
@@ -171,11 +171,6 @@ const MUSEUM: [(Mistake, &str, &str); 34] = [
         Mistake::GivesNumbersTwice,
         "found here",
         "a number of a checkpoint that may still appear is given to a savepoint",
-    ),
-    (
-        Mistake::LeavesMovesUnsynced,
-        "found here",
-        "output that was set aside is back after a power cut",
     ),
 ];
 

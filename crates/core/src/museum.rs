@@ -42,7 +42,6 @@ pub enum Mistake {
     RemovesPendingBeforeCheckpoint,
     DeletesWithoutCounting,
     GivesNumbersTwice,
-    LeavesMovesUnsynced,
     RollsBackPreCommitted,
 }
 

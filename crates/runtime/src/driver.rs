@@ -276,7 +276,11 @@ impl<R: Send + 'static> Driver<R> {
         }
         if museum::makes(Mistake::EndsWithoutCheckpoint) {
             let checkpoint = CheckpointId::FIRST;
-            self.tasks.send_all(&Command::Complete { checkpoint, is_final: true });
+            self.tasks.send_all(&Command::Complete {
+                checkpoint,
+                is_final: true,
+                is_savepoint: false,
+            });
         }
         self.tell(Event::Requested { kind: CheckpointKind::Final, request: None })
     }

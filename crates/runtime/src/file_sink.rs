@@ -7,14 +7,17 @@
 //!
 //! Files below the output folder:
 //! ```text
-//! updates/part-<checkpoint>-<subtask>.csv            committed
+//! updates/part-<checkpoint>-<attempt>-<subtask>.csv  committed
 //! updates/pending-<attempt>/<number>-<subtask>.csv   pre-committed
-//! updates/superseded-<attempt>[.<number>]/part-...   committed after the checkpoint that this
+//! updates/superseded-<attempt>[.<number>]/part-...   not in the line of the checkpoint that this
 //!                                                    attempt restored: replaced, kept aside
 //! ```
 //!
 //! Invariants:
 //! - a file below `updates/` that begins with `part-` belongs to a completed checkpoint;
+//! - a checkpoint knows its *line*: which attempts wrote the parts before it, up to which checkpoint
+//!   each. Checkpoints and savepoints of several lines may be restored one after the other, in any
+//!   order, and each finds its own parts and no others;
 //! - each line of the input is in the part files once, however often the job was killed;
 //! - nothing that an older checkpoint may need is removed before a checkpoint of this attempt is
 //!   complete, and committed files are never removed.
@@ -39,16 +42,19 @@ pub const UPDATES_DIR: &str = "updates";
 /// A pre-committed file: pending name, final name, checkpoint.
 type Transaction = (String, String, u64);
 
+/// Parts of an attempt that are in the line of a checkpoint: those up to a checkpoint.
+type Stretch = (u32, u64);
+
 /// Writes lines to files, exactly once.
 pub struct FileSink {
     output: Arc<dyn Storage>,
     attempt: AttemptId,
     fence: AttemptFence,
     subtask: SubtaskIndex,
-    first_checkpoint: CheckpointId,
-    restored: Option<CheckpointId>,
-    restored_attempt: Option<AttemptId>,
     pending: Option<OperatorListState<Transaction>>,
+    line: Option<OperatorListState<Stretch>>,
+    /// The line of the restored checkpoint.
+    restored_line: Vec<Stretch>,
     /// Lines since the last barrier.
     open: Option<Box<dyn StorageWriter>>,
     open_name: String,
@@ -73,10 +79,9 @@ impl FileSink {
             attempt: AttemptId::new(attempt),
             fence: context.fence.clone(),
             subtask: context.subtask,
-            first_checkpoint: context.first_checkpoint,
-            restored: context.restored,
-            restored_attempt: context.restored_attempt,
             pending: None,
+            line: None,
+            restored_line: Vec::new(),
             open: None,
             open_name: String::new(),
             waiting: Vec::new(),
@@ -118,6 +123,12 @@ impl Sink for FileSink {
     fn open(&mut self, state: &mut OperatorStateBackend) -> Result<(), TaskError> {
         let descriptor = ListStateDescriptor::<Transaction>::new("pending-files");
         let pending = state.union_list_state(descriptor)?;
+        let line = state.union_list_state(ListStateDescriptor::<Stretch>::new("line"))?;
+        self.restored_line = state.items(line)?.to_vec();
+        let last = self.restored_line.iter().map(|(attempt, _)| *attempt).max();
+        // As in `new`: the line may come from several roots.
+        let after = last.map_or(0, |last| last.saturating_add(1));
+        self.attempt = AttemptId::new(self.attempt.get().max(after));
         // Union state: every subtask sees the files of all. One of them finishes the work of the
         // last run, so that it is done once and before anything is set aside.
         if self.is_first() {
@@ -149,7 +160,7 @@ impl Sink for FileSink {
         // Attempts are counted anew with new checkpoints: files of that number may be here.
         self.last_number = self.highest_pending()?;
         state.update(pending, Vec::new())?;
-        self.pending = Some(pending);
+        (self.pending, self.line) = (Some(pending), Some(line));
         Ok(())
     }
 
@@ -169,11 +180,21 @@ impl Sink for FileSink {
     ) -> Result<(), TaskError> {
         if let Some(writer) = self.open.take() {
             writer.finish()?;
-            let part = format!("part-{:010}-{}.csv", checkpoint.get(), self.subtask);
+            let (attempt, subtask) = (self.attempt, self.subtask);
+            let part = format!("part-{:010}-{attempt}-{subtask}.csv", checkpoint.get());
             self.waiting.push((self.open_name.clone(), part, checkpoint.get()));
         }
         if let Some(pending) = self.pending {
             state.update(pending, self.waiting.clone())?;
+        }
+        if let Some(line) = self.line {
+            // The union of all subtasks is restored, so one of them writes it.
+            let mut stretches = Vec::new();
+            if self.is_first() {
+                stretches.clone_from(&self.restored_line);
+                stretches.push((self.attempt.get(), checkpoint.get()));
+            }
+            state.update(line, stretches)?;
         }
         Ok(())
     }
@@ -188,8 +209,12 @@ impl Sink for FileSink {
             self.fence.check()?;
             self.finish(transaction)?;
         }
-        // A checkpoint of this attempt is complete: it is the latest from now on.
+        Ok(())
+    }
+
+    fn forget_older(&mut self) -> Result<(), TaskError> {
         if self.keeps_older && self.is_first() {
+            self.fence.check()?;
             self.remove_older_pending()?;
             self.set_aside_late()?;
             self.keeps_older = false;

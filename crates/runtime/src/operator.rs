@@ -171,8 +171,8 @@ pub trait Sink: Send + 'static {
     type Input: Send + 'static;
 
     /// Registers its state, commits what the restored checkpoint had pre-committed, and sets aside
-    /// what was committed after it. What earlier runs left behind goes at the first `commit` only:
-    /// until then a restore may begin from any older checkpoint.
+    /// what was committed after it. What earlier runs left behind goes at the first
+    /// [`Sink::forget_older`] only: until then a restore may begin from any older checkpoint.
     ///
     /// Errors: anything, as for all methods; the task fails with it.
     fn open(&mut self, state: &mut OperatorStateBackend) -> Result<(), TaskError>;
@@ -190,6 +190,12 @@ pub trait Sink: Send + 'static {
 
     /// The checkpoint is complete: commits its transactions and all earlier ones.
     fn commit(&mut self, checkpoint: CheckpointId) -> Result<(), TaskError>;
+
+    /// After `commit`: what was committed is the latest checkpoint of the job from now on. After a savepoint
+    /// this is not called, since the next run may begin from a checkpoint of an earlier one.
+    fn forget_older(&mut self) -> Result<(), TaskError> {
+        Ok(())
+    }
 }
 
 /// Encodes the records between the sources and the operator of a pipeline.

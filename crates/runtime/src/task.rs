@@ -44,6 +44,8 @@ pub(crate) enum Command {
         checkpoint: CheckpointId,
         /// Whether it was the last one: the task ends.
         is_final: bool,
+        /// Whether it is a savepoint: the latest checkpoint is still the one before it.
+        is_savepoint: bool,
     },
     /// The checkpoint will not complete.
     Abort(CheckpointId),

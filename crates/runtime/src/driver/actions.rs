@@ -163,8 +163,8 @@ impl Actions {
             }
             Action::Commit { metadata, kind } => self.commit(metadata, kind),
             Action::NotifyComplete { checkpoint, kind, .. } => {
-                let is_final = kind.ends_job();
-                tasks.send_all(&Command::Complete { checkpoint, is_final });
+                let (is_final, is_savepoint) = (kind.ends_job(), kind.is_savepoint());
+                tasks.send_all(&Command::Complete { checkpoint, is_final, is_savepoint });
                 if let (true, Some(folder)) = (is_final, self.asked.folder(checkpoint)) {
                     let location = folder.location();
                     self.stopped_with = Some(Savepoint { checkpoint, location });

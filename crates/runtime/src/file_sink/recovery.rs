@@ -1,45 +1,51 @@
 //! What a sink finds of earlier attempts, and puts in order before it writes.
 //!
-//! A restore of checkpoint `n`, written by attempt `r`, wants the parts of checkpoints up to `n` and
-//! no others:
-//! 1. an attempt later than `r` may have set some of them aside, when it restored an older
-//!    checkpoint and failed before it came to one of its own: they come back;
-//! 2. parts of later checkpoints are set aside;
-//! 3. pending files stay until a checkpoint of this attempt is complete, because until then a
+//! A restore wants the parts in the line of its checkpoint, and no others. A part has the attempt in its
+//! name that wrote it, so it is known whose it is:
+//! 1. an attempt may have set some of them aside, when it restored another checkpoint: they come back;
+//! 2. parts that are not in the line are set aside;
+//! 3. pending files stay until a checkpoint of this attempt is the latest, because until then a
 //!    restore may begin from any older one.
+//!
+//! Why the number of the checkpoint is not enough:
+//! 1. attempt 1 takes savepoint 2, and is killed; attempt 2 begins from checkpoint 1, takes a savepoint, 2 as
+//!    well, and is killed;
+//! 2. attempt 3 begins from the first of them, and its sink commits the parts of 2;
+//! 3. attempt 4 begins from the second, whose parts of 2 are others.
 //!
 //! Steps 1 and 2 move only what was there before anybody replaced this attempt:
 //! 1. attempt 6 restores checkpoint 2, and is slow;
 //! 2. attempt 7 replaces it, restores 2 as well, and its sinks commit the parts of checkpoint 3;
-//! 3. attempt 6 goes on, finds parts after 2, and would set them aside for ever.
+//! 3. attempt 6 goes on, finds parts that are not in its line, and would set them aside for ever.
 //!
 //! So it looks, then checks that it was not replaced, then moves what it saw; and it checks before each
 //! file that it finishes.
 //!
 //! A check is no lock: attempt 6 may be stopped between its check and its move, for as long as it
 //! likes, and then finish a part of checkpoint 5 that attempt 7, which a person let begin from
-//! checkpoint 3, does not want. So when a checkpoint of attempt 7 is complete:
+//! checkpoint 3, does not want. So when a checkpoint of attempt 7 is the latest:
 //! 4. pending files of earlier attempts go, so that nothing can be finished that was not read before;
-//! 5. parts that have appeared since step 2, of checkpoints after the restored one and before those of
-//!    this attempt, are set aside.
+//! 5. parts of earlier attempts that have appeared since step 2 are set aside.
 //!
 //! What is left: on a storage whose moves are a copy and a delete, a run that has read a pending file
 //! before step 4 and is stopped before it creates the part until step 5 is over. On local files moves
 //! are at once, and only one process at a time holds the lock of the job.
 
+use alluvium_core::StoragePath;
 use alluvium_core::museum::{self, Mistake};
-use alluvium_core::{AttemptId, CheckpointId, StoragePath};
 use alluvium_storage::StorageError;
 
-use super::{FileSink, Transaction, UPDATES_DIR, path};
+use super::{FileSink, Stretch, Transaction, UPDATES_DIR, path};
 use crate::TaskError;
 
 const SUPERSEDED: &str = "superseded-";
 const PENDING: &str = "pending-";
 
-/// The checkpoint in the name of a part: `part-<checkpoint>-<subtask>.csv`.
-fn checkpoint_of_part(name: &str) -> Option<u64> {
-    name.strip_prefix("part-")?.split_once('-')?.0.parse().ok()
+/// Attempt and checkpoint in the name of a part: `part-<checkpoint>-<attempt>-<subtask>.csv`.
+fn stretch_of_part(name: &str) -> Option<Stretch> {
+    let (checkpoint, rest) = name.strip_prefix("part-")?.split_once('-')?;
+    let (attempt, _) = rest.split_once('-')?;
+    Some((attempt.parse().ok()?, checkpoint.parse().ok()?))
 }
 
 /// The attempt in the name of a folder: `<prefix><attempt>`, or with `.` and a number behind it.
@@ -101,18 +107,25 @@ impl FileSink {
         Ok(Found { names, aside })
     }
 
-    /// Step 1: parts that the restored checkpoint has, from where a later attempt put them.
+    /// Whether a part is in the line of the restored checkpoint.
+    fn is_in_line(&self, (attempt, checkpoint): Stretch) -> bool {
+        self.restored_line.iter().any(|(of, up_to)| *of == attempt && checkpoint <= *up_to)
+    }
+
+    /// Step 1: parts that the restored checkpoint has, from where another attempt put them.
     pub(super) fn bring_back(&self, found: &Found) -> Result<(), TaskError> {
-        let restored = self.restored.map_or(0, CheckpointId::get);
-        let wrote = self.restored_attempt.map_or(0, AttemptId::get);
         let updates = StoragePath::new(UPDATES_DIR)?;
         for (dir, names) in &found.aside {
-            if attempt_of(dir, SUPERSEDED).is_none_or(|attempt| attempt <= wrote) {
+            // What an attempt of the line has set aside was not in the line then, and what has come into it
+            // since is what that attempt and later ones wrote: a part of such a name is an older one, of
+            // attempts that were counted from 1 as well.
+            let is_in_line = |attempt| self.restored_line.iter().any(|(of, _)| *of == attempt);
+            if attempt_of(dir, SUPERSEDED).is_none_or(is_in_line) {
                 continue;
             }
             let aside = updates.join(dir)?;
             for name in names {
-                if checkpoint_of_part(name).is_some_and(|checkpoint| checkpoint <= restored) {
+                if stretch_of_part(name).is_some_and(|part| self.is_in_line(part)) {
                     match self.output.rename(&aside.join(name)?, &updates.join(name)?) {
                         // It was brought back before.
                         Ok(()) | Err(StorageError::AlreadyExists { .. }) => {}
@@ -124,21 +137,24 @@ impl FileSink {
         Ok(())
     }
 
-    /// Step 2: parts of checkpoints after the restored one.
+    /// Step 2: parts that are not in the line.
     pub(super) fn set_aside(&self, found: &Found) -> Result<(), TaskError> {
-        self.set_aside_until(found, u64::MAX)
+        self.set_aside_where(found, |_| true)
     }
 
     /// Step 5: parts that replaced runs have finished since.
     pub(super) fn set_aside_late(&self) -> Result<(), TaskError> {
         let found = self.look()?;
         self.fence.check()?;
-        self.set_aside_until(&found, self.first_checkpoint.get().saturating_sub(1))
+        self.set_aside_where(&found, |attempt| attempt < self.attempt.get())
     }
 
-    /// Sets aside parts of checkpoints after the restored one, up to `last`.
-    fn set_aside_until(&self, found: &Found, last: u64) -> Result<(), TaskError> {
-        let restored = self.restored.map_or(0, CheckpointId::get);
+    /// Sets aside parts that are not in the line, of some attempts.
+    fn set_aside_where(
+        &self,
+        found: &Found,
+        of_attempt: impl Fn(u32) -> bool,
+    ) -> Result<(), TaskError> {
         let updates = StoragePath::new(UPDATES_DIR)?;
         let names = &found.names;
         let mut aside = format!("{SUPERSEDED}{}", self.attempt);
@@ -150,17 +166,15 @@ impl FileSink {
         let aside = updates.join(&aside)?;
         let mut moved = None;
         for name in names {
-            let is_unwanted = |checkpoint| checkpoint > restored && checkpoint <= last;
-            if checkpoint_of_part(name).is_some_and(is_unwanted) {
+            let is_unwanted = |part: Stretch| of_attempt(part.0) && !self.is_in_line(part);
+            if stretch_of_part(name).is_some_and(is_unwanted) {
                 let from = updates.join(name)?;
                 self.output.rename(&from, &aside.join(name)?)?;
                 moved = Some(from);
             }
         }
-        // 1. This attempt restores savepoint 1, and sets aside the parts of checkpoints 2 to 4;
-        // 2. it completes checkpoint 5, and a power cut brings the name that went last back: part 4;
-        // 3. the next attempt restores checkpoint 5 and keeps part 4, which 5 does not come from.
-        let moved = moved.filter(|_| !museum::makes(Mistake::LeavesMovesUnsynced));
+        // Without this a power cut brings the name that went last back, and whoever reads the output
+        // before the next restore finds lines twice.
         moved.map_or(Ok(()), |from| Ok(self.output.sync(&from)?))
     }
 

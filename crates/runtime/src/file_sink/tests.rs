@@ -68,6 +68,7 @@ impl World {
 
     fn commit(run: &mut Run, id: u64) {
         run.sink.commit(CheckpointId::new(id).unwrap()).unwrap();
+        run.sink.forget_older().unwrap();
     }
 
     /// The committed lines, in the order of their checkpoints.
@@ -151,6 +152,69 @@ fn a_restore_of_an_older_checkpoint_replaces_what_came_after_it() {
     drop(run);
     drop(world.run(3, Some(3)));
     assert_eq!(world.committed(), ["a", "b", "c"], "the passed-over one is restored by name");
+}
+
+/// 1. Attempt 1 takes savepoint 2 and is killed before it commits anything of it;
+/// 2. attempt 2 begins from checkpoint 1, takes a savepoint, 2 as well, and is killed;
+/// 3. attempt 3 begins from the first savepoint, and is killed; attempt 4 begins from the second, and attempt 5
+///    from the first again.
+#[test]
+fn savepoints_of_two_lines_have_parts_of_their_own() {
+    let mut world = World::new("lines");
+    let mut run = world.run(1, None);
+    world.checkpoint(&mut run, 1, "a");
+    World::commit(&mut run, 1);
+    world.checkpoint(&mut run, 2, "b");
+    let first = world.checkpoints.pop().unwrap();
+    let mut run = world.run(2, Some(1));
+    world.checkpoint(&mut run, 2, "B");
+    let second = world.checkpoints.pop().unwrap();
+    for (attempt, (savepoint, line)) in
+        [(&first, "b"), (&second, "B"), (&first, "b"), (&second, "B")].into_iter().enumerate()
+    {
+        world.checkpoints.push(savepoint.clone());
+        drop(world.run(3 + u32::try_from(attempt).unwrap(), Some(2)));
+        assert_eq!(world.committed(), ["a", line]);
+        world.checkpoints.pop();
+    }
+}
+
+/// 1. Attempt 1 completes checkpoint 2 and is killed before it commits;
+/// 2. attempt 2 begins from checkpoint 1, and is stopped with savepoint 3;
+/// 3. the latest checkpoint is still 2, and attempt 3 begins from it.
+#[test]
+fn a_savepoint_leaves_what_the_latest_checkpoint_needs() {
+    let mut world = World::new("stopped");
+    let mut run = world.run(1, None);
+    world.checkpoint(&mut run, 1, "a");
+    World::commit(&mut run, 1);
+    world.checkpoint(&mut run, 2, "b");
+    let mut run = world.run(2, Some(1));
+    world.checkpoint(&mut run, 3, "B");
+    run.sink.commit(CheckpointId::new(3).unwrap()).unwrap();
+    assert_eq!(world.committed(), ["a", "B"]);
+    drop(world.run(3, Some(2)));
+    assert_eq!(world.committed(), ["a", "b"]);
+    drop(world.run(4, Some(3)));
+    assert_eq!(world.committed(), ["a", "B"]);
+}
+
+/// 1. A process that keeps its checkpoints in memory commits parts in attempt 1;
+/// 2. the next one begins anew, in attempt 1 too, and sets them aside; checkpoint 1 of it has no lines;
+/// 3. its attempt 2 restores that: parts of the same attempt and checkpoint lie aside, and are not its own.
+#[test]
+fn parts_of_an_attempt_of_the_same_number_do_not_come_back() {
+    let mut world = World::new("same-number");
+    let mut run = world.run(1, None);
+    world.checkpoint(&mut run, 1, "of the first process");
+    World::commit(&mut run, 1);
+    world.checkpoints.clear();
+    let mut run = world.run(1, None);
+    run.sink.pre_commit(CheckpointId::FIRST, &mut run.state).unwrap();
+    world.checkpoints.push((1, 1, run.state.freeze().unwrap().states().to_vec()));
+    World::commit(&mut run, 1);
+    drop(world.run(2, Some(1)));
+    assert!(world.committed().is_empty());
 }
 
 /// Attempts and checkpoints begin at 1 again in each process that keeps checkpoints in memory.

@@ -87,6 +87,11 @@ pub(crate) trait Processor: Send + 'static {
         Ok(())
     }
 
+    /// What was complete is the latest checkpoint now: no restore begins by itself from an older one.
+    fn forget_older(&mut self) -> Result<(), TaskError> {
+        Ok(())
+    }
+
     /// A checkpoint will not complete.
     fn abort(&mut self, _checkpoint: CheckpointId) {}
 

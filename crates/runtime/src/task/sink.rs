@@ -47,6 +47,10 @@ impl<S: Sink> Processor for SinkProcessor<S> {
         if museum::makes(Mistake::SwallowsFailedCommit) { Ok(()) } else { committed }
     }
 
+    fn forget_older(&mut self) -> Result<(), TaskError> {
+        self.0.forget_older()
+    }
+
     fn result(&mut self) -> Result<(), TaskError> {
         Ok(())
     }

@@ -48,8 +48,11 @@ impl<P: Processor> OperatorTask<P> {
         at_hand: Option<(usize, CheckpointId)>,
     ) -> Result<(), TaskError> {
         match command {
-            Command::Complete { checkpoint, is_final } => {
+            Command::Complete { checkpoint, is_final, is_savepoint } => {
                 self.processor.complete(*checkpoint)?;
+                if !is_savepoint {
+                    self.processor.forget_older()?;
+                }
                 self.progress.is_over |= *is_final;
             }
             Command::Abort(checkpoint) => {
