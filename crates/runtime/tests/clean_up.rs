@@ -52,6 +52,11 @@ fn leftovers(world: &World) -> Vec<String> {
     found.difference(&needed).map(ToString::to_string).collect()
 }
 
+/// One checkpoint is kept; another may just have been committed when the job was cancelled.
+fn few(world: &World) -> bool {
+    (1..=2).contains(&world.checkpoints("chk").len())
+}
+
 /// Lets deletes of state files wait.
 #[derive(Default)]
 struct Gate {
@@ -100,7 +105,7 @@ fn a_store_that_deletes_slowly_delays_no_checkpoint() {
     outcome.unwrap_err();
     assert_eq!(most, 4, "several at once, and no more than that");
     assert_eq!(leftovers(&world), [""; 0]);
-    assert_eq!(world.checkpoints("chk").len(), 1);
+    assert!(few(&world), "{:?}", world.checkpoints("chk"));
 }
 
 #[test]
@@ -121,7 +126,7 @@ fn a_file_that_could_not_be_deleted_is_tried_again() {
     outcome.unwrap_err();
     assert!(world.heard("CleanUpFailed") > 0);
     assert_eq!(leftovers(&world), [""; 0]);
-    assert_eq!(world.checkpoints("chk").len(), 1);
+    assert!(few(&world), "{:?}", world.checkpoints("chk"));
 }
 
 #[test]
@@ -171,5 +176,5 @@ fn what_a_dead_run_has_left_on_a_storage_without_locks_goes_with_the_first_check
     });
     outcome.unwrap_err();
     assert!(is_there("taskowned/tally/0-3-1"));
-    assert_eq!(world.checkpoints("chk").len(), 1);
+    assert!(few(&world), "{:?}", world.checkpoints("chk"));
 }
