@@ -17,6 +17,8 @@ pub(crate) use codec::SharedListCodec;
 
 use std::fmt;
 
+use alluvium_state::{Chunk, Elements};
+
 use self::spine::Spine;
 
 /// What a leaf should weigh, in bytes of elements.
@@ -253,6 +255,17 @@ impl<T: fmt::Debug> fmt::Debug for Iter<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let from = self.next_index.saturating_sub(self.slice.len());
         f.debug_list().entries(self.list.iter_from(from)).finish()
+    }
+}
+
+/// The elements from a position on; a short list is read without a detour.
+pub(crate) fn elements_from<T>(list: Option<&SharedList<T>>, index: usize) -> Elements<'_, T> {
+    let Some(list) = list else { return Elements::of_slice(&[]) };
+    match list.as_slice() {
+        Some(short) => Elements::of_slice(short.get(index..).unwrap_or_default()),
+        None => Elements::of_chunks(
+            list.slices_from(index).map(|slice| Ok(Chunk::Borrowed(slice.iter()))),
+        ),
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use alluvium_format::codec::Codec;
 use alluvium_state::ttl::{Touch, TtlMoment, Verdict};
 use alluvium_state::{
-    AggregateFunction, AggregatingState, Chunk, Elements, Entries, KeyContext, ListState, MapState,
+    AggregateFunction, AggregatingState, Elements, Entries, KeyContext, ListState, MapState,
     ReduceFunction, ReducingState, Ref, ScanOrder, SortedKey, SortedMapState, StateError, StateId,
     StateKey, StateRef, StateValue, TimeDomain, Timers, ValueState,
 };
@@ -15,7 +15,7 @@ use super::HeapKeyedStateBackend;
 use crate::TableHasher;
 use crate::map::Probe;
 use crate::segment::LoadError;
-use crate::shared_list::SharedList;
+use crate::shared_list::{SharedList, elements_from};
 use crate::sorted_map::SortedUserMap;
 use crate::table::{StateTable, TimerPlace, not_loaded};
 use crate::user_map::UserMap;
@@ -131,17 +131,6 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
     fn insert<S: StateValue>(&mut self, id: StateId, state: S) -> Result<(), StateError> {
         let group = self.group;
         self.with_table::<S, _>(id, |table, probe| table.insert(group, probe, state))
-    }
-}
-
-/// The elements from a position on; a short list is read without a detour.
-fn elements_from<T>(list: Option<&SharedList<T>>, index: usize) -> Elements<'_, T> {
-    let Some(list) = list else { return Elements::of_slice(&[]) };
-    match list.as_slice() {
-        Some(short) => Elements::of_slice(short.get(index..).unwrap_or_default()),
-        None => Elements::of_chunks(
-            list.slices_from(index).map(|slice| Ok(Chunk::Borrowed(slice.iter()))),
-        ),
     }
 }
 
