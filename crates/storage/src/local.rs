@@ -237,14 +237,7 @@ impl Storage for LocalStorage {
     }
 
     fn check_inside(&self, path: &StoragePath) -> Result<(), StorageError> {
-        let (operation, location) = ("read", self.location(Some(path)));
-        let resolved = self.full_path(path).canonicalize();
-        match resolved.and_then(|path| Ok(path.starts_with(self.root.canonicalize()?))) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(StorageError::OutsideRoot { operation, location }),
-            Err(error) if is_absent(&error) => Ok(()),
-            Err(source) => Err(StorageError::io(operation, location, source)),
-        }
+        self.find("read", path).map(drop)
     }
 
     fn len_bytes(&self, path: &StoragePath) -> Result<u64, StorageError> {
