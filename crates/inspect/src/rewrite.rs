@@ -24,20 +24,13 @@ mod writer;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use alluvium_core::{CheckpointMetadata, MaxParallelism, OperatorUid, Parallelism, StoragePath};
+use alluvium_core::{CheckpointMetadata, MaxParallelism, OperatorUid, Parallelism};
 use alluvium_format::metadata::write_metadata;
 use alluvium_state::{SnapshotMode, SnapshotTarget};
-use alluvium_storage::{
-    CheckpointStreams, JobLayout, Location, Storage, StorageError, StreamPolicy,
-};
+use alluvium_storage::{CheckpointStreams, JobLayout, SavepointFolder, Storage, StreamPolicy};
 
 use crate::verify::verify_one;
 use crate::{Checkpoint, InspectError, Progress, states};
-
-/// File that says that a savepoint is not complete.
-const UNFINISHED: &str = "_unfinished";
-/// Names that are tried before a target is given up.
-const TRIES: u64 = 16;
 
 /// What to change.
 #[derive(Debug, Clone, Default)]
@@ -96,11 +89,12 @@ pub fn rewrite(
 ) -> Result<RewriteReport, InspectError> {
     check(checkpoint, rewrite)?;
     let root = alluvium_storage::open(target)?;
-    let (dir, folder) = reserve(&*root, checkpoint, seed)?;
-    let done = write(checkpoint, rewrite, &folder, scratch, progress);
-    if done.is_err() {
+    let folder = SavepointFolder::reserve(&root, &checkpoint.metadata().properties.job, seed)?;
+    let done = write(checkpoint, rewrite, folder.storage(), scratch, progress);
+    match &done {
+        Ok(_) => folder.complete(),
         // Without metadata it is nothing, should it stay.
-        let _ = root.delete_dir(&dir);
+        Err(_) => drop(folder.discard()),
     }
     done
 }
@@ -140,42 +134,6 @@ fn check(checkpoint: &Checkpoint, rewrite: &Rewrite) -> Result<(), InspectError>
     Ok(())
 }
 
-fn valid(name: &str) -> StoragePath {
-    match StoragePath::new(name) {
-        Ok(path) => path,
-        Err(error) => unreachable!("a constant name is valid: {error}"),
-    }
-}
-
-/// A new folder, which shows as well that something can be written there.
-fn reserve(
-    root: &dyn Storage,
-    checkpoint: &Checkpoint,
-    seed: u64,
-) -> Result<(StoragePath, Arc<dyn Storage>), InspectError> {
-    let text =
-        b"A savepoint was begun here. Without _metadata it is not complete and may be deleted.\n";
-    let mut taken = None;
-    for number in 0..TRIES {
-        let job = &checkpoint.metadata().properties.job;
-        let dir = JobLayout::savepoint_dir(job, seed.wrapping_add(number));
-        let folder = root.below(&dir)?;
-        match folder.create(&valid(UNFINISHED), text) {
-            // A savepoint that is complete has this name.
-            Ok(()) if folder.list(None)?.len() > 1 => {
-                folder.delete(&valid(UNFINISHED))?;
-                let location = Location::new(root.root(), Some(&dir));
-                taken = Some(StorageError::AlreadyExists { location });
-            }
-            Ok(()) => return Ok((dir, folder)),
-            Err(error @ StorageError::AlreadyExists { .. }) => taken = Some(error),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let Some(taken) = taken else { unreachable!("at least one name was tried") };
-    Err(taken.into())
-}
-
 fn write(
     checkpoint: &Checkpoint,
     rewrite: &Rewrite,
@@ -213,7 +171,5 @@ fn write(
         return Err(InspectError::Unsound { location, finding });
     }
     folder.create(&path, &bytes)?;
-    // It is complete whether or not this goes.
-    let _ = folder.delete(&valid(UNFINISHED));
     Ok(RewriteReport { location: begun.location(), entries, bytes: written })
 }

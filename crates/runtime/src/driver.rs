@@ -23,7 +23,7 @@ use alluvium_coordinator::{
 use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{CheckpointId, StoragePath};
 use alluvium_state::StateBackend;
-use alluvium_storage::LocalCopies;
+use alluvium_storage::{LocalCopies, SavepointFolder};
 use tokio::sync::mpsc;
 
 use self::actions::{Actions, Owned, Stored, Wanted};
@@ -35,7 +35,6 @@ use crate::error::panic_text;
 use crate::job_graph::JobGraph;
 use crate::restore::RestorePoint;
 use crate::running::{End, Running, blocking};
-use crate::store::SavepointFolder;
 use crate::task::{Command, Report};
 use crate::{
     CheckpointStore, ControlError, HostTask, JobConfig, JobError, JobEvent, StoreError, TaskError,

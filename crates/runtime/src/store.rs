@@ -15,7 +15,6 @@ mod verify;
 
 pub(crate) use deleting::Kept;
 pub use listing::{CheckpointEntry, CheckpointStatus};
-pub(crate) use savepoint::SavepointFolder;
 pub use savepoint::read_savepoint;
 pub use verify::verify_checkpoint;
 

@@ -10,7 +10,7 @@ use alluvium_coordinator::{
 use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata, StoragePath};
 use alluvium_state::SnapshotMode;
-use alluvium_storage::{CheckpointStreams, Storage, StorageError, StreamPolicy};
+use alluvium_storage::{CheckpointStreams, SavepointFolder, Storage, StorageError, StreamPolicy};
 
 use super::Tasks;
 use super::asked::Asked;
@@ -20,7 +20,6 @@ use crate::barrier::{Barrier, SnapshotOptions};
 use crate::control::{Reply, Savepoint};
 use crate::restore::RestorePoint;
 use crate::running::Running;
-use crate::store::SavepointFolder;
 use crate::task::Command;
 use crate::{CheckpointStore, ControlError, JobConfig, JobError, JobEvent, StoreError};
 

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use alluvium_coordinator::{CheckpointKind, RequestFailure, RequestId};
 use alluvium_core::CheckpointId;
+use alluvium_storage::SavepointFolder;
 
 use crate::ControlError;
 use crate::control::{Reply, Savepoint};
-use crate::store::SavepointFolder;
 
 /// How many folders of savepoints that have ended are remembered, for states that come late.
 const ENDED_FOLDERS: usize = 16;

@@ -22,9 +22,10 @@
 use std::collections::VecDeque;
 
 use alluvium_core::{AttemptId, CheckpointId, StoragePath};
+use alluvium_storage::SavepointFolder;
 
 use crate::restore::RestorePoint;
-use crate::store::{Kept, SavepointFolder};
+use crate::store::Kept;
 use crate::{CheckpointStore, StoreError};
 
 /// How many steps are under way at a time. Each has a thread to itself, so that a store that is slow
@@ -116,7 +117,7 @@ impl Step {
                 other => other.map(drop),
             },
             Piece::EmptyDir(checkpoint) => store.remove_empty_dir(*checkpoint),
-            Piece::Savepoint(savepoint) => CheckpointStore::discard_savepoint(savepoint),
+            Piece::Savepoint(savepoint) => savepoint.discard().map_err(StoreError::from),
             Piece::Claimed(point) => store.delete_claimed(attempt, &point.storage, &point.metadata),
         };
         let left = match removed {

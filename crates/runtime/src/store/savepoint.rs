@@ -2,7 +2,6 @@
 //!
 //! Invariants:
 //! - a savepoint exists if and only if its `_metadata` is whole;
-//! - a folder is reserved by creating a marker in it, so no two runs write into one;
 //! - once a savepoint is complete, nothing here deletes or changes anything in it.
 //!
 //! Source: SPEC 2.7; Flink `Checkpoints.storeCheckpointMetadata`, `disposeSavepoint`.
@@ -10,51 +9,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use alluvium_core::{AttemptId, CheckpointMetadata, StoragePath};
+use alluvium_core::{AttemptId, CheckpointMetadata};
 use alluvium_format::metadata::{read_metadata, write_metadata};
-use alluvium_storage::{JobLayout, Location, Storage, StorageError, check_attempt};
+use alluvium_storage::{JobLayout, SavepointFolder, Storage, StorageError, check_attempt};
 
 use super::{CheckpointStatus, CheckpointStore};
 use crate::StoreError;
 
-/// File that says that a savepoint is not complete.
-const UNFINISHED: &str = "_unfinished";
-/// What is in it, for people.
-const UNFINISHED_TEXT: &[u8] =
-    b"A savepoint was begun here. Without _metadata it is not complete and may be deleted.\n";
-/// Names that are tried before a target is given up.
-const TRIES: u64 = 16;
-
-/// The folder of a savepoint that is being written.
-#[derive(Debug, Clone)]
-pub(crate) struct SavepointFolder {
-    target: Arc<dyn Storage>,
-    dir: StoragePath,
-    folder: Arc<dyn Storage>,
-}
-
-impl SavepointFolder {
-    /// The folder.
-    pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
-        &self.folder
-    }
-
-    /// The folder, as a person would write it.
-    pub(crate) fn location(&self) -> String {
-        self.folder.root().to_owned()
-    }
-}
-
-fn unfinished() -> StoragePath {
-    match StoragePath::new(UNFINISHED) {
-        Ok(path) => path,
-        Err(error) => unreachable!("a constant name is valid: {error}"),
-    }
-}
-
 impl CheckpointStore {
-    /// Reserves a new folder below a target, which shows as well that something can be written
-    /// there. Folders of different seeds have different names, as far as 48 bits can differ.
+    /// As [`SavepointFolder::reserve`].
     ///
     /// Errors: [`StoreError::Storage`].
     pub(crate) fn begin_savepoint(
@@ -62,26 +25,7 @@ impl CheckpointStore {
         target: &Arc<dyn Storage>,
         seed: u64,
     ) -> Result<SavepointFolder, StoreError> {
-        let mut taken = None;
-        for number in 0..TRIES {
-            let dir = JobLayout::savepoint_dir(&self.job, seed.wrapping_add(number));
-            let folder = target.below(&dir)?;
-            match folder.create(&unfinished(), UNFINISHED_TEXT) {
-                // 1. Two savepoints of one seed take the names of it and of the next one;
-                // 2. they are complete, and nothing in their folders says that a name is taken but they;
-                // 3. a third, of the next seed, would write among them, fail, and remove them.
-                Ok(()) if folder.list(None)?.len() > 1 => {
-                    folder.delete(&unfinished())?;
-                    let location = Location::new(target.root(), Some(&dir));
-                    taken = Some(StorageError::AlreadyExists { location });
-                }
-                Ok(()) => return Ok(SavepointFolder { target: Arc::clone(target), dir, folder }),
-                Err(error @ StorageError::AlreadyExists { .. }) => taken = Some(error),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let Some(taken) = taken else { unreachable!("at least one name was tried") };
-        Err(taken.into())
+        Ok(SavepointFolder::reserve(target, &self.job, seed)?)
     }
 
     /// Makes a savepoint exist. When this returns, effects outside may follow.
@@ -96,16 +40,15 @@ impl CheckpointStore {
         let bytes =
             write_metadata(metadata).map_err(|source| StoreError::Encode { checkpoint, source })?;
         check_attempt(&*self.storage, attempt)?;
-        match savepoint.folder.create(&JobLayout::savepoint_metadata(), &bytes) {
+        match savepoint.storage().create(&JobLayout::savepoint_metadata(), &bytes) {
             Ok(()) => {}
             // An answer that was lost makes the storage meet its own file.
             Err(StorageError::AlreadyExists { .. })
-                if read_savepoint(&*savepoint.folder)? == metadata.as_stored() => {}
+                if read_savepoint(&**savepoint.storage())? == metadata.as_stored() => {}
             Err(error) => return Err(error.into()),
         }
         check_attempt(&*self.storage, attempt)?;
-        // It is complete whether or not somebody is told that it is not.
-        let _ = savepoint.folder.delete(&unfinished());
+        savepoint.complete();
         Ok(())
     }
 
@@ -117,7 +60,7 @@ impl CheckpointStore {
         savepoint: &SavepointFolder,
         metadata: &CheckpointMetadata,
     ) -> Result<bool, StoreError> {
-        match read_savepoint(&*savepoint.folder) {
+        match read_savepoint(&**savepoint.storage()) {
             Ok(found) if found == metadata.as_stored() => {
                 check_attempt(&*self.storage, metadata.properties.attempt)?;
                 Ok(true)
@@ -125,14 +68,6 @@ impl CheckpointStore {
             Ok(_) | Err(StoreError::NotACheckpoint { .. }) => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    /// Removes a savepoint that did not complete: `_metadata` first, should it be there.
-    ///
-    /// Errors: [`StoreError::Storage`].
-    pub(crate) fn discard_savepoint(savepoint: &SavepointFolder) -> Result<(), StoreError> {
-        savepoint.folder.delete(&JobLayout::savepoint_metadata())?;
-        Ok(savepoint.target.delete_dir(&savepoint.dir)?)
     }
 
     /// Removes a checkpoint or savepoint of another folder that a run has claimed: its metadata

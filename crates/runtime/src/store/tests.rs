@@ -179,7 +179,7 @@ fn own_metadata_is_known_again_although_not_all_of_it_is_stored() {
     // The next one of the same seed has a folder of its own, and takes nothing along when it fails.
     let next = store.begin_savepoint(&target, 1).unwrap();
     assert_ne!(next.location(), savepoint.location());
-    CheckpointStore::discard_savepoint(&next).unwrap();
+    next.discard().unwrap();
     assert!(store.savepoint_exists_all_the_same(&savepoint, &own).unwrap());
 }
 
