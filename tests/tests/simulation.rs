@@ -57,6 +57,24 @@ fn every_seed_ends_as_its_input_says() {
     }
 }
 
+/// Seeds of long runs that once failed, and what was wrong then.
+const ONCE_FAILED: [(u64, &str); 5] = [
+    (255, "parts of several lines of savepoints had the same names"),
+    (8534, "a third savepoint within two milliseconds took the folder of a complete one"),
+    (9060, "parts of several lines of savepoints had the same names"),
+    (13_313, "a stop with a savepoint removed what the latest checkpoint had pre-committed"),
+    (16_762, "parts of several lines of savepoints had the same names"),
+];
+
+#[test]
+fn seeds_that_once_failed_pass() {
+    let threads = Threads::new();
+    for (seed, what) in ONCE_FAILED {
+        let outcome = play(seed, &threads);
+        assert!(outcome.violations.is_empty(), "seed {seed} ({what}): {:?}", outcome.violations);
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_trace_and_another_one_does_not() {
     let (one, other) = (Threads::new(), Threads::new());

@@ -3,27 +3,25 @@
 //! Ladder of names: split (what one source reads, in order) > position > click. Each click has an
 //! id; the operator adds it to the list of its user, counts it, and puts out a line with both. A
 //! window of event time puts out its count when it ends. Each user is reminded of once, by the
-//! clock.
+//! clock. The [`Shape`] of the job says over which edges all that goes, and whether every subtask is
+//! told notes besides.
 //!
 //! Invariants: what a click is depends on the input and its position alone.
 
+mod graph;
+mod notes;
 mod operator;
+mod splits;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use alluvium_format::codec::DefaultCodec;
-use alluvium_runtime::{
-    FileSink, InFlightCodec, KeyedRecord, OperatorContext, Pipeline, Source, SourceStatus,
-    TaskError,
-};
-use alluvium_state::{
-    KeyedStateBackend, ListStateDescriptor, OperatorListState, OperatorStateBackend,
-};
+use alluvium_runtime::{KeyedRecord, TaskError};
 use alluvium_storage::Storage;
 
-pub(crate) use self::operator::{Clicks, UserState};
+pub(crate) use self::graph::{Shape, SubtaskEnd, Widths};
+pub(crate) use self::operator::UserState;
 use crate::chaos::Fault;
 use crate::host::SimHost;
 
@@ -44,6 +42,8 @@ pub(crate) struct Input {
     /// Clicks of each split.
     pub(crate) clicks: u64,
     pub(crate) users: u64,
+    /// Notes that every subtask is told, where the job has them.
+    pub(crate) notes: u64,
 }
 
 /// One record.
@@ -119,96 +119,10 @@ impl Mishaps {
 
 /// Makes the instances of one process.
 pub(crate) struct ClickJob {
+    pub(crate) shape: Shape,
+    pub(crate) widths: Widths,
     pub(crate) input: Input,
     pub(crate) mishaps: Arc<Mishaps>,
     pub(crate) host: SimHost,
     pub(crate) output: Arc<dyn Storage>,
-}
-
-impl<B: KeyedStateBackend<Key = u64>> Pipeline<B> for ClickJob {
-    type Source = Splits;
-    type Operator = Clicks;
-    type Sink = FileSink;
-
-    fn input_codec(&self) -> Option<InFlightCodec<Click>> {
-        let parts = |click: &Click| (click.id, click.user, click.time_ms);
-        let click = |(id, user, time_ms)| Click { id, user, time_ms };
-        Some(InFlightCodec::through(DefaultCodec, parts, click))
-    }
-
-    fn output_codec(&self) -> Option<InFlightCodec<String>> {
-        Some(InFlightCodec::new(DefaultCodec))
-    }
-
-    fn source(&self, context: &OperatorContext) -> Result<Splits, TaskError> {
-        Ok(Splits {
-            context: context.clone(),
-            input: self.input,
-            mishaps: Arc::clone(&self.mishaps),
-            host: self.host.clone(),
-            positions: Vec::new(),
-            state: None,
-        })
-    }
-
-    fn operator(&self, _context: &OperatorContext) -> Result<Clicks, TaskError> {
-        Ok(Clicks::new(Arc::clone(&self.mishaps), self.host.clone()))
-    }
-
-    fn sink(&self, context: &OperatorContext) -> Result<FileSink, TaskError> {
-        Ok(FileSink::new(Arc::clone(&self.output), context))
-    }
-}
-
-/// Reads splits; which of them a subtask has is in its state.
-pub(crate) struct Splits {
-    context: OperatorContext,
-    input: Input,
-    mishaps: Arc<Mishaps>,
-    host: SimHost,
-    /// Number and next position of each.
-    positions: Vec<(u64, u64)>,
-    state: Option<OperatorListState<(u64, u64)>>,
-}
-
-impl Source for Splits {
-    type Record = Click;
-
-    fn open(&mut self, state: &mut OperatorStateBackend) -> Result<(), TaskError> {
-        self.mishaps.call(&self.host, "open a source")?;
-        let splits = state.list_state(ListStateDescriptor::<(u64, u64)>::new("splits"))?;
-        self.positions = if self.context.restored.is_some() {
-            state.items(splits)?.to_vec()
-        } else {
-            let (own, stride) = (self.context.subtask.get(), self.context.parallelism.get());
-            let is_own = |split: &u64| split % u64::from(stride) == u64::from(own);
-            (0..self.input.splits).filter(is_own).map(|split| (split, 0)).collect()
-        };
-        self.state = Some(splits);
-        Ok(())
-    }
-
-    /// From the split that is furthest behind, so that time goes on in all of them.
-    fn poll(&mut self, clicks: &mut Vec<Click>, limit: usize) -> Result<SourceStatus, TaskError> {
-        self.mishaps.call(&self.host, "poll a source")?;
-        let (input, end) = (self.input, self.input.clicks);
-        let unread = self.positions.iter_mut().filter(|(_, next)| *next < end);
-        let Some((split, next)) = unread.min_by_key(|(split, next)| (*next, *split)) else {
-            return Ok(SourceStatus::Ended);
-        };
-        let count = (1 + *next % 3).min(end - *next).min(limit as u64);
-        clicks.extend((*next..*next + count).map(|position| input.click(*split, position)));
-        *next += count;
-        Ok(SourceStatus::More)
-    }
-
-    fn watermark_ms(&self) -> Option<i64> {
-        let slowest = self.positions.iter().map(|(_, next)| *next).min()?;
-        Some(Input::time_ms(slowest) - DISORDER_MS - 1)
-    }
-
-    fn snapshot(&mut self, state: &mut OperatorStateBackend) -> Result<(), TaskError> {
-        self.mishaps.call(&self.host, "snapshot a source")?;
-        Ok(state.update(self.state.ok_or("not open")?, self.positions.clone())?)
-    }
 }

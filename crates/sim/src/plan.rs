@@ -9,7 +9,7 @@ use alluvium_storage::StreamPolicy;
 use alluvium_testkit::random::Random;
 
 use crate::chaos::Rates;
-use crate::job::Input;
+use crate::job::{Input, Shape, Widths};
 use crate::world::Ask;
 
 /// How a process ends, unless it ends by itself before.
@@ -44,6 +44,7 @@ pub(crate) struct Round {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) is_remote: bool,
+    pub(crate) shape: Shape,
     pub(crate) input: Input,
     pub(crate) mode: CheckpointMode,
     pub(crate) max_parallelism: u32,
@@ -85,11 +86,19 @@ impl Plan {
         let mut random = Random::new(seed ^ 0x5eed_fa11);
         let random = &mut random;
         let is_remote = random.one_in(3);
+        // Drawn apart, so that jobs are otherwise those that a seed had before there were shapes.
+        let mut shapes = Random::new(seed ^ 0x5eed_50fa);
+        let shape = match shapes.below(6) {
+            0 => Shape::TwoInputs,
+            1 => Shape::Broadcast,
+            _ => Shape::Pipeline,
+        };
         let input = Input {
             seed,
             splits: 1 + random.below(5),
             clicks: 40 + random.below(160),
             users: 2 + random.below(14),
+            notes: 1 + shapes.below(30),
         };
         let records_per_s = 1_500 + 500 * small(random, 8);
         let clicks = input.splits * input.clicks;
@@ -118,6 +127,7 @@ impl Plan {
         let inline_below_bytes = *random.pick(&[0, 0, 200, StreamPolicy::INLINE_BELOW_BYTES]);
         Self {
             is_remote,
+            shape,
             input,
             mode: *random.pick(&[
                 CheckpointMode::ExactlyOnce,
@@ -159,6 +169,15 @@ impl Plan {
         }
         let tolerable = *random.pick(&[0, 1, 5, u32::MAX]);
         config.timeout_ms(20 + random.below(400)).tolerable_failed_checkpoints(tolerable)
+    }
+
+    /// Parallelism of the stages that only some shapes have, drawn anew for each process.
+    pub(crate) fn widths(&self, random: &mut Random) -> Widths {
+        if self.shape == Shape::Pipeline {
+            return Widths { splits: None, second: 1, lines: 1 };
+        }
+        let mut width = || 1 + small(random, 4);
+        Widths { splits: Some(width()), second: width(), lines: width() }
     }
 
     pub(crate) fn restart(random: &mut Random, is_calm: bool) -> RestartStrategy {

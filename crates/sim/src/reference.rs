@@ -1,18 +1,19 @@
 //! What the job must come to, computed straight from the input.
 //!
 //! Exactly-once: state and committed lines are those of the input, each once. At-least-once: none
-//! is missing, and nothing is there that the input has not.
+//! is missing, and nothing is there that the input has not. Each subtask has been told every note.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use alluvium_runtime::CheckpointMode;
 
-use crate::job::{Input, UserState, window_of};
+use crate::job::{Input, SubtaskEnd, UserState, window_of};
 
 /// Every click and window of an input.
 pub(crate) struct Reference {
     clicks_of: BTreeMap<u64, BTreeSet<u64>>,
     windows: BTreeMap<(u64, i64), u64>,
+    notes: u64,
     mode: CheckpointMode,
 }
 
@@ -24,7 +25,7 @@ impl Reference {
             clicks_of.entry(click.user).or_default().insert(click.id);
             *windows.entry((click.user, window_of(click.time_ms))).or_default() += 1;
         }
-        Self { clicks_of, windows, mode }
+        Self { clicks_of, windows, notes: input.notes, mode }
     }
 
     fn is_exact(&self) -> bool {
@@ -51,6 +52,28 @@ impl Reference {
             if len != count || self.is_exact() && count != expected.len() as u64 {
                 let expected = expected.len();
                 wrong.push(format!("user {user} counts {count}, lists {len}, of {expected}"));
+            }
+        }
+        wrong
+    }
+
+    /// What is wrong with the notes that subtasks were told: with `is_whole` all of them, else a part that
+    /// is the same for each.
+    pub(crate) fn check_notes(&self, ends: &[SubtaskEnd], is_whole: bool) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut first = None;
+        for notes in ends.iter().filter_map(|end| end.notes.as_ref()) {
+            let told: BTreeMap<u64, u64> = notes.iter().copied().collect();
+            if self.is_exact() && told.values().any(|times| *times != 1) {
+                wrong.push(format!("notes came more than once: {told:?}"));
+            }
+            let numbers: BTreeSet<u64> = told.into_keys().collect();
+            let until = if is_whole { self.notes } else { numbers.len() as u64 };
+            if until > self.notes || !(0..until).eq(numbers.iter().copied()) {
+                wrong.push(format!("notes {numbers:?} were told of {}", self.notes));
+            }
+            if *first.get_or_insert_with(|| numbers.clone()) != numbers {
+                wrong.push(format!("notes {numbers:?} were told, and {first:?} to subtask 0"));
             }
         }
         wrong

@@ -15,10 +15,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use alluvium_core::{JobId, OperatorUid, StoragePath};
-use alluvium_runtime::{
-    CheckpointStore, Host, JobConfig, JobControl, OperatorUids, RestoreFrom, run,
-};
+use alluvium_core::{JobId, StoragePath};
+use alluvium_runtime::{CheckpointStore, Host, JobConfig, JobControl, RestoreFrom, run_graph};
 use alluvium_state::StateBackend;
 use alluvium_storage::Storage;
 use alluvium_testkit::random::Random;
@@ -31,7 +29,7 @@ use crate::Outcome;
 use crate::chaos::{Fault, Trap};
 use crate::executor::{Executor, Limits};
 use crate::host::SimHost;
-use crate::job::{ClickJob, Mishaps, UserState};
+use crate::job::{ClickJob, Mishaps, SubtaskEnd, UserState};
 use crate::plan::{End, Plan, Round};
 use crate::reference::Reference;
 use crate::storage::{Disk, SimStorage};
@@ -47,7 +45,7 @@ type Result_ = Result<Ended, String>;
 
 /// A job that ended well.
 struct Ended {
-    state: Vec<UserState>,
+    subtasks: Vec<SubtaskEnd>,
     /// Whether it was stopped with a savepoint.
     is_stopped: bool,
 }
@@ -242,14 +240,17 @@ impl<B: StateBackend> World<B> {
     async fn ended(&mut self, end: Result_, process: &Process) {
         self.end(process, false).await;
         match end {
-            Ok(Ended { state, is_stopped: true }) => {
+            Ok(Ended { subtasks, is_stopped }) => {
                 let lines = self.committed_lines();
-                self.violations.extend(self.reference.check_stopped(&lines, &state));
-            }
-            Ok(Ended { state, .. }) => {
-                let lines = self.committed_lines();
-                self.violations.extend(self.reference.check_state(&state));
-                self.violations.extend(self.reference.check_lines(&lines, &state));
+                self.violations.extend(self.reference.check_notes(&subtasks, !is_stopped));
+                let users = subtasks.into_iter().flat_map(|subtask| subtask.users);
+                let state: Vec<UserState> = users.collect();
+                if is_stopped {
+                    self.violations.extend(self.reference.check_stopped(&lines, &state));
+                } else {
+                    self.violations.extend(self.reference.check_state(&state));
+                    self.violations.extend(self.reference.check_lines(&lines, &state));
+                }
             }
             Err(error) if error.lines().count() != 1 => {
                 self.violations.push(format!("an error of several lines: {error}"));
@@ -268,8 +269,11 @@ impl<B: StateBackend> World<B> {
         let storage = SimStorage::new(&self.disk, host.clone());
         let output = below(&storage, "output");
         let root = below(&storage, "chk");
-        let (input, mishaps) = (self.plan.input, Arc::clone(&self.mishaps));
-        let job = Arc::new(ClickJob { input, mishaps, host: host.clone(), output });
+        let (shape, input, mishaps) = (self.plan.shape, self.plan.input, Arc::clone(&self.mishaps));
+        let widths = self.plan.widths(&mut self.executor.state().random);
+        let host_of_job = host.clone();
+        let job = Arc::new(ClickJob { shape, widths, input, mishaps, host: host_of_job, output });
+        host.trace(&format!("the job has {shape}, {widths:?}"));
         let (backend, tracer) = (self.backend.clone(), host.clone());
         let main = async move {
             let store = match CheckpointStore::open_exclusive(&*root, job_id()) {
@@ -281,10 +285,10 @@ impl<B: StateBackend> World<B> {
                 Ok(Some(restore)) => config.restore = restore,
                 Err(error) => return drop(sender.send(Err(error.to_string()))),
             }
-            let end = run::<u64, B, ClickJob>(job, backend, store, config).await;
+            let end = run_graph(job.graph::<B>(), backend, store, config).await;
             let end = end.map(|outcome| Ended {
                 is_stopped: outcome.savepoint.is_some(),
-                state: outcome.results.into_iter().flatten().collect(),
+                subtasks: outcome.results,
             });
             let end: Result_ = end.map_err(|error| error.to_string());
             match &end {
@@ -301,13 +305,7 @@ impl<B: StateBackend> World<B> {
         let listener = self.listener(host.clone(), chosen);
         let mut state = self.executor.state();
         let random = &mut state.random;
-        let uid = |name: &str| match OperatorUid::new(name) {
-            Ok(uid) => uid,
-            Err(error) => unreachable!("{error}"),
-        };
         let parallelism = 1 + u32::try_from(random.below(4)).unwrap_or(0);
-        let uids =
-            OperatorUids { source: uid("splits"), operator: uid("clicks"), sink: uid("files") };
         let (clock, threads) = (Arc::new(host.clone()), Arc::new(host.clone()));
         let config = JobConfig {
             parallelism,
@@ -323,7 +321,7 @@ impl<B: StateBackend> World<B> {
             records_per_s: Some(f64::from(self.plan.records_per_s)),
             hash_seed: random.next_u64(),
             listener,
-            ..JobConfig::new(uids, clock, threads)
+            ..JobConfig::for_graph(clock, threads)
         };
         let text = format!(
             "start, parallelism {parallelism}, {:?}, {:?}, {:?}, {:?}, {} ms aligned, from {}",

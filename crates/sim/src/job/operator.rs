@@ -9,7 +9,7 @@ use alluvium_state::{
     TimerDescriptor, Timers, ValueState, ValueStateDescriptor,
 };
 
-use super::{Click, Mishaps, WINDOW_MS, window_of};
+use super::{Click, ClickJob, Mishaps, WINDOW_MS, window_of};
 use crate::host::SimHost;
 
 /// The namespace of reminders.
@@ -26,7 +26,7 @@ pub(crate) struct UserState {
 }
 
 /// Counts the clicks of each user.
-pub(crate) struct Clicks {
+pub(super) struct Clicks {
     handles: Option<Handles>,
     mishaps: Arc<Mishaps>,
     host: SimHost,
@@ -43,8 +43,8 @@ struct Handles {
 }
 
 impl Clicks {
-    pub(super) fn new(mishaps: Arc<Mishaps>, host: SimHost) -> Self {
-        Self { handles: None, mishaps, host }
+    pub(super) fn new(job: &ClickJob) -> Self {
+        Self { handles: None, mishaps: Arc::clone(&job.mishaps), host: job.host.clone() }
     }
 
     fn handles(&self) -> Result<Handles, TaskError> {
