@@ -26,7 +26,7 @@ use alluvium_testkit::faulty::{Fault, FaultyStorage, StorageOperation};
 use alluvium_tests::{number, play};
 
 /// A mistake: what it does, and where it is from.
-const MUSEUM: [(Mistake, &str, &str); 33] = [
+const MUSEUM: [(Mistake, &str, &str); 34] = [
     (
         Mistake::DiscardsStateInUse,
         "FLINK-29095, FLINK-26101",
@@ -144,8 +144,13 @@ const MUSEUM: [(Mistake, &str, &str); 33] = [
     ),
     (
         Mistake::ForgetsRestoredInFlight,
-        "FLINK-20645; not read, described after the list that names it",
+        "FLINK-20654",
         "records in flight that were restored and not yet processed are not in the next checkpoint",
+    ),
+    (
+        Mistake::TakesOlderBarrierForItsOwn,
+        "FLINK-20645, FLINK-21104",
+        "records in flight between a barrier that was given up and the own one are not recorded",
     ),
     (
         Mistake::LosesInFlightOnRescale,

@@ -43,6 +43,7 @@ pub enum Mistake {
     DeletesWithoutCounting,
     GivesNumbersTwice,
     RollsBackPreCommitted,
+    TakesOlderBarrierForItsOwn,
 }
 
 #[cfg(feature = "museum")]
