@@ -19,8 +19,7 @@ struct OperatorRecord<'a> {
 }
 
 impl<'a> OperatorRecord<'a> {
-    fn new(record: &'a CheckpointRecord, operator: usize, operators: usize) -> Self {
-        let parallelism = record.tasks / operators.max(1);
+    fn new(record: &'a CheckpointRecord, operator: usize, parallelism: u32) -> Self {
         let subtasks = record.subtasks.range((operator, 0)..=(operator, u16::MAX));
         Self {
             record,
@@ -113,8 +112,8 @@ impl Snapshot<'_> {
     /// `GET /jobs/:job/checkpoints/details/:checkpoint`.
     pub(crate) fn details(&self, record: &CheckpointRecord) -> Value {
         let operators = &self.facts.operators;
-        let tasks = operators.iter().enumerate().map(|(operator, name)| {
-            let tasks = OperatorRecord::new(record, operator, operators.len());
+        let tasks = operators.iter().enumerate().map(|(operator, (name, parallelism))| {
+            let tasks = OperatorRecord::new(record, operator, *parallelism);
             (name.clone(), Value::Object(tasks.fields()))
         });
         let mut fields = self.fields_of(record);
@@ -126,7 +125,8 @@ impl Snapshot<'_> {
     /// that the job does not have.
     pub(crate) fn subtasks(&self, record: &CheckpointRecord, operator: &str) -> Option<Value> {
         let operators = &self.facts.operators;
-        let operator = operators.iter().position(|name| name == operator)?;
-        Some(OperatorRecord::new(record, operator, operators.len()).with_subtasks())
+        let mut operators = operators.iter().enumerate();
+        let (at, (_, parallelism)) = operators.find(|(_, (name, _))| name == operator)?;
+        Some(OperatorRecord::new(record, at, *parallelism).with_subtasks())
     }
 }

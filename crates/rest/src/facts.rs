@@ -5,7 +5,7 @@ use std::sync::Arc;
 use alluvium_coordinator::CoordinatorConfig;
 use alluvium_core::JobId;
 use alluvium_runtime::{
-    CheckpointMode, CheckpointRetention, CheckpointStore, Clock, JobConfig, JobControl,
+    CheckpointMode, CheckpointRetention, CheckpointStore, Clock, JobConfig, JobControl, JobGraph,
     OperatorUids,
 };
 use alluvium_state::SnapshotMode;
@@ -20,13 +20,12 @@ pub struct JobFacts {
     pub(crate) job: JobId,
     pub(crate) control: JobControl,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Names of the operators, as statistics number them.
-    pub(crate) operators: Vec<String>,
+    /// Names of the operators and how many subtasks each has, as statistics number them.
+    pub(crate) operators: Vec<(String, u32)>,
     /// The folder of the job.
     pub(crate) root: String,
     pub(crate) started_at_ms: u64,
     pub(crate) snapshots: SnapshotMode,
-    parallelism: u32,
     backend: String,
     mode: CheckpointMode,
     checkpoints: CoordinatorConfig,
@@ -34,22 +33,40 @@ pub struct JobFacts {
 }
 
 impl JobFacts {
-    /// A job that is about to start with this store and configuration, on a backend of this name.
+    /// A [`Pipeline`](alluvium_runtime::Pipeline) that is about to start with this store and configuration,
+    /// on a backend of this name.
     pub fn new(store: &CheckpointStore, config: &JobConfig, backend: &str) -> Self {
+        let uids = config.uids.iter().flat_map(OperatorUids::all);
+        let operators = uids.map(|uid| (uid.to_string(), config.parallelism)).collect();
+        Self::of(operators, store, config, backend)
+    }
+
+    /// The same for a job that is a graph.
+    pub fn for_graph<B, R>(
+        graph: &JobGraph<B, R>,
+        store: &CheckpointStore,
+        config: &JobConfig,
+        backend: &str,
+    ) -> Self {
+        let stages = graph.stages(config.parallelism);
+        let operators = stages.map(|(uid, parallelism)| (uid.to_string(), parallelism)).collect();
+        Self::of(operators, store, config, backend)
+    }
+
+    fn of(
+        operators: Vec<(String, u32)>,
+        store: &CheckpointStore,
+        config: &JobConfig,
+        backend: &str,
+    ) -> Self {
         Self {
             job: store.job().clone(),
             control: config.control.clone(),
             clock: Arc::clone(&config.clock),
-            operators: config
-                .uids
-                .iter()
-                .flat_map(OperatorUids::all)
-                .map(ToString::to_string)
-                .collect(),
+            operators,
             root: store.storage().root().to_owned(),
             started_at_ms: config.clock.now_ms(),
             snapshots: config.snapshot_mode,
-            parallelism: config.parallelism,
             backend: backend.to_owned(),
             mode: config.mode,
             checkpoints: config.checkpoints.clone(),
@@ -67,7 +84,9 @@ impl JobFacts {
         let now = self.clock.now_ms();
         let vertices = self.operators.iter();
         let vertices = vertices
-            .map(|name| json!({"id": name, "name": name, "parallelism": self.parallelism}))
+            .map(
+                |(name, parallelism)| json!({"id": name, "name": name, "parallelism": parallelism}),
+            )
             .collect::<Vec<_>>();
         json!({
             "jid": self.job.as_str(),

@@ -57,6 +57,31 @@ fn a_job_tells_what_it_is_and_how_it_is_configured() {
 }
 
 #[test]
+fn a_graph_tells_its_stages_and_how_wide_each_is() {
+    let world = World::new();
+    let outcome = world.serve_graph(config(), async |asked: Asked| {
+        let details = asked.client.get("").await.unwrap();
+        let vertices = details["vertices"].as_array().unwrap().iter();
+        let stages: Vec<_> =
+            vertices.map(|it| (it["id"].as_str().unwrap(), it["parallelism"].as_u64())).collect();
+        assert_eq!(stages, [("numbers", Some(1)), ("tally", Some(3)), ("nowhere", Some(3))]);
+        asked.read(500).await;
+        let number = asked.control.checkpoint(false).await.unwrap().get();
+        let tail = format!("/checkpoints/details/{number}");
+        let tasks = asked.client.get(&tail).await.unwrap()["tasks"].clone();
+        for (name, width) in stages {
+            assert_eq!(tasks[name]["num_subtasks"].as_u64(), width, "{name}");
+            assert_eq!(tasks[name]["num_acknowledged_subtasks"].as_u64(), width, "{name}");
+        }
+        let tail = format!("{tail}/subtasks/tally");
+        let subtasks = asked.client.get(&tail).await.unwrap();
+        assert_eq!(subtasks["subtasks"].as_array().unwrap().len(), 3);
+        asked.client.cancel().await.unwrap();
+    });
+    assert!(matches!(outcome, Err(JobError::Cancelled)));
+}
+
+#[test]
 fn checkpoints_and_savepoints_are_taken_and_told_of() {
     let world = World::new();
     let target = world.path("sp");

@@ -132,10 +132,16 @@ impl<B, R> JobGraph<B, R> {
         entry.and_then(|entry| entry.stage.parallelism).unwrap_or(default)
     }
 
+    /// The stages and how many subtasks each has, in the order in which they were added; `parallelism` is
+    /// that of the job.
+    pub fn stages(&self, parallelism: u32) -> impl Iterator<Item = (&OperatorUid, u32)> {
+        let stages = self.entries.iter().enumerate();
+        stages.map(move |(at, entry)| (&entry.stage.uid, self.parallelism_of(at, parallelism)))
+    }
+
     /// The largest parallelism of a stage.
     pub(crate) fn widest(&self, default: u32) -> u32 {
-        let all = (0..self.entries.len()).map(|stage| self.parallelism_of(stage, default));
-        all.max().unwrap_or(default)
+        self.stages(default).map(|(_, parallelism)| parallelism).max().unwrap_or(default)
     }
 
     /// The stages and how many subtasks each has, in the order of the metadata.
@@ -144,13 +150,8 @@ impl<B, R> JobGraph<B, R> {
         default: u32,
         max: MaxParallelism,
     ) -> Result<Vec<(OperatorUid, Parallelism)>, JobError> {
-        let entries = self.entries.iter().enumerate();
-        entries
-            .map(|(stage, entry)| {
-                let parallelism = Parallelism::new(self.parallelism_of(stage, default), max)?;
-                Ok((entry.stage.uid.clone(), parallelism))
-            })
-            .collect()
+        let stages = self.stages(default);
+        stages.map(|(uid, width)| Ok((uid.clone(), Parallelism::new(width, max)?))).collect()
     }
 
     /// The stages, and whether each has keyed state.

@@ -10,9 +10,9 @@ use alluvium_core::{CheckpointId, JobId, KeyGroup, OperatorUid};
 use alluvium_heap::HeapStateBackend;
 use alluvium_rest::{Client, JobFacts, RestServer};
 use alluvium_runtime::{
-    CheckpointStore, JobConfig, JobControl, JobError, JobOutcome, JobStatus, KeyedOperator,
-    KeyedRecord, OperatorContext, OperatorUids, Pipeline, Sink, Source, SourceStatus, SystemClock,
-    TaskError, TokioHost, run,
+    CheckpointStore, JobConfig, JobControl, JobError, JobGraph, JobOutcome, JobStatus,
+    KeyedOperator, KeyedRecord, OperatorContext, OperatorUids, Pipeline, Sink, Source,
+    SourceStatus, Stage, SystemClock, TaskError, TokioHost, run, run_graph,
 };
 use alluvium_state::{KeyedStateBackend, OperatorStateBackend, ValueState, ValueStateDescriptor};
 use tempfile::TempDir;
@@ -189,32 +189,70 @@ impl World {
         let store = CheckpointStore::open_exclusive(&*root, JobId::new("tally").unwrap()).unwrap();
         let fails: Arc<AtomicBool> = Arc::default();
         let job = Arc::new(Job { fails: Arc::clone(&fails) });
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(async {
-            let any = SocketAddr::from(([127, 0, 0, 1], 0));
-            let server = RestServer::bind(any).await.unwrap();
-            let address = server.address();
-            let client = Client::new(&format!("http://{address}")).unwrap();
-            let facts = JobFacts::new(&store, &config, "heap");
-            let (control, records) = (config.control.clone(), Arc::clone(&config.records));
-            let over = {
-                let control = control.clone();
-                async move { drop(control.over().await) }
-            };
-            let asked = Asked { client, address, control: control.clone(), fails, records };
-            let asking = async {
-                while !matches!(control.status(), JobStatus::Running { .. }) {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-                asking(asked).await
-            };
-            let job = run::<u64, _, _>(job, HeapStateBackend::default(), Arc::new(store), config);
-            let serving = server.serve(facts, over, Duration::from_secs(2));
-            let (outcome, (), told) = tokio::join!(job, serving, asking);
-            outcome.map(|outcome| (outcome, told))
-        })
+        let facts = JobFacts::new(&store, &config, "heap");
+        let held = (config.control.clone(), Arc::clone(&config.records));
+        let backend = HeapStateBackend::default();
+        let running = run::<u64, _, _>(job, backend, Arc::new(store), config);
+        serve(held, facts, fails, running, asking)
     }
+
+    /// The same for a graph: numbers at parallelism 1, a tally at 3.
+    pub(crate) fn serve_graph<T>(
+        &self,
+        config: JobConfig,
+        asking: impl AsyncFnOnce(Asked) -> T,
+    ) -> Result<(JobOutcome<()>, T), JobError> {
+        let root = alluvium_storage::open(&self.path("chk")).unwrap();
+        let store = CheckpointStore::open_exclusive(&*root, JobId::new("tally").unwrap()).unwrap();
+        let config = JobConfig { uids: None, ..config };
+        let fails: Arc<AtomicBool> = Arc::default();
+        let mut graph = JobGraph::<HeapStateBackend, ()>::new();
+        let stage =
+            |name: &str, width| Stage::new(OperatorUid::new(name).unwrap()).parallelism(width);
+        let numbers = graph.source(stage("numbers", 1), |_| Ok(Numbers(0)));
+        let of_tally = Arc::clone(&fails);
+        let counted = graph.keyed(stage("tally", 3), numbers.keyed(), move |_| {
+            Ok(Tally { counts: None, fails: Arc::clone(&of_tally) })
+        });
+        graph.sink(stage("nowhere", 3), counted.forward(), |_| Ok(Nowhere));
+        let facts = JobFacts::for_graph(&graph, &store, &config, "heap");
+        let held = (config.control.clone(), Arc::clone(&config.records));
+        let backend = HeapStateBackend::default();
+        let running = run_graph(graph, backend, Arc::new(store), config);
+        serve(held, facts, fails, running, asking)
+    }
+}
+
+/// Serves a job while it runs.
+fn serve<T>(
+    (control, records): (JobControl, Arc<AtomicU64>),
+    facts: JobFacts,
+    fails: Arc<AtomicBool>,
+    job: impl Future<Output = Result<JobOutcome<()>, JobError>>,
+    asking: impl AsyncFnOnce(Asked) -> T,
+) -> Result<(JobOutcome<()>, T), JobError> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = RestServer::bind(any).await.unwrap();
+        let address = server.address();
+        let client = Client::new(&format!("http://{address}")).unwrap();
+        let over = {
+            let control = control.clone();
+            async move { drop(control.over().await) }
+        };
+        let asked = Asked { client, address, control: control.clone(), fails, records };
+        let asking = async {
+            while !matches!(control.status(), JobStatus::Running { .. }) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            asking(asked).await
+        };
+        let serving = server.serve(facts, over, Duration::from_secs(2));
+        let (outcome, (), told) = tokio::join!(job, serving, asking);
+        outcome.map(|outcome| (outcome, told))
+    })
 }
 
 /// Sends bytes as they are, and reads the answer.
