@@ -25,6 +25,16 @@ pub(crate) trait Contender<S: Shape> {
     /// Changes each accessed entry in place, making it first when it is not there.
     fn update(&mut self, accesses: &[Access<S>]);
 
+    /// The same for many entries at a time, where that is another way.
+    fn get_many(&mut self, accesses: &[Access<S>]) -> u64 {
+        self.get(accesses)
+    }
+
+    /// The same after the entries were read, many at a time.
+    fn update_many(&mut self, accesses: &[Access<S>]) {
+        self.update(accesses);
+    }
+
     /// Reads, changes or removes, as each access says.
     fn mix(&mut self, accesses: &[Access<S>]) -> u64;
 
@@ -39,6 +49,8 @@ pub(crate) enum Operation {
     Get,
     Update,
     Mix,
+    GetMany,
+    UpdateMany,
 }
 
 impl Operation {
@@ -47,6 +59,8 @@ impl Operation {
             Self::Get => "get",
             Self::Update => "update",
             Self::Mix => "mix",
+            Self::GetMany => "get-many",
+            Self::UpdateMany => "update-many",
         }
     }
 
@@ -56,6 +70,10 @@ impl Operation {
                 std::hint::black_box(on.get(accesses));
             }
             Self::Update => on.update(accesses),
+            Self::GetMany => {
+                std::hint::black_box(on.get_many(accesses));
+            }
+            Self::UpdateMany => on.update_many(accesses),
             Self::Mix => {
                 std::hint::black_box(on.mix(accesses));
             }

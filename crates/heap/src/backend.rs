@@ -1,6 +1,7 @@
 //! The heap backend: registers states, opens keys, freezes, restores.
 
 mod at;
+mod batched;
 mod dropped;
 mod fill;
 mod frozen;

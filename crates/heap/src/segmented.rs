@@ -158,10 +158,16 @@ impl<E: Entry> SegmentedTable<E> {
         hash: u64,
         same: impl Fn(&E) -> bool,
     ) -> Result<Option<&E>, LoadError> {
+        Ok(self.table_of(hash)?.and_then(|table| table.find(hash, same)))
+    }
+
+    /// The table of the segment of a hash; `None` where there is no segment.
+    #[inline(always)]
+    pub(crate) fn table_of(&self, hash: u64) -> Result<Option<&HashTable<E>>, LoadError> {
         let index = self.partition.segment_of(hash);
         let chunk = self.chunks.get(index / CHUNK_LEN);
         match chunk.and_then(|chunk| chunk.get(index % CHUNK_LEN)) {
-            Some(Some(segment)) => Ok(segment.table()?.find(hash, same)),
+            Some(Some(segment)) => segment.table().map(Some),
             _ => Ok(None),
         }
     }

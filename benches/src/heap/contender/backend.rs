@@ -19,6 +19,9 @@ use crate::shapes::{Access, Act, Shape};
 /// What fails only when the bench itself is wrong.
 const RIGHT_USE: &str = "a key of an own key group and an own handle";
 
+/// Entries that are read before they are written to.
+const BATCH: usize = 64;
+
 /// A backend and the handle of its state.
 pub(crate) struct Backend<S: Shape> {
     keyed: HeapKeyedStateBackend<S::Key, DefaultCodec>,
@@ -116,6 +119,22 @@ impl<S: Shape> Contender<S> for Backend<S> {
     fn update(&mut self, accesses: &[Access<S>]) {
         for access in accesses {
             self.update_one(access);
+        }
+    }
+
+    fn get_many(&mut self, accesses: &[Access<S>]) -> u64 {
+        let (mut sum, keys) = (0_u64, accesses.iter().map(|access| (access.group, &access.key)));
+        let add = |_, value: Option<&S::Value>| {
+            sum = sum.wrapping_add(value.map_or(0, |value| S::digest(value)));
+        };
+        self.keyed.multi_get(self.state, keys, &(), add).expect(RIGHT_USE);
+        sum
+    }
+
+    fn update_many(&mut self, accesses: &[Access<S>]) {
+        for batch in accesses.chunks(BATCH) {
+            std::hint::black_box(self.get_many(batch));
+            self.update(batch);
         }
     }
 

@@ -24,11 +24,16 @@ const MOST_TIME: Duration = Duration::from_millis(400);
 
 pub(super) fn figures(report: &Report) {
     for size in report.plan.sizes {
-        of_shape::<Numbers>(report, *size, &[Operation::Get, Operation::Update, Operation::Mix]);
+        of_shape::<Numbers>(report, *size, &ALL);
         of_shape::<Wide>(report, *size, &[Operation::Get, Operation::Update]);
-        of_shape::<Texts>(report, *size, &[Operation::Get, Operation::Update]);
+        of_shape::<Texts>(report, *size, &WITHOUT_MIX);
     }
 }
+
+const WITHOUT_MIX: [Operation; 4] =
+    [Operation::Get, Operation::GetMany, Operation::Update, Operation::UpdateMany];
+const ALL: [Operation; 5] =
+    [Operation::Get, Operation::GetMany, Operation::Update, Operation::UpdateMany, Operation::Mix];
 
 /// The contenders; the first is what the others are compared with.
 struct Field<S: Shape> {
@@ -61,6 +66,9 @@ const IDLE_RUNS: [Run; 3] = [
     Run { measured: MAP, writing: None },
     Run { measured: BACKEND, writing: None },
 ];
+/// Of what only the backend does in another way.
+const MANY_RUNS: [Run; 2] =
+    [Run { measured: BARE, writing: None }, Run { measured: BACKEND, writing: None }];
 const WRITING_RUNS: [Run; 4] = [
     Run { measured: BARE, writing: None },
     Run { measured: MAP, writing: Some(MAP) },
@@ -99,8 +107,13 @@ fn of_shape<S: Shape>(report: &Report, size: Size, operations: &[Operation]) {
     for operation in operations {
         let goal = |goal: Goal| goal.when(has_bar && *operation != Operation::Mix);
         let figure = name(*operation, idle);
+        let is_many = matches!(operation, Operation::GetMany | Operation::UpdateMany);
         if report.wants(&figure) {
-            field.compare(report, &figure, &IDLE_RUNS, *operation, goal(IDLE));
+            let runs: &[Run] = if is_many { &MANY_RUNS } else { &IDLE_RUNS };
+            field.compare(report, &figure, runs, *operation, goal(IDLE));
+        }
+        if is_many {
+            continue;
         }
         let figure = name(*operation, writing);
         if report.wants(&figure) {

@@ -8,6 +8,8 @@
 use std::fmt;
 use std::hash::Hash;
 
+use hashbrown::HashTable;
+
 use super::{Probe, StateMap};
 use crate::segment::{LoadError, Segment, Writing};
 use crate::segmented::SegmentedTable;
@@ -75,6 +77,12 @@ impl<E: Slot> CopyOnWriteStateMap<E> {
     /// The segment at a position.
     pub(crate) fn segment(&self, index: usize) -> Option<&Segment<E>> {
         self.0.segment(index)
+    }
+
+    /// The table of the segment of a hash.
+    #[inline(always)]
+    pub(crate) fn table_of(&self, hash: u64) -> Result<Option<&HashTable<E>>, LoadError> {
+        self.0.table_of(hash)
     }
 
     pub(crate) const fn table_mut(&mut self) -> &mut SegmentedTable<E> {
