@@ -63,7 +63,7 @@ pub enum Command {
     /// hexadecimal digits, maps as lists of pairs, timers as entries whose namespace is domain (1 event
     /// time, 2 processing time), time and namespace, values with a time to live with their stamp in
     /// milliseconds. State in SST files needs a build with RocksDB, and space for it in the folder for
-    /// temporary files. There is no Parquet.
+    /// temporary files.
     Cat(CatOptions),
     /// Remove files of a job to which none of its checkpoints refers: what killed runs left behind.
     ///

@@ -3,8 +3,11 @@
 use std::process::Command;
 
 use super::{alluvium, cases, checkpoint_of, code, name_of, stdout};
+use alluvium::inspect::quote;
 use alluvium_tests::golden::content;
 use alluvium_tests::{stderr, top};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
 
 fn is_of_ssts(name: &str) -> bool {
     name.starts_with("rocksdb") && !name.contains("canonical")
@@ -35,6 +38,52 @@ fn it_prints_what_the_reader_in_python_prints() {
         assert!(expected.lines().count() > 60, "{expected}");
         let found = rows(stdout(&["cat", &checkpoint]).as_bytes(), dir.path());
         assert_eq!(found, expected, "{}", name_of(case));
+    }
+}
+
+/// The rows of a Parquet file as the lines that `--format json` prints.
+fn lines_of_parquet(bytes: Vec<u8>) -> Vec<String> {
+    let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
+    let text = |field: &Field| match field {
+        Field::Str(text) => text.clone(),
+        Field::Int(number) => number.to_string(),
+        Field::Null => String::new(),
+        other => panic!("{other:?}"),
+    };
+    let mut lines = Vec::new();
+    for row in reader.get_row_iter(None).unwrap() {
+        let row = row.unwrap();
+        let fields: Vec<String> = row.get_column_iter().map(|(_, field)| text(field)).collect();
+        let [kind_of_row, uid, subtask, group, name, kind, key, namespace, value] =
+            <[String; 9]>::try_from(fields).unwrap();
+        let mut state = String::new();
+        quote(&name, &mut state);
+        let begin =
+            format!("{{\"type\": \"{kind_of_row}\", \"uid\": \"{uid}\", \"subtask\": {subtask}, ");
+        let rest = if kind_of_row == "keyed" {
+            format!(
+                "\"key_group\": {group}, \"state\": {state}, \"kind\": \"{kind}\", \
+                 \"key\": {key}, \"namespace\": {namespace}, \"value\": {value}}}"
+            )
+        } else {
+            assert_eq!([group, key, namespace], ["", "", ""]);
+            format!("\"state\": {state}, \"mode\": \"{kind}\", \"item\": {value}}}")
+        };
+        lines.push(begin + &rest);
+    }
+    lines
+}
+
+#[test]
+fn parquet_has_the_same_rows() {
+    for case in cases().iter().filter(|case| !is_of_ssts(name_of(case))) {
+        let checkpoint = checkpoint_of(case);
+        let output = alluvium(&["cat", &checkpoint, "--format", "parquet"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let expected = stdout(&["cat", &checkpoint]);
+        let expected: Vec<_> = expected.lines().collect();
+        assert!(expected.len() > 60, "{expected:?}");
+        assert_eq!(lines_of_parquet(output.stdout), expected, "{}", name_of(case));
     }
 }
 

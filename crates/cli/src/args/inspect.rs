@@ -64,6 +64,8 @@ pub enum RowFormat {
     Json,
     /// With a header; key, namespace and value as JSON.
     Csv,
+    /// An Apache Parquet file with the same columns, for a file or a pipe.
+    Parquet,
 }
 
 /// What to clean up.

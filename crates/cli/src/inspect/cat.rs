@@ -1,25 +1,26 @@
 //! `alluvium cat`.
 
-use std::io::{BufWriter, ErrorKind, Write};
+mod parquet;
+mod rows;
+
+use std::io::ErrorKind;
 
 use alluvium::core::{KeyGroup, OperatorUid};
 use alluvium::format::keyed::StateKind;
 use alluvium::format::operator::DistributionMode;
-use alluvium::inspect::{
-    Checkpoint, Entry, InspectError, OperatorItem, Selection, operator_items, quote, states,
-};
+use alluvium::inspect::{Checkpoint, InspectError, Selection, operator_items, states};
 
+use self::rows::Rows;
 use super::native::Opened;
-use crate::args::{CatOptions, RowFormat};
+use crate::args::CatOptions;
 use crate::error::CliError;
 
 pub(crate) fn cat(options: &CatOptions) -> Result<(), CliError> {
     let opened = Opened::new(&options.checkpoint)?;
     let checkpoint = &opened.checkpoint;
     let selection = selection(options, checkpoint)?;
-    let mut rows = Rows::new(options)?;
     // A reader that went away ends the work, and is no error.
-    match write_all(checkpoint, &selection, &mut rows) {
+    match write_all(checkpoint, &selection, Rows::new(options)?) {
         Err(CliError::System { source, .. }) if source.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done,
     }
@@ -28,7 +29,7 @@ pub(crate) fn cat(options: &CatOptions) -> Result<(), CliError> {
 fn write_all(
     checkpoint: &Checkpoint,
     selection: &Selection,
-    rows: &mut Rows,
+    mut rows: Rows,
 ) -> Result<(), CliError> {
     for entry in checkpoint.entries(selection.clone()) {
         rows.entry(&entry?)?;
@@ -94,105 +95,4 @@ pub(crate) fn mode_word(mode: DistributionMode) -> &'static str {
         DistributionMode::Keyed => "keyed",
         _ => "other",
     }
-}
-
-const COLUMNS: [&str; 9] =
-    ["type", "uid", "subtask", "key_group", "state", "kind", "key", "namespace", "value"];
-
-/// Prints rows as they come.
-struct Rows {
-    out: Out,
-}
-
-enum Out {
-    Json(BufWriter<std::io::Stdout>),
-    Csv(Box<csv::Writer<std::io::Stdout>>),
-}
-
-impl Rows {
-    fn new(options: &CatOptions) -> Result<Self, CliError> {
-        let format = if options.json { RowFormat::Json } else { options.format };
-        let mut out = match format {
-            RowFormat::Json => Out::Json(BufWriter::new(std::io::stdout())),
-            RowFormat::Csv => Out::Csv(Box::new(csv::Writer::from_writer(std::io::stdout()))),
-        };
-        if let Out::Csv(out) = &mut out {
-            out.write_record(COLUMNS).map_err(of_csv)?;
-        }
-        Ok(Self { out })
-    }
-
-    fn entry(&mut self, entry: &Entry) -> Result<(), CliError> {
-        let (key, namespace) = (entry.key_json()?, entry.namespace_json()?);
-        let (value, kind) = (entry.value_json()?, kind_word(entry.state().kind));
-        let Entry { uid, subtask, key_group, .. } = entry;
-        match &mut self.out {
-            Out::Json(out) => {
-                let mut state = String::new();
-                quote(&entry.state().name, &mut state);
-                writeln!(
-                    out,
-                    "{{\"type\": \"keyed\", \"uid\": \"{uid}\", \"subtask\": {subtask}, \
-                     \"key_group\": {key_group}, \"state\": {state}, \"kind\": \"{kind}\", \
-                     \"key\": {key}, \"namespace\": {namespace}, \"value\": {value}}}"
-                )
-                .map_err(of_io)
-            }
-            Out::Csv(out) => {
-                let (subtask, group) = (subtask.to_string(), key_group.to_string());
-                let state = entry.state().name.as_str();
-                let row = [
-                    "keyed",
-                    uid.as_str(),
-                    &subtask,
-                    &group,
-                    state,
-                    kind,
-                    &key,
-                    &namespace,
-                    &value,
-                ];
-                out.write_record(row).map_err(of_csv)
-            }
-        }
-    }
-
-    fn item(&mut self, item: &OperatorItem) -> Result<(), CliError> {
-        let (value, mode) = (item.item_json()?, mode_word(item.mode));
-        let OperatorItem { uid, subtask, .. } = item;
-        match &mut self.out {
-            Out::Json(out) => {
-                let mut state = String::new();
-                quote(&item.state, &mut state);
-                writeln!(
-                    out,
-                    "{{\"type\": \"operator_state\", \"uid\": \"{uid}\", \"subtask\": {subtask}, \
-                     \"state\": {state}, \"mode\": \"{mode}\", \"item\": {value}}}"
-                )
-                .map_err(of_io)
-            }
-            Out::Csv(out) => {
-                let (subtask, state) = (subtask.to_string(), item.state.as_str());
-                let row =
-                    ["operator_state", uid.as_str(), &subtask, "", state, mode, "", "", &value];
-                out.write_record(row).map_err(of_csv)
-            }
-        }
-    }
-
-    fn finish(&mut self) -> Result<(), CliError> {
-        match &mut self.out {
-            Out::Json(out) => out.flush(),
-            Out::Csv(out) => out.flush(),
-        }
-        .map_err(of_io)
-    }
-}
-
-fn of_io(source: std::io::Error) -> CliError {
-    CliError::System { what: "print".to_owned(), source }
-}
-
-fn of_csv(error: csv::Error) -> CliError {
-    of_io(error.into())
 }
