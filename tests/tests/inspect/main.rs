@@ -6,6 +6,8 @@ mod copy;
 mod diff;
 mod gc;
 mod rewrite;
+#[cfg(feature = "s3-server-tests")]
+mod s3;
 mod show;
 mod verify;
 
