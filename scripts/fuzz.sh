@@ -3,7 +3,7 @@
 #
 # What is fuzzed has no unsafe code but that of its dependencies, so there is no sanitizer by default, and more
 # inputs in the same time; SANITIZER=address builds with AddressSanitizer. Either way overflows and debug assertions
-# are checked. MAX_LEN is the longest input, in bytes.
+# are checked. MAX_LEN is the longest input, in bytes; FEATURES=rocksdb adds RocksDB to the random programs.
 #
 # Inputs that reach something new go to a folder beside the build, and are dropped with it; an input that
 # fails is kept there and printed, with how to repeat it, and belongs into fuzz/corpus once the bug is fixed.
@@ -13,6 +13,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
+case ${FEATURES:-} in
+*rocksdb*) . scripts/rocksdb.sh ;;
+esac
 
 seconds=${1:-60}
 shift || true
@@ -30,7 +33,7 @@ fi
 
 began=$SECONDS
 echo "== building (sanitizer: $sanitizer)"
-CARGO_TARGET_DIR=$target cargo +nightly fuzz build --sanitizer "$sanitizer"
+CARGO_TARGET_DIR=$target cargo +nightly fuzz build --sanitizer "$sanitizer" --features "${FEATURES:-}"
 echo "== built in $((SECONDS - began)) s"
 programs=$target/$(rustc +nightly -vV | sed -n 's/^host: //p')/release
 

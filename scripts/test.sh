@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh
 
 # Everything that can be switched on.
-features=alluvium-benches/rocksdb,alluvium-storage/s3-server-tests
+features=alluvium-benches/rocksdb,alluvium-fuzz-targets/rocksdb,alluvium-storage/s3-server-tests
 features=$features,alluvium-tests/s3-server-tests,alluvium-tests/rocksdb,alluvium-tests/power-cuts
 
 times=()

@@ -4,6 +4,7 @@
 //!
 //! Invariants checked: a heap backend with copy-on-write maps, one with small segments, one with nested
 //! maps and the model backend do what the model says after every step, and end with the same contents.
+//! With the feature `rocksdb` that one does too.
 //! Memory: a program holds state, its model and its snapshots; so much for each step, and something to begin with.
 
 use alluvium_heap::{HeapStateBackend, StateMapKind};
@@ -34,4 +35,17 @@ fn run_program(seed: [u8; 8], steps: usize) {
     assert_eq!(program.run(&copy_on_write.max_segment_entries(3)), contents, "small segments");
     let nested = HeapStateBackend::new(StateMapKind::Nested);
     assert_eq!(program.run(&nested), contents, "nested maps");
+    #[cfg(feature = "rocksdb")]
+    assert_eq!(on_rocksdb(program), contents, "RocksDB");
+}
+
+#[cfg(feature = "rocksdb")]
+fn on_rocksdb(program: Program) -> alluvium_testkit::model::Contents {
+    let dir = match tempfile::tempdir() {
+        Ok(dir) => dir,
+        Err(error) => panic!("no folder for RocksDB: {error}"),
+    };
+    // Small memtables, so that a program meets files.
+    let backend = alluvium_rocksdb::RocksDbStateBackend::new(dir.path());
+    program.run(&backend.write_buffer_len_bytes(64 * 1024))
 }
