@@ -827,8 +827,11 @@ Metadata = namedtuple(
 )
 
 
-def read_file(path: str, length: Optional[int] = None) -> bytes:
-    """Reads a regular file, of exactly `length` bytes if that is given."""
+def read_file(root: str, name: str, length: Optional[int] = None) -> bytes:
+    """Reads a regular file below a folder, of exactly `length` bytes if that is given (2.1)."""
+    path, inside = os.path.join(root, name), os.path.realpath(root)
+    if os.path.commonpath([inside, os.path.realpath(path)]) != inside:
+        raise Refused("StorageError::OutsideRoot", f"{path} leads out of {root}")
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
@@ -880,8 +883,8 @@ def read_operator(index: Cursor, max_parallelism: int) -> Operator:
 
 def read_metadata(directory: str) -> Metadata:
     """Reads `_metadata` of a savepoint (2.7), or of a folder `chk-N`, whose N must be that of the header (2.6)."""
-    where = os.path.join(directory, "_metadata")
-    header, index = open_stream(read_file(where), METADATA, where)
+    where, root = os.path.join(directory, "_metadata"), root_of(directory)
+    header, index = open_stream(read_file(root, os.path.relpath(where, root)), METADATA, where)
     if index.pos != 40:
         malformed(f"{where} is metadata but has blocks")
     job, triggered, completed = index.name(), index.uint(8), index.uint(8)
@@ -908,6 +911,11 @@ def is_savepoint(directory: str) -> bool:
     return re.fullmatch(r"savepoint-.+-[0-9a-f]{12}", os.path.basename(directory)) is not None
 
 
+def root_of(directory: str) -> str:
+    """The folder below which everything lies that a checkpoint or savepoint needs (2.2)."""
+    return directory if is_savepoint(directory) else os.path.dirname(os.path.abspath(directory))
+
+
 # Checkpoint (2.6, 8.3)
 
 
@@ -922,9 +930,8 @@ def load_stream(directory: str, handle: Handle, open_: Callable[[bytes, str], St
 def load_bytes(directory: str, handle: Handle, what: str) -> Tuple[bytes, str]:
     """The bytes that a handle leads to, of the right length and seal, and a name for them."""
     if handle.inline is None:
-        root = directory if is_savepoint(directory) else os.path.dirname(directory)
-        where = os.path.join(root, handle.path)
-        data = read_file(where, handle.length)
+        root = root_of(directory)
+        where, data = os.path.join(root, handle.path), read_file(root, handle.path, handle.length)
     else:
         where, data = f"{what}, inlined in {os.path.join(directory, '_metadata')}", handle.inline
     if int.from_bytes(data[-4:], "little") != handle.seal:

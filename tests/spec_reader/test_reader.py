@@ -256,6 +256,28 @@ class Numbers(unittest.TestCase):
                 reader.check_path(path, "test")
 
 
+class Links(Case):
+    PATH = "chk-1/op-0-keyed-1"
+
+    def link(self, real):
+        """A checkpoint whose stream is a symbolic link to `real`."""
+        folder = self.write(metadata(in_file(self.PATH, GOOD)))
+        with open(real, "wb") as file:
+            file.write(GOOD)
+        os.symlink(real, os.path.join(self.job, self.PATH))
+        return folder
+
+    def test_inside(self):
+        folder = self.link(os.path.join(self.job, "elsewhere"))
+        self.assertEqual(reader.verify(folder)[2], "ok: 1 streams, 2 blocks, 2 entries")
+
+    def test_outside(self):
+        with tempfile.TemporaryDirectory() as other:
+            folder = self.link(os.path.join(other, "stream"))
+            with self.assertRaisesRegex(reader.Refused, "leads out of"):
+                reader.verify(folder)
+
+
 class KeyGroups(unittest.TestCase):
     def test_ranges(self):
         self.assertEqual([reader.key_group_range(i, 128, 3) for i in range(3)], [(0, 42), (43, 85), (86, 127)])
