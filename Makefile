@@ -24,6 +24,10 @@ endif
 # figure's name>`; the latter also `--soak <minutes> --state-gib <GiB>`.
 BENCH ?=
 
+# How the tests of the long runs below are compiled: `release`, or `test` as `make test` does, without optimization.
+PROFILE ?= release
+LONG_TEST := cargo test --locked --profile $(PROFILE)
+
 # How many simulated jobs `make simulate` plays, from FIRST_SEED on.
 SEEDS ?= 2000
 
@@ -43,14 +47,14 @@ KILLS ?= 50
 # of the first.
 PROGRAMS ?= 100000
 FIRST_SEED ?= 0
-PROGRAMS_RUN = ALLUVIUM_PROGRAMS=$(PROGRAMS) ALLUVIUM_FIRST_SEED=$(FIRST_SEED) cargo test --locked
+PROGRAMS_RUN = ALLUVIUM_PROGRAMS=$(PROGRAMS) ALLUVIUM_FIRST_SEED=$(FIRST_SEED) $(LONG_TEST)
 ifeq ($(BACKEND),rocksdb)
 PROGRAMS_CRATE := alluvium-rocksdb
 else
 PROGRAMS_CRATE := alluvium-heap
 endif
 
-.PHONY: help setup demo test corruption kills power-cuts programs simulate museum fuzz bench-check bench-heap bench-rocksdb bench-runtime fmt clippy doc clean
+.PHONY: help setup demo test corruption kills power-cuts programs simulate museum fuzz bench-check bench-heap bench-inspect bench-rocksdb bench-runtime fmt clippy doc clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
@@ -68,15 +72,15 @@ test: ## run every check: format, lints, documentation, all tests
 
 kills: ## kill jobs at random moments, KILLS=50 for each backend and mode
 	@scripts/setup.sh build
-	$(ROCKSDB_ENV) ALLUVIUM_KILLS=$(KILLS) cargo test -p alluvium-tests --features rocksdb --test kills --test failures -- --nocapture
+	$(ROCKSDB_ENV) ALLUVIUM_KILLS=$(KILLS) $(LONG_TEST) -p alluvium-tests --features rocksdb --test kills --test failures -- --nocapture
 
 corruption: ## damage checkpoints of every backend, CASES=all of some 2.5 million cases, or a number
 	@scripts/setup.sh build
-	$(ROCKSDB_ENV) ALLUVIUM_CORRUPTION_CASES=$(CASES) cargo test --locked -p alluvium-tests --features rocksdb --test corruption -- --nocapture
+	$(ROCKSDB_ENV) ALLUVIUM_CORRUPTION_CASES=$(CASES) $(LONG_TEST) -p alluvium-tests --features rocksdb --test corruption -- --nocapture
 
 power-cuts: ## cut the power after any step on the local disk, STATES=10000 different states
 	@scripts/setup.sh build
-	$(ENV) ALLUVIUM_STATES=$(STATES) cargo test --locked -p alluvium-tests --features power-cuts --test power_cuts -- --nocapture
+	$(ENV) ALLUVIUM_STATES=$(STATES) $(LONG_TEST) -p alluvium-tests --features power-cuts --test power_cuts -- --nocapture
 
 programs: ## run PROGRAMS=100000 random programs on BACKEND (fs by default; heap, nested, rocksdb)
 	$(if $(filter heap nested fs rocksdb,$(BACKEND)),,$(error no programs on BACKEND=$(BACKEND)))
@@ -85,11 +89,11 @@ programs: ## run PROGRAMS=100000 random programs on BACKEND (fs by default; heap
 
 simulate: ## play SEEDS=2000 simulated jobs with faults, from FIRST_SEED=0 on
 	@scripts/setup.sh build
-	$(ENV) ALLUVIUM_SEEDS=$(SEEDS) ALLUVIUM_FIRST_SEED=$(FIRST_SEED) cargo test --locked -p alluvium-tests --test simulation every_seed -- --nocapture
+	$(ENV) ALLUVIUM_SEEDS=$(SEEDS) ALLUVIUM_FIRST_SEED=$(FIRST_SEED) $(LONG_TEST) -p alluvium-tests --test simulation every_seed -- --nocapture
 
 museum: ## make known mistakes of the field again, each of which the simulation must catch
 	@scripts/setup.sh build
-	$(ENV) cargo test --locked -p alluvium-tests --features museum --test museum -- --nocapture
+	$(ENV) $(LONG_TEST) -p alluvium-tests --features museum --test museum -- --nocapture
 
 fuzz: ## run every fuzzer for TIME=60 seconds each (nightly compiler and cargo-fuzz)
 	@scripts/fuzz.sh $(TIME)
@@ -108,6 +112,10 @@ bench-rocksdb: ## measure the RocksDB backend (BENCH=--quick for small sizes)
 bench-runtime: ## measure what checkpoints cost a running job (BENCH=--quick for small sizes)
 	@scripts/setup.sh build
 	@$(ENV) cargo run --release --locked -p alluvium-benches --bin runtime -- $(BENCH)
+
+bench-inspect: ## measure how fast checkpoints are looked into (BENCH=--quick for small sizes)
+	@scripts/setup.sh build
+	@$(ENV) cargo run --release --locked -p alluvium-benches --bin inspector -- $(BENCH)
 
 fmt: ## format the code
 	$(ENV) cargo fmt --all
