@@ -22,7 +22,7 @@ const ROUND: usize = 64;
 
 impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     /// Visits the values of many keys under one namespace: each with its position among the keys, in their
-    /// order. Two to three times as fast as single reads where the state is larger than the caches. What was
+    /// order. About twice as fast as single reads where the state is larger than the caches. What was
     /// visited is in the caches then, so writes to the same keys are faster after it, too.
     ///
     /// Errors: [`StateError::ForeignKeyGroup`], [`StateError::ForeignHandle`]; those of reading what is
