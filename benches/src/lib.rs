@@ -1,12 +1,15 @@
-//! What the benches share: rounds, samples, the report, a storage that forgets.
+//! What the benches share: rounds, samples, the report, a storage that forgets, cases on state.
 //!
-//! The programs beside it, `heap` and `rocksdb`, measure one backend each, and `runtime` a running job.
+//! The programs beside it, `heap` and `rocksdb`, measure one backend each, `runtime` a running job, and
+//! `flink` all of them beside Apache Flink.
 
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock and starts threads")]
 #![expect(clippy::cast_precision_loss, reason = "figures are floats")]
 #![expect(clippy::missing_panics_doc, reason = "a bench ends when something is wrong")]
 
 pub mod background;
+pub mod cases;
+pub mod contender;
 pub mod measure;
 pub mod null_storage;
 pub mod pace;

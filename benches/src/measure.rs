@@ -56,6 +56,11 @@ impl Samples {
         Self(self.0.iter().copied().map(change).collect())
     }
 
+    /// The values, in the order in which they were measured.
+    pub fn iter(&self) -> impl Iterator<Item = f64> + '_ {
+        self.0.iter().copied()
+    }
+
     /// Quotients of values of the same round.
     #[must_use]
     pub fn over(&self, other: &Self) -> Self {
@@ -67,6 +72,17 @@ impl FromIterator<f64> for Samples {
     fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
         Self(values.into_iter().collect())
     }
+}
+
+/// The geometric mean of several quantities, round by round; as many rounds as all of them have.
+pub fn geometric_means(quantities: &[Samples]) -> Samples {
+    let rounds = quantities.iter().map(Samples::len).min().unwrap_or_default();
+    let mean_of = |round: usize| {
+        let logarithms = quantities.iter().filter_map(|samples| samples.0.get(round));
+        let sum: f64 = logarithms.map(|value| value.ln()).sum();
+        (sum / quantities.len() as f64).exp()
+    };
+    (0..rounds).map(mean_of).collect()
 }
 
 /// Runs each of some contenders in every round, in an order that turns around from round to round,
@@ -143,5 +159,21 @@ impl Latencies {
     /// The longest latency.
     pub fn worst(&self) -> f64 {
         self.nanos.iter().max().map_or(f64::NAN, |nanos| f64::from(*nanos) / 1_000.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_geometric_mean_is_that_of_one_round() {
+        let [twice, eight_times]: [Samples; 2] =
+            [[2.0, 1.0].into_iter().collect(), [8.0, 4.0, 100.0].into_iter().collect()];
+        let means: Vec<f64> = geometric_means(&[twice, eight_times]).iter().collect();
+        assert_eq!(means.len(), 2, "the third round has one value only");
+        assert!((means[0] - 4.0).abs() < 1e-9, "{means:?}");
+        assert!((means[1] - 2.0).abs() < 1e-9, "{means:?}");
+        assert_eq!(geometric_means(&[]).len(), 0);
     }
 }
