@@ -33,7 +33,7 @@ impl Java {
     fn flags() -> Vec<String> {
         let mut flags = vec![format!("-Xms{HEAP}"), format!("-Xmx{HEAP}"), "-XX:+UseG1GC".into()];
         flags.extend(OPENED.map(|package| format!("--add-opens={package}=ALL-UNNAMED")));
-        // Nothing but warnings, and not among the answers.
+        // Nothing but errors, and not among the answers.
         flags.push("-Dlog4j2.configurationFile=classpath:alluvium-log4j2.properties".to_owned());
         flags
     }

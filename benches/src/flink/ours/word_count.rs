@@ -69,6 +69,10 @@ fn count(words: &Arc<[String]>, warm_up: Duration, window: Duration) -> Vec<u64>
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build();
     let (outcome, (records, took, completed)) = runtime.expect("a runtime").block_on(async {
         tokio::join!(job, async {
+            // The warm-up begins when the job counts.
+            while counted.load(Ordering::Relaxed) == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             tokio::time::sleep(warm_up).await;
             let completed = async || control.statistics().await.expect("it runs").completed;
             let earlier = completed().await;
