@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use alluvium_tests::top;
 
 /// What each crate may depend on, besides crates from outside. Source: ARCHITECTURE.md.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("core", &[]),
     ("format", &["core"]),
     ("storage", &["core"]),
@@ -33,7 +33,8 @@ const MAY_USE: [(&str, &[&str]); 16] = [
         ],
     ),
     ("rest", &["core", "state", "storage", "coordinator", "runtime"]),
-    ("cli", &["alluvium", "rest"]),
+    ("bench", &["alluvium"]),
+    ("cli", &["alluvium", "bench", "rest"]),
     ("testkit", &["core", "format", "storage", "state"]),
     ("fuzz-targets", &["core", "format", "storage", "state", "heap", "rocksdb", "rest", "testkit"]),
     ("sim", &["core", "format", "storage", "state", "coordinator", "runtime", "testkit"]),

@@ -8,8 +8,10 @@ use alluvium::coordinator::{RestartStrategy, SavepointFormat};
 use alluvium::runtime::{CheckpointRetention, ClaimMode};
 use clap::{Parser, Subcommand, ValueEnum};
 
+mod bench;
 mod inspect;
 
+pub use bench::{BenchCheckpointOptions, BenchCommand, BenchSubject};
 pub use inspect::{
     CatOptions, CopyOptions, DiffOptions, GcArgs, RewriteFormat, RewriteOptions, RowFormat,
     ShowOptions, VerifyOptions,
@@ -122,6 +124,8 @@ pub enum Command {
     },
     /// Run the flights job, kill it twice, resume it each time, and check the result.
     Demo(DemoOptions),
+    /// Measure what this machine does with state and checkpoints.
+    Bench(BenchCommand),
 }
 
 /// What a savepoint is asked for with.

@@ -5,6 +5,7 @@ use alluvium::core::IdError;
 use alluvium::inspect::InspectError;
 use alluvium::runtime::{JobError, StoreError};
 use alluvium::storage::StorageError;
+use alluvium_bench::BenchError;
 use alluvium_rest::{ClientError, ServerError};
 
 /// The command did not do what it was asked for.
@@ -53,6 +54,9 @@ pub enum CliError {
         /// How many were looked at.
         of: usize,
     },
+    /// A measurement was not carried out.
+    #[error("{0}")]
+    Bench(#[from] BenchError),
     /// The job ended without success.
     #[error("{0}")]
     Job(#[from] JobError),
@@ -87,6 +91,7 @@ impl CliError {
             Self::Store(error) => error.into(),
             Self::Inspect(error) => error.into(),
             Self::Job(error) => error.into(),
+            Self::Bench(error) => error.kind(),
             Self::Ask(error) => match error {
                 // What is refused with 409 and from 500 is not the caller's fault.
                 ClientError::Refused { status, .. } if *status == 409 || *status >= 500 => {

@@ -1,6 +1,6 @@
 //! The `alluvium` command as a library, so that tests can run its jobs in their own process.
 //!
-//! Roles: [`args`] is what a person can type; `run`, `list`, `inspect`, `ask` and `demo` carry it out, `listen` has
+//! Roles: [`args`] is what a person can type; `run`, `list`, `inspect`, `ask`, `demo` and `bench` carry it out, `listen` has
 //! a running job answer what `ask` asks; [`jobs`] holds the two jobs, and [`jobs::Job`] what they have in common.
 //!
 //! Invariants: an error is one sentence on standard error and a non-zero exit code (see
@@ -15,6 +15,7 @@ pub mod jobs;
 mod rocksdb;
 
 mod ask;
+mod bench;
 mod demo;
 mod inspect;
 mod list;
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
         args::Command::Stop { savepoint, drain } => ask::stop(savepoint, *drain),
         args::Command::Cancel { url, detached } => ask::cancel(url, *detached),
         args::Command::Demo(options) => demo::demo(options),
+        args::Command::Bench(args::BenchCommand { subject }) => bench::bench(subject),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
