@@ -273,3 +273,6 @@ fn settings(plan: &Plan, storage: &str) -> Settings {
         rocksdb_memory_bytes: None,
     }
 }
+
+#[cfg(test)]
+mod tests;
