@@ -53,7 +53,7 @@ impl Measured {
     /// Will write to a folder, which is the target of checkpoints or not.
     pub(crate) fn new(is_quick: bool, value_len_bytes: usize, target: Option<PathBuf>) -> Self {
         // More than most caches hold, for others it is a limit all the same.
-        let copied_len_bytes = if is_quick { 16 << 20 } else { 256 << 20 };
+        let copied_len_bytes = if is_quick { 4 << 20 } else { 256 << 20 };
         Self {
             copied_len_bytes,
             compressed_len_bytes: copied_len_bytes / 16,

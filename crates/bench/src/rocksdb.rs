@@ -14,12 +14,11 @@ use crate::place::temporary_folder;
 pub(crate) fn backend(
     options: &Options,
 ) -> Result<(RocksDbStateBackend, Option<TempDir>), BenchError> {
-    let (dir, temporary) = match &options.local_dir {
-        Some(dir) => (dir.clone(), None),
-        None => {
-            let temporary = temporary_folder()?;
-            (temporary.path().to_owned(), Some(temporary))
-        }
+    let (dir, temporary) = if let Some(dir) = &options.local_dir {
+        (dir.clone(), None)
+    } else {
+        let temporary = temporary_folder()?;
+        (temporary.path().to_owned(), Some(temporary))
     };
     let memory = usize::try_from(options.rocksdb_memory_len_bytes).ok();
     let memory =

@@ -155,7 +155,9 @@ mod tests {
     fn a_digest_tells_values_and_keys_apart_and_not_their_order() {
         let content = |entries: &[(u64, &[u8])]| {
             let mut content = Content::default();
-            entries.iter().for_each(|(key, value)| content.add(*key, value));
+            for (key, value) in entries {
+                content.add(*key, value);
+            }
             content
         };
         let (one, two) = (1_u64.to_le_bytes(), 2_u64.to_le_bytes());

@@ -11,7 +11,7 @@ use crate::report::{Reached, Report, Speed};
 use crate::units::{percent, speed};
 
 /// Where the bars begin.
-const LEFT: i32 = 232;
+const LEFT: i32 = 262;
 /// What is left free behind the bars, for their numbers.
 const RIGHT: i32 = 84;
 /// Where the first row begins.

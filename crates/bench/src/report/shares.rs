@@ -96,18 +96,18 @@ impl Shares {
 mod tests {
     use super::*;
 
-    fn speed(bytes_per_s: f64) -> Option<Speed> {
+    fn speed(bytes_per_s: f64) -> Speed {
         let slowest_bytes_per_s = bytes_per_s / 2.0;
-        Some(Speed { bytes_per_s, slowest_bytes_per_s, measured_bytes: 1, rounds: 3 })
+        Speed { bytes_per_s, slowest_bytes_per_s, measured_bytes: 1, rounds: 3 }
     }
 
     fn limits(written_to_target: bool) -> Limits {
         Limits {
-            memory_copy: speed(10e9),
-            crc32: speed(20e9),
-            zstd: speed(400e6),
+            memory_copy: Some(speed(10e9)),
+            crc32: Some(speed(20e9)),
+            zstd: Some(speed(400e6)),
             zstd_level: 3,
-            write_sync_first: speed(500e6),
+            write_sync_first: Some(speed(500e6)),
             write_sync_median: None,
             written_to_target,
             clock_read_ns: 20.0,

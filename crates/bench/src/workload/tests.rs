@@ -40,9 +40,8 @@ fn with_skew_the_shares_are_those_of_zipf() {
         let shares = shares(&mut workload(10_000, window, skew, 7), 400_000);
         let whole: f64 = (1..=window).map(|rank| (rank as f64).powf(-skew)).sum();
         // The hottest keys are drawn often enough to tell.
-        for rank in 1..=5 {
+        for (rank, found) in (1_u32..=5).zip(shares) {
             let expected = f64::from(rank).powf(-skew) / whole;
-            let found = shares[rank as usize - 1];
             assert!((found / expected - 1.0).abs() < 0.1, "{skew}, {rank}: {found}, {expected}");
         }
     }
