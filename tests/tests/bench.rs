@@ -7,10 +7,11 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_alluvium-under-test");
 
-/// Few keys, a second of load, a checkpoint every 100 ms.
+/// Few keys unless they are given, a second of load, a checkpoint every 100 ms.
 fn bench(more: &[&str]) -> std::process::Output {
-    let quick = ["bench", "checkpoint", "--quick", "--keys", "5000", "--quiet"];
-    run(PROGRAM, &[&quick, more].concat())
+    let quick = ["bench", "checkpoint", "--quick", "--quiet"];
+    let keys: &[&str] = if more.contains(&"--keys") { &[] } else { &["--keys", "5000"] };
+    run(PROGRAM, &[&quick, keys, more].concat())
 }
 
 /// The report of a run that went well.
