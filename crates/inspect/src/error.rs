@@ -103,7 +103,8 @@ pub enum InspectError {
     },
     /// Nobody can tell whether a job runs.
     #[error(
-        "{location} has no locks, so nobody can see whether a job runs there: say that none does"
+        "{location} has no locks, so nobody can see whether a job runs there: say that none does \
+         (--no-job-runs)"
     )]
     NoLocks {
         /// The folder.
