@@ -66,7 +66,7 @@ const MUSEUM: [(Mistake, &str, &str); 34] = [
     (
         Mistake::SkipsSecondFenceCheck,
         "slatedb 352",
-        "a run that was replaced meanwhile has effects",
+        "a run that was replaced meanwhile has effects: neither the commit nor a sink looks again",
     ),
     (
         Mistake::LosesUnsyncedOutput,

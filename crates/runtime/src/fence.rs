@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alluvium_core::AttemptId;
+use alluvium_core::museum::{self, Mistake};
 use alluvium_storage::{Storage, StorageError, check_attempt};
 
 /// Tells whether an attempt was replaced.
@@ -31,6 +32,9 @@ impl AttemptFence {
     ///
     /// Errors: [`StorageError::Fenced`] if one was.
     pub fn check(&self) -> Result<(), StorageError> {
+        if museum::makes(Mistake::SkipsSecondFenceCheck) {
+            return Ok(());
+        }
         self.folder.as_ref().map_or(Ok(()), |folder| check_attempt(&**folder, self.attempt))
     }
 }
