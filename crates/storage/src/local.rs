@@ -11,6 +11,7 @@
 //!   which writer created them;
 //! - nothing outside the root is read, written or deleted, whatever symbolic links lie below it.
 
+mod ahead;
 mod inside;
 mod lock;
 mod mapped;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::ahead::SyncAhead;
 use crate::journal::note;
 use crate::{Location, StorageError};
 
@@ -25,6 +26,7 @@ static NEXT_TEMP: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub(super) struct TempFile {
     file: File,
+    ahead: SyncAhead,
     /// `None` once it is removed.
     temp_path: Option<PathBuf>,
     final_path: PathBuf,
@@ -46,7 +48,8 @@ impl TempFile {
             Ok((file, temp_path)) => {
                 let temp_path = Some(temp_path);
                 let top = Arc::clone(top);
-                Ok(Self { file, temp_path, final_path, dir, top, location })
+                let ahead = SyncAhead::default();
+                Ok(Self { file, ahead, temp_path, final_path, dir, top, location })
             }
             Err(source) => {
                 Err(StorageError::Io { operation: "create", location, source: source.into() })
@@ -60,11 +63,14 @@ impl TempFile {
 
     pub(super) fn write_all(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         self.file.write_all(bytes).map_err(|source| self.failed("write", source))?;
+        let Self { ahead, file, .. } = self;
+        ahead.wrote(bytes.len(), || file.try_clone());
         note!(Write, path = self.name(), bytes = bytes);
         Ok(())
     }
 
-    fn sync(&self) -> Result<(), StorageError> {
+    fn sync(&mut self) -> Result<(), StorageError> {
+        self.ahead.finish().map_err(|source| self.failed("sync", source))?;
         self.file.sync_all().map_err(|source| self.failed("sync", source))?;
         note!(Sync, path = self.name());
         Ok(())
