@@ -45,8 +45,11 @@ pub fn run(input: &[u8]) {
                     && scheme.bytes().all(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c))
             };
             let Some((_, rest)) = scheme.filter(|(scheme, _)| is_scheme(scheme)) else { return };
-            let Some((secret, _)) = rest.trim_start_matches('/').rsplit_once('@') else { return };
-            if secret.len() < SECRET_LEN || !text.contains(secret) {
+            let Some((secret, behind)) = rest.trim_start_matches('/').rsplit_once('@') else {
+                return;
+            };
+            // What stands behind the `@` as well is no secret, and may be repeated.
+            if secret.len() < SECRET_LEN || !text.contains(secret) || behind.contains(secret) {
                 return;
             }
             // The message itself may say the same, whatever stands in front of the `@`.
