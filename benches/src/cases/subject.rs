@@ -195,9 +195,7 @@ impl<B: KeyedStateBackend<Key = u64>> Subject<B> {
             }),
             Case::MapPutAll => over(accesses, |access| {
                 let mut at = keyed.at(&access.key).expect(RIGHT_USE);
-                for (user_key, value) in entries {
-                    state.put(&mut at, *user_key, *value).expect(RIGHT_USE);
-                }
+                state.put_all(&mut at, entries.iter().copied()).expect(RIGHT_USE);
                 0
             }),
             _ => over(accesses, |access| {

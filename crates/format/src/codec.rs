@@ -70,6 +70,15 @@ pub trait Codec<T>: sealed::Sealed + Clone + Debug + Send + Sync + 'static {
     /// Errors: [`CodecError::TooLarge`], [`CodecError::Serde`], [`CodecError::User`].
     fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>;
 
+    /// A byte of the memory that [`Codec::encode`] reads first, or nothing in particular.
+    ///
+    /// Values that lie far apart are waited for one after the other when they are encoded one after the
+    /// other. Where many are touched first, a processor fetches them side by side.
+    #[inline]
+    fn touch(&self, _value: &T) -> u8 {
+        0
+    }
+
     /// Reads one value and leaves the input behind it.
     ///
     /// Errors: [`CodecError::Truncated`], [`CodecError::Invalid`] and those of user types.
@@ -208,6 +217,11 @@ impl<T: HasCodec> Codec<T> for DefaultCodec {
     #[inline]
     fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
         T::Codec::default().encode(value, out)
+    }
+
+    #[inline]
+    fn touch(&self, value: &T) -> u8 {
+        T::Codec::default().touch(value)
     }
 
     #[inline]

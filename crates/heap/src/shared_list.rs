@@ -22,7 +22,7 @@ use alluvium_state::{Chunk, Elements};
 use self::spine::Spine;
 
 /// What a leaf should weigh, in bytes of elements.
-const LEAF_LEN_BYTES: usize = 512;
+const LEAF_LEN_BYTES: usize = 1024;
 
 /// A list that is appended to, and that shares its elements with its clones.
 #[derive(Clone)]
@@ -33,14 +33,14 @@ pub struct SharedList<T> {
 }
 
 impl<T> SharedList<T> {
-    /// Elements of a leaf: a power of two from 8 to 64, about 512 bytes.
+    /// Elements of a leaf: a power of two from 8 to 128, about 1 KiB.
     pub const LEAF_LEN: usize = {
         let size = if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
         let fitting = LEAF_LEN_BYTES / size;
         if fitting < 8 {
             8
-        } else if fitting > 64 {
-            64
+        } else if fitting > 128 {
+            128
         } else {
             1 << fitting.ilog2()
         }

@@ -26,6 +26,9 @@ pub trait Slot: Entry<Removed = (Self::Key, Self::Namespace)> {
     /// The state.
     type State: Clone + Send + Sync + 'static;
 
+    /// Whether what is read of an entry lies behind a pointer.
+    const IS_SHARED: bool;
+
     /// Makes an entry.
     fn new(key: Self::Key, namespace: Self::Namespace, state: Self::State) -> Self;
     /// Its key.
@@ -83,7 +86,7 @@ const fn inline_split_at(len_bytes: usize) -> usize {
 }
 
 macro_rules! slot_of {
-    ($slot:ident, $split_at:expr, $make:expr, $this:ident => $parts:expr, $state_mut:expr, $pair:expr) => {
+    ($slot:ident, $is_shared:expr, $split_at:expr, $make:expr, $this:ident => $parts:expr, $state_mut:expr, $pair:expr) => {
         impl<K, N, S> Slot for $slot<K, N, S>
         where
             K: Clone + Send + Sync + 'static,
@@ -93,6 +96,8 @@ macro_rules! slot_of {
             type Key = K;
             type Namespace = N;
             type State = S;
+
+            const IS_SHARED: bool = $is_shared;
 
             #[inline]
             fn new(key: K, namespace: N, state: S) -> Self {
@@ -149,6 +154,7 @@ macro_rules! slot_of {
 
 slot_of!(
     InlineSlot,
+    false,
     inline_split_at(size_of::<Self>()),
     |key, namespace, state| Self(key, namespace, state),
     this => this,
@@ -157,6 +163,7 @@ slot_of!(
 );
 slot_of!(
     SharedSlot,
+    true,
     MAX_SHARED_SPLIT_AT,
     |key, namespace, state| Self(Arc::new((key, namespace, state))),
     this => this.0,

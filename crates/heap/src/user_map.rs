@@ -1,10 +1,12 @@
 //! The map inside one key of a map state, and its codec.
 //!
-//! A small one is one hash table; a large one is segmented, so that a write after a freeze copies a
-//! part of it and shares the rest with the snapshot.
+//! One of a few entries is a vector of them, a small one is one hash table; a large one is segmented, so
+//! that a write after a freeze copies a part of it and shares the rest with the snapshot.
 //!
 //! Invariants: all hashes of a map are of one hasher, which comes with each call, so that a key
 //! costs no hasher of its own.
+
+mod tiny;
 
 use alluvium_format::CodecError;
 use alluvium_format::codec::{
@@ -14,6 +16,7 @@ use alluvium_state::{StateKey, StateValue, check_written_key_len};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as TableEntry;
 
+use self::tiny::TinyMap;
 use crate::TableHasher;
 use crate::segment::{LoadError, Writing};
 use crate::segmented::SegmentedTable;
@@ -38,13 +41,14 @@ impl<UK: StateKey, UV: StateValue> Entry for UserEntry<UK, UV> {
 /// A hash map that is given its hasher with each call.
 #[derive(Clone)]
 pub(crate) enum UserMap<UK: StateKey, UV: StateValue> {
+    Tiny(TinyMap<UserEntry<UK, UV>>),
     Small(HashTable<UserEntry<UK, UV>>),
     Large(Box<SegmentedTable<UserEntry<UK, UV>>>),
 }
 
 impl<UK: StateKey, UV: StateValue> Default for UserMap<UK, UV> {
     fn default() -> Self {
-        Self::Small(HashTable::new())
+        Self::Tiny(TinyMap::new())
     }
 }
 
@@ -59,6 +63,7 @@ fn loaded<T>(result: Result<T, LoadError>) -> T {
 impl<UK: StateKey, UV: StateValue> UserMap<UK, UV> {
     pub(crate) fn len(&self) -> usize {
         match self {
+            Self::Tiny(map) => map.len(),
             Self::Small(table) => table.len(),
             Self::Large(table) => table.len(),
         }
@@ -71,6 +76,7 @@ impl<UK: StateKey, UV: StateValue> UserMap<UK, UV> {
     pub(crate) fn get(&self, key: &UK, hasher: TableHasher) -> Option<&UV> {
         let (hash, same) = (hasher.hash(key), |entry: &UserEntry<UK, UV>| entry.0 == *key);
         let found = match self {
+            Self::Tiny(map) => map.find(hash, same).and_then(|position| map.get(position)),
             Self::Small(table) => table.find(hash, same),
             Self::Large(table) => loaded(table.get(hash, same)),
         };
@@ -86,8 +92,16 @@ impl<UK: StateKey, UV: StateValue> UserMap<UK, UV> {
     ) -> (&mut UV, bool) {
         let hash = hasher.hash(&key);
         let rehash = |entry: &UserEntry<UK, UV>| hasher.hash(&entry.0);
-        self.segment_if_large(rehash);
+        self.grow_if_full(rehash);
         match self {
+            Self::Tiny(map) => {
+                let (position, is_new) = match map.find(hash, |entry| entry.0 == key) {
+                    Some(position) => (position, false),
+                    None => (map.push(hash, UserEntry(key, initial())), true),
+                };
+                let Some(entry) = map.get_mut(position) else { unreachable!("found or added") };
+                (&mut entry.1, is_new)
+            }
             Self::Small(table) => match table.entry(hash, |entry| entry.0 == key, rehash) {
                 TableEntry::Occupied(entry) => (&mut entry.into_mut().1, false),
                 TableEntry::Vacant(entry) => {
@@ -104,11 +118,30 @@ impl<UK: StateKey, UV: StateValue> UserMap<UK, UV> {
         }
     }
 
-    fn segment_if_large(&mut self, rehash: impl Fn(&UserEntry<UK, UV>) -> u64) {
-        let Self::Small(table) = self else { return };
-        if table.len() < MAX_SMALL_LEN {
-            return;
+    /// Makes it larger where another entry might not fit.
+    #[inline]
+    fn grow_if_full(&mut self, rehash: impl Fn(&UserEntry<UK, UV>) -> u64) {
+        match self {
+            Self::Tiny(map) if map.is_full() => self.hash_tiny(rehash),
+            Self::Small(table) if table.len() >= MAX_SMALL_LEN => self.segment_small(rehash),
+            _ => {}
         }
+    }
+
+    #[cold]
+    fn hash_tiny(&mut self, rehash: impl Fn(&UserEntry<UK, UV>) -> u64) {
+        let Self::Tiny(map) = self else { return };
+        let entries = std::mem::replace(map, TinyMap::new()).into_entries();
+        let mut table = HashTable::with_capacity(entries.len() + 1);
+        for entry in entries {
+            table.insert_unique(rehash(&entry), entry, &rehash);
+        }
+        *self = Self::Small(table);
+    }
+
+    #[cold]
+    fn segment_small(&mut self, rehash: impl Fn(&UserEntry<UK, UV>) -> u64) {
+        let Self::Small(table) = self else { return };
         let mut large = Box::new(SegmentedTable::default());
         for entry in std::mem::take(table) {
             let (hash, mut entry) = (rehash(&entry), Some(entry));
@@ -116,6 +149,13 @@ impl<UK: StateKey, UV: StateValue> UserMap<UK, UV> {
             loaded(large.get_or_insert_with(hash, |_| false, make, &rehash, Writing::ALONE));
         }
         *self = Self::Large(large);
+    }
+
+    /// Sets many values; where a key comes twice, the last one counts.
+    pub(crate) fn extend(&mut self, entries: impl Iterator<Item = (UK, UV)>, hasher: TableHasher) {
+        entries.for_each(|(key, value)| {
+            self.insert(key, value, hasher);
+        });
     }
 
     /// Sets a value and says whether the key was absent.
@@ -132,6 +172,11 @@ impl<UK: StateKey, UV: StateValue> UserMap<UK, UV> {
         let (hash, same) = (hasher.hash(key), |entry: &UserEntry<UK, UV>| entry.0 == *key);
         let rehash = |entry: &UserEntry<UK, UV>| hasher.hash(&entry.0);
         match self {
+            Self::Tiny(map) => {
+                if let Some(position) = map.find(hash, same) {
+                    map.remove(position);
+                }
+            }
             Self::Small(table) => {
                 if let Ok(entry) = table.find_entry(hash, same) {
                     entry.remove();
@@ -144,13 +189,14 @@ impl<UK: StateKey, UV: StateValue> UserMap<UK, UV> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&UK, &UV)> {
-        let (small, large) = match self {
-            Self::Small(table) => (Some(table), None),
-            Self::Large(table) => (None, Some(table)),
+        let (tiny, small, large) = match self {
+            Self::Tiny(map) => (map.entries(), None, None),
+            Self::Small(table) => (&[][..], Some(table), None),
+            Self::Large(table) => (&[][..], None, Some(table)),
         };
         let segments = large.into_iter().flat_map(|table| table.segments());
         let tables = small.into_iter().chain(segments.map(|segment| loaded(segment.table())));
-        tables.flatten().map(|entry| (&entry.0, &entry.1))
+        tiny.iter().chain(tables.flatten()).map(|entry| (&entry.0, &entry.1))
     }
 }
 
@@ -175,6 +221,10 @@ where
     fn encode(&self, slot: &UserMap<UK, UV>, out: &mut Vec<u8>) -> Result<(), CodecError> {
         let check = |len_bytes| check_written_key_len("user key", len_bytes);
         encode_checked_entries(&self.entries, slot.len(), slot.iter(), check, out)
+    }
+
+    fn touch(&self, slot: &UserMap<UK, UV>) -> u8 {
+        slot.iter().next().map_or(0, |(key, _)| self.entries.keys.touch(key))
     }
 
     fn decode(&self, input: &mut Input<'_>) -> Result<UserMap<UK, UV>, CodecError> {

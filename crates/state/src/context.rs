@@ -170,6 +170,15 @@ pub trait KeyContext {
         value: UV,
     ) -> Result<(), StateError>;
 
+    /// See [`MapState::put_all`].
+    fn map_put_all<UK: StateKey, UV: StateValue>(
+        &mut self,
+        state: MapState<UK, UV, Self::Namespace>,
+        mut entries: impl Iterator<Item = (UK, UV)>,
+    ) -> Result<(), StateError> {
+        entries.try_for_each(|(user_key, value)| self.map_put(state, user_key, value))
+    }
+
     /// See [`MapState::update`].
     fn map_update<UK: StateKey, UV: StateValue, R>(
         &mut self,

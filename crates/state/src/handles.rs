@@ -292,6 +292,20 @@ impl<UK: StateKey, UV: StateValue, N: StateKey> MapState<UK, UV, N> {
         at.map_put(self, user_key, value)
     }
 
+    /// Sets the values of many user keys; where one comes twice, its last value counts. Costs less than
+    /// [`put`](Self::put) for each. After an error some may be set. Source: Flink `MapState.putAll`.
+    #[inline]
+    pub fn put_all<C: KeyContext<Namespace = N>>(
+        self,
+        at: &mut C,
+        entries: impl IntoIterator<Item = (UK, UV)>,
+    ) -> Result<(), StateError> {
+        if self.id.has_ttl() {
+            return access::map_put_all(self, at, entries.into_iter());
+        }
+        at.map_put_all(self, entries.into_iter())
+    }
+
     /// Changes the value of a user key in place, beginning with the default when there is none.
     #[inline]
     pub fn update<C: KeyContext<Namespace = N>, R>(

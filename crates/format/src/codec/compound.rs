@@ -65,6 +65,11 @@ impl<T: 'static, C: Codec<T>> Codec<Option<T>> for OptionCodec<C> {
         value.as_ref().map_or(Ok(()), |value| self.0.encode(value, out))
     }
 
+    #[inline]
+    fn touch(&self, value: &Option<T>) -> u8 {
+        value.as_ref().map_or(0, |value| self.0.touch(value))
+    }
+
     fn decode(&self, input: &mut Input<'_>) -> Result<Option<T>, CodecError> {
         decode_option(input, |input| self.0.decode(input))
     }
@@ -162,6 +167,11 @@ impl<T: 'static, C: Codec<T>> Codec<Vec<T>> for VecCodec<C> {
 
     fn encode(&self, value: &Vec<T>, out: &mut Vec<u8>) -> Result<(), CodecError> {
         encode_items(self, value.len(), value.iter(), out)
+    }
+
+    #[inline]
+    fn touch(&self, value: &Vec<T>) -> u8 {
+        value.first().map_or(0, |item| self.0.touch(item))
     }
 
     fn decode(&self, input: &mut Input<'_>) -> Result<Vec<T>, CodecError> {
@@ -378,6 +388,11 @@ macro_rules! tuple {
             fn encode(&self, value: &($($field,)*), out: &mut Vec<u8>) -> Result<(), CodecError> {
                 $(self.0.$index.encode(&value.$index, out)?;)*
                 Ok(())
+            }
+
+            #[inline]
+            fn touch(&self, value: &($($field,)*)) -> u8 {
+                0 $(^ self.0.$index.touch(&value.$index))*
             }
 
             #[inline]

@@ -40,6 +40,11 @@ macro_rules! number {
             }
 
             #[inline]
+            fn touch(&self, value: &$type) -> u8 {
+                value.to_le_bytes().first().copied().unwrap_or_default()
+            }
+
+            #[inline]
             fn decode(&self, input: &mut Input<'_>) -> Result<$type, CodecError> {
                 Ok($type::from_le_bytes(input.array(stringify!($type))?))
             }

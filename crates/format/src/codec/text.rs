@@ -24,6 +24,11 @@ impl Codec<String> for StringCodec {
         Ok(())
     }
 
+    #[inline]
+    fn touch(&self, value: &String) -> u8 {
+        value.as_bytes().first().copied().unwrap_or_default()
+    }
+
     fn decode(&self, input: &mut Input<'_>) -> Result<String, CodecError> {
         let (what, reason) = ("string", "not UTF-8");
         let offset = input.offset();
@@ -48,10 +53,16 @@ impl Codec<Bytes> for BytesCodec {
         CodecSnapshot::plain("bytes")
     }
 
+    #[inline]
     fn encode(&self, value: &Bytes, out: &mut Vec<u8>) -> Result<(), CodecError> {
         put_varint(value.len() as u64, out);
         out.extend_from_slice(value);
         Ok(())
+    }
+
+    #[inline]
+    fn touch(&self, value: &Bytes) -> u8 {
+        value.first().copied().unwrap_or_default()
     }
 
     fn decode(&self, input: &mut Input<'_>) -> Result<Bytes, CodecError> {

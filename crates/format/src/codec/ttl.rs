@@ -47,6 +47,11 @@ impl<T: 'static, C: Codec<T>> Codec<Stamped<T>> for TtlCodec<C> {
     }
 
     #[inline]
+    fn touch(&self, stamped: &Stamped<T>) -> u8 {
+        self.value.touch(&stamped.value)
+    }
+
+    #[inline]
     fn decode(&self, input: &mut Input<'_>) -> Result<Stamped<T>, CodecError> {
         let stamp_ms = take_stamp(input)?;
         Ok(Stamped { stamp_ms, value: self.value.decode(input)? })

@@ -11,6 +11,9 @@ use alluvium_state::{
     StateKey, StateRef, StateValue, TimeDomain, Timers, ValueState,
 };
 
+mod lists;
+
+use self::lists::index_of;
 use super::HeapKeyedStateBackend;
 use crate::TableHasher;
 use crate::map::Probe;
@@ -111,32 +114,10 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
         }
     }
 
-    /// Takes something off a list, which goes with its last element.
-    fn cut_list<T: StateValue, R>(
-        &mut self,
-        id: StateId,
-        cut: impl FnOnce(&mut SharedList<T>) -> R,
-    ) -> Result<Option<R>, StateError> {
-        let group = self.group;
-        self.with_table::<SharedList<T>, _>(id, |table, probe| {
-            let Some(list) = table.get_mut(group, probe)? else { return Ok(None) };
-            let result = cut(list);
-            if list.is_empty() {
-                table.remove(group, probe)?;
-            }
-            Ok(Some(result))
-        })
-    }
-
     fn insert<S: StateValue>(&mut self, id: StateId, state: S) -> Result<(), StateError> {
         let group = self.group;
         self.with_table::<S, _>(id, |table, probe| table.insert(group, probe, state))
     }
-}
-
-/// A position or a number of elements; those above the address space are above every list.
-fn index_of(position: u64) -> usize {
-    usize::try_from(position).unwrap_or(usize::MAX)
 }
 
 impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
@@ -262,6 +243,18 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         self.update(state.id(), UserMap::default, |map| {
             map.insert(user_key, value, hasher);
         })
+    }
+
+    fn map_put_all<UK: StateKey, UV: StateValue>(
+        &mut self,
+        state: MapState<UK, UV, N>,
+        entries: impl Iterator<Item = (UK, UV)>,
+    ) -> Result<(), StateError> {
+        let (hasher, mut entries) = (self.user_hasher(), entries.peekable());
+        if entries.peek().is_none() {
+            return self.get::<UserMap<UK, UV>>(state.id()).map(drop);
+        }
+        self.update(state.id(), UserMap::default, |map| map.extend(entries, hasher))
     }
 
     fn map_update<UK: StateKey, UV: StateValue, R>(

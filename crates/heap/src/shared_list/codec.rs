@@ -19,6 +19,10 @@ impl<T: 'static, C: Codec<T>> SlotCodec<SharedList<T>> for SharedListCodec<C> {
         encode_items(&self.0, slot.len(), slot.iter(), out)
     }
 
+    fn touch(&self, slot: &SharedList<T>) -> u8 {
+        slot.iter().next().map_or(0, |item| self.0.0.touch(item))
+    }
+
     fn decode(&self, input: &mut Input<'_>) -> Result<SharedList<T>, CodecError> {
         self.0.decode(input).map(SharedList::from)
     }

@@ -40,12 +40,12 @@ fn numbers(len: usize) -> Vec<u64> {
 }
 
 #[test]
-fn a_leaf_has_about_512_bytes_and_8_to_64_elements() {
-    assert_eq!(SharedList::<()>::LEAF_LEN, 64);
-    assert_eq!(SharedList::<u8>::LEAF_LEN, 64);
-    assert_eq!(Numbers::LEAF_LEN, 64);
-    assert_eq!(SharedList::<u128>::LEAF_LEN, 32);
-    assert_eq!(SharedList::<String>::LEAF_LEN, 16);
+fn a_leaf_has_about_1_kib_and_8_to_128_elements() {
+    assert_eq!(SharedList::<()>::LEAF_LEN, 128);
+    assert_eq!(SharedList::<u8>::LEAF_LEN, 128);
+    assert_eq!(Numbers::LEAF_LEN, 128);
+    assert_eq!(SharedList::<u128>::LEAF_LEN, 64);
+    assert_eq!(SharedList::<String>::LEAF_LEN, 32);
     assert_eq!(SharedList::<[u64; 40]>::LEAF_LEN, 8);
 }
 

@@ -17,6 +17,10 @@ use crate::slot::Slot;
 pub(crate) trait SlotCodec<S>: Send + Sync + 'static {
     fn snapshot(&self) -> CodecSnapshot;
     fn encode(&self, slot: &S, out: &mut Vec<u8>) -> Result<(), CodecError>;
+    /// As [`Codec::touch`].
+    fn touch(&self, _slot: &S) -> u8 {
+        0
+    }
     fn decode(&self, input: &mut Input<'_>) -> Result<S, CodecError>;
     fn resolve(&self, stored: &CodecSnapshot) -> Compatibility<S>;
 }
@@ -33,6 +37,11 @@ impl<S: 'static, C: Codec<S>> SlotCodec<S> for Plain<C> {
     #[inline]
     fn encode(&self, slot: &S, out: &mut Vec<u8>) -> Result<(), CodecError> {
         self.0.encode(slot, out)
+    }
+
+    #[inline]
+    fn touch(&self, slot: &S) -> u8 {
+        self.0.touch(slot)
     }
 
     #[inline]
@@ -80,6 +89,10 @@ pub(crate) trait EntryReader<E: Slot>: Send + Sync {
     ) -> Result<(), Refusal>;
 }
 
+/// How many entries behind pointers are fetched from memory side by side. A processor waits for some ten
+/// to twenty at once.
+const BATCH: usize = 32;
+
 /// A block on its way in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EncodedBlock<'a> {
@@ -121,6 +134,25 @@ impl<KC, NC, SC> TypedEntryCodec<KC, NC, SC> {
     }
 }
 
+impl<KC, NC, SC> TypedEntryCodec<KC, NC, SC> {
+    fn encode_each<'a, E>(
+        &self,
+        entries: impl IntoIterator<Item = &'a E>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CodecError>
+    where
+        E: Slot,
+        KC: Codec<E::Key>,
+        NC: Codec<E::Namespace>,
+        SC: SlotCodec<E::State>,
+    {
+        entries.into_iter().try_for_each(|entry| {
+            let (key, namespace, state) = (entry.key(), entry.namespace(), entry.state());
+            EntryCodec::<E>::encode_entry(self, key, namespace, state, out)
+        })
+    }
+}
+
 impl<E, KC, NC, SC> EntryCodec<E> for TypedEntryCodec<KC, NC, SC>
 where
     E: Slot,
@@ -140,16 +172,22 @@ where
     }
 
     fn encode_full(&self, table: &HashTable<E>, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        for entry in table {
-            EntryCodec::<E>::encode_entry(
-                self,
-                entry.key(),
-                entry.namespace(),
-                entry.state(),
-                out,
-            )?;
+        if !E::IS_SHARED {
+            return self.encode_each(table, out);
         }
-        Ok(())
+        let (mut entries, mut batch) = (table.iter(), Vec::with_capacity(BATCH));
+        loop {
+            batch.clear();
+            batch.extend(entries.by_ref().take(BATCH));
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let touched = batch.iter().fold(0, |touched, entry: &&E| {
+                touched ^ self.key.touch(entry.key()) ^ self.slot.touch(entry.state())
+            });
+            std::hint::black_box(touched);
+            self.encode_each(batch.iter().copied(), out)?;
+        }
     }
 
     fn encode_delta(
@@ -163,16 +201,7 @@ where
         for (key, namespace) in removed {
             self.encode_pair((key, namespace), out)?;
         }
-        for entry in buckets.iter().filter_map(|bucket| table.get_bucket(*bucket)) {
-            EntryCodec::<E>::encode_entry(
-                self,
-                entry.key(),
-                entry.namespace(),
-                entry.state(),
-                out,
-            )?;
-        }
-        Ok(())
+        self.encode_each(buckets.iter().filter_map(|bucket| table.get_bucket(*bucket)), out)
     }
 }
 

@@ -22,7 +22,6 @@ use crate::store::Store;
 mod entries;
 mod iterate;
 mod lists;
-
 use iterate::ListChunks;
 
 /// One key and namespace of a [`RocksDbKeyedStateBackend`], encoded once.
@@ -283,6 +282,14 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for RocksDbAt<'_, K, C, N
         value: UV,
     ) -> Result<(), StateError> {
         self.entry_put(state.id(), &user_key, &value)
+    }
+
+    fn map_put_all<UK: StateKey, UV: StateValue>(
+        &mut self,
+        state: MapState<UK, UV, N>,
+        entries: impl Iterator<Item = (UK, UV)>,
+    ) -> Result<(), StateError> {
+        self.entries_put(state.id(), entries)
     }
 
     fn map_update<UK: StateKey, UV: StateValue, R>(

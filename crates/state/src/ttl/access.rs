@@ -229,6 +229,17 @@ pub(crate) fn map_put<UK: StateKey, UV: StateValue, C: KeyContext>(
 }
 
 #[cold]
+pub(crate) fn map_put_all<UK: StateKey, UV: StateValue, C: KeyContext>(
+    state: MapState<UK, UV, C::Namespace>,
+    at: &mut C,
+    entries: impl Iterator<Item = (UK, UV)>,
+) -> Result<(), StateError> {
+    let stamp_ms = for_change(at, state)?.now_ms();
+    let stamped = entries.map(|(user_key, value)| (user_key, Stamped { stamp_ms, value }));
+    at.map_put_all(stamped_map(state), stamped)
+}
+
+#[cold]
 pub(crate) fn map_update<UK: StateKey, UV: StateValue, C: KeyContext, R>(
     state: MapState<UK, UV, C::Namespace>,
     at: &mut C,

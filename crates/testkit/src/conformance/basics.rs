@@ -1,5 +1,7 @@
 //! Cases: the kinds of state, clearing, namespaces, keys.
 
+use std::collections::BTreeMap;
+
 use alluvium_state::{
     AggregatingStateDescriptor, KeyedStateBackend, ListStateDescriptor, MapStateDescriptor,
     ReducingStateDescriptor, StateBackend, TimeDomain, ValueStateDescriptor,
@@ -91,6 +93,39 @@ pub fn a_map_holds_what_was_put<B: StateBackend>(backend: &B) {
     assert_eq!(map_of(map.entries(&at)), [(b, 20), (c, 5)].into());
     map.clear(&mut at).unwrap();
     assert!(map.is_empty(&at).unwrap());
+}
+
+/// Many user keys put at once are the same as put one after the other, in maps of every size.
+pub fn user_keys_put_at_once_are_all_there<B: StateBackend>(backend: &B) {
+    let job = TestJob::<B, String>::new(backend);
+    let mut state = job.open_one(&[]);
+    let map = state.map_state(MapStateDescriptor::<u64, u64>::new("map")).unwrap();
+    let key = "key".to_owned();
+    let mut at = state.at(&key).unwrap();
+    map.put_all(&mut at, []).unwrap();
+    drop(at);
+    assert_eq!(state.entry_count().unwrap(), 0, "nothing makes no map");
+    let mut expected = BTreeMap::new();
+    for (from, to) in [(0, 3), (2, 17), (10, 40), (0, 200), (199, 200)] {
+        let value = |user_key: u64| user_key * 1_000 + to;
+        // Each twice, first with another value.
+        let entries = (from..to).flat_map(|it| [(it, 1), (it, value(it))]);
+        let mut at = state.at(&key).unwrap();
+        map.put_all(&mut at, entries).unwrap();
+        expected.extend((from..to).map(|user_key| (user_key, value(user_key))));
+        assert_eq!(map_of(map.entries(&at)), expected);
+        for user_key in 0..210 {
+            let found = owned(map.get(&at, &user_key));
+            assert_eq!(found, expected.get(&user_key).copied(), "{user_key} of {to}");
+        }
+    }
+    for user_key in (0..200).rev() {
+        let mut at = state.at(&key).unwrap();
+        map.remove(&mut at, &user_key).unwrap();
+        expected.remove(&user_key);
+        assert_eq!(map_of(map.entries(&at)), expected, "without {user_key}");
+    }
+    assert_eq!(state.entry_count().unwrap(), 0);
 }
 
 /// The first value is taken as it is, the others are reduced into it in the order of adding.

@@ -79,6 +79,22 @@ pub fn elements_and_entries_expire_one_by_one<B: StateBackend>(backend: &B) {
     assert_eq!(states.see(&state.at(&key).unwrap()), Seen::default());
 }
 
+/// User keys that are put at once have the time of that moment.
+pub fn user_keys_put_at_once_expire_together<B: StateBackend>(backend: &B) {
+    let job = TestJob::<B, String>::new(backend);
+    let clock = ManualClock::new(1_000);
+    let mut state = job.open_one(&[]);
+    let map = MapStateDescriptor::<u32, u32>::new("map").ttl(ttl_by(&clock));
+    let (map, key) = (state.map_state(map).unwrap(), key());
+    map.put_all(&mut state.at(&key).unwrap(), [(1, 1), (2, 1)]).unwrap();
+    clock.set(1_050);
+    map.put_all(&mut state.at(&key).unwrap(), [(2, 2), (3, 2)]).unwrap();
+    clock.set(1_100);
+    assert_eq!(map_of(map.entries(&state.at(&key).unwrap())), [(2, 2), (3, 2)].into());
+    clock.set(1_150);
+    assert!(map.is_empty(&state.at(&key).unwrap()).unwrap());
+}
+
 /// A write to what has expired finds nothing, also when nobody has read it before.
 pub fn a_write_after_the_end_begins_anew<B: StateBackend>(backend: &B) {
     let job = TestJob::<B, String>::new(backend);

@@ -11,7 +11,9 @@ use alluvium_state::{
 use super::iterate::MapEntries;
 use super::{EntryCodecs, RocksDbAt};
 use crate::backend::table::Coded;
+use crate::backend::with_buffer;
 use crate::row_key::RowRange;
+use crate::store::Batch;
 
 impl<K: StateKey, C: Codec<K>, N: StateKey> RocksDbAt<'_, K, C, N> {
     /// Runs `body` with the row of a user key.
@@ -50,6 +52,31 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> RocksDbAt<'_, K, C, N> {
         let codecs = table.content::<EntryCodecs<UK, UV>>()?;
         self.with_entry_row(table, codecs, user_key, |row| {
             self.write(table, &*codecs.values, row, value)
+        })
+    }
+
+    /// Writes many rows at once.
+    pub(super) fn entries_put<UK: StateKey, UV: StateValue>(
+        &self,
+        id: StateId,
+        entries: impl Iterator<Item = (UK, UV)>,
+    ) -> Result<(), StateError> {
+        let table = self.table(id)?;
+        let codecs = table.content::<EntryCodecs<UK, UV>>()?;
+        let mut batch = Batch::new(self.store(), &table.column);
+        self.with_row(table, |row| {
+            let prefix_len = row.len();
+            with_buffer(&self.backend.scratch.value, |bytes| {
+                for (user_key, value) in entries {
+                    row.truncate(prefix_len);
+                    put_user_key(&*codecs.keys, &user_key, row)?;
+                    check_key_len("user key", row.len() - prefix_len)?;
+                    bytes.clear();
+                    codecs.values.put(&value, bytes).map_err(table.encode_error())?;
+                    batch.put(row, bytes)?;
+                }
+                Ok(batch.finish()?)
+            })
         })
     }
 
