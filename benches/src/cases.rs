@@ -3,7 +3,7 @@
 //! Roles: a [`Case`] names an operation, [`Inputs`] are the keys and values in the order in which they
 //! are used, a [`Subject`] is a backend with the state that cases of one kind run on, and a
 //! [`Rescaling`] has checkpoints of it to open. The criterion benches and the comparison with Flink run
-//! the same ones; `benches/flink` has them once more, in Java.
+//! the same ones; `benches/flink` has them once more, in Java, and `benches/compare` for other stores.
 //!
 //! Invariants: a case finds the state as the same case found it before: what it adds is removed, and
 //! what it removes is put back, outside the measured time. Sizes and seeds are constants.
@@ -17,7 +17,7 @@ mod subject;
 #[cfg(test)]
 mod tests;
 
-pub use inputs::{Access, Inputs, mixed};
+pub use inputs::{Access, Content, Inputs, mixed};
 pub use rescaling::{Rescaling, Step};
 pub use subject::{Done, Expiry, Subject};
 

@@ -1,7 +1,7 @@
 //! What the benches share: rounds, samples, the report, a storage that forgets, cases on state.
 //!
 //! The programs beside it, `heap` and `rocksdb`, measure one backend each, `runtime` a running job, and
-//! `flink` all of them beside Apache Flink.
+//! `flink` all of them beside Apache Flink. `benches/compare` has them beside other stores.
 
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock and starts threads")]
 #![expect(clippy::cast_precision_loss, reason = "figures are floats")]
@@ -10,6 +10,8 @@
 pub mod background;
 pub mod cases;
 pub mod contender;
+#[cfg(feature = "rocksdb")]
+pub mod engine;
 pub mod measure;
 pub mod null_storage;
 pub mod pace;

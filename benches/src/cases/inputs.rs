@@ -81,22 +81,27 @@ impl Inputs {
 
 /// What state holds at first, drawn key by key.
 #[derive(Debug)]
-pub(super) struct Content(Random);
+pub struct Content(Random);
 
 impl Content {
-    pub(super) const fn new() -> Self {
+    /// That of the first key comes first.
+    #[expect(clippy::new_without_default, reason = "it has a position")]
+    pub const fn new() -> Self {
         Self(Random::new(CONTENT_SEED))
     }
 
-    pub(super) const fn value(&mut self) -> u64 {
+    /// The value of the next key.
+    pub const fn value(&mut self) -> u64 {
         self.0.next_u64()
     }
 
-    pub(super) fn user_value(&mut self) -> f64 {
+    /// The user value of the next user key of a map.
+    pub fn user_value(&mut self) -> f64 {
         next_f64(&mut self.0)
     }
 
-    pub(super) fn list(&mut self) -> Vec<u64> {
+    /// The list of the next key.
+    pub fn list(&mut self) -> Vec<u64> {
         (0..LIST_ELEMENTS).map(|_| self.0.next_u64()).collect()
     }
 }

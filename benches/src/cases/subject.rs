@@ -63,14 +63,20 @@ pub struct Subject<B> {
 
 impl<B: KeyedStateBackend<Key = u64>> Subject<B> {
     /// Fills an empty backend.
-    pub fn new(mut keyed: B, kind: Kind, keys: u64, expiry: Option<Expiry>) -> Self {
-        let now_ms = Arc::new(AtomicI64::new(0));
-        let state = register(&mut keyed, kind, expiry, &now_ms);
-        let inputs = Inputs::new(keys);
-        let entries = inputs.entries();
-        let mut subject = Self { keyed, state, inputs, entries, next: 0, expiry, now_ms, runs: 0 };
+    pub fn new(keyed: B, kind: Kind, keys: u64, expiry: Option<Expiry>) -> Self {
+        let mut subject = Self::with_state(keyed, kind, keys, expiry);
         subject.fill();
         subject
+    }
+
+    /// Takes a backend with what was restored into it from one that was filled.
+    pub fn restored(keyed: B, kind: Kind, keys: u64) -> Self {
+        Self::with_state(keyed, kind, keys, None)
+    }
+
+    /// The backend, for snapshots.
+    pub const fn keyed(&mut self) -> &mut B {
+        &mut self.keyed
     }
 
     /// Runs a case so many times, one key after the other.
@@ -100,6 +106,14 @@ impl<B: KeyedStateBackend<Key = u64>> Subject<B> {
             sum = sum.wrapping_add(own.wrapping_mul(key | 1));
         }
         sum
+    }
+
+    fn with_state(mut keyed: B, kind: Kind, keys: u64, expiry: Option<Expiry>) -> Self {
+        let now_ms = Arc::new(AtomicI64::new(0));
+        let state = register(&mut keyed, kind, expiry, &now_ms);
+        let inputs = Inputs::new(keys);
+        let entries = inputs.entries();
+        Self { keyed, state, inputs, entries, next: 0, expiry, now_ms, runs: 0 }
     }
 
     fn run_value(

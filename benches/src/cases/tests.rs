@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
+use alluvium_core::CheckpointId;
 use alluvium_format::codec::DefaultCodec;
 use alluvium_heap::{HeapKeyedStateBackend, HeapStateBackend, StateMapKind};
-use alluvium_state::{SnapshotMode, StateBackend, UpdateType};
+use alluvium_state::{KeyedStateBackend, SnapshotMode, StateBackend, UpdateType};
 use alluvium_storage::{HandleReader, ReadAccess};
 
 use super::*;
 use crate::null_storage::NullStorage;
-use crate::targets::spec_of;
+use crate::targets::{full_target, spec_of, write};
 
 const FEW: u64 = 1_000;
 
@@ -84,6 +85,23 @@ fn both_maps_read_the_same() {
         }
         let [first, second] = maps.each_mut().map(Subject::digest);
         assert_eq!(first, second, "{}", kind.name());
+    }
+}
+
+#[test]
+fn what_was_restored_is_what_was_filled() {
+    let policy = crate::targets::IN_MEMORY;
+    for kind in Kind::ALL {
+        let mut filled = subject(StateMapKind::CopyOnWrite, kind, None);
+        let before = filled.digest();
+        let storage = Arc::new(NullStorage::default());
+        let target = full_target(storage.clone(), policy, CheckpointId::FIRST);
+        let frozen = filled.keyed().freeze(CheckpointId::FIRST).unwrap();
+        let handle = write(frozen, &target);
+        let reader = HandleReader::new(storage, ReadAccess::Copy);
+        let spec = spec_of::<u64>(0, 1, KEY_GROUPS);
+        let keyed = HeapStateBackend::default().open(spec, &[handle], &reader).unwrap();
+        assert_eq!(Subject::restored(keyed, kind, FEW).digest(), before, "{}", kind.name());
     }
 }
 

@@ -13,7 +13,6 @@ mod child;
 mod figures;
 mod options;
 mod own;
-mod raw;
 mod records;
 mod report;
 mod soak;

@@ -1,18 +1,15 @@
 //! The backend, used as an engine uses it: key groups are known.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use alluvium_benches::null_storage::NullStorage;
 use alluvium_benches::targets::{self, spec_of};
 use alluvium_core::{CheckpointId, KeyedStateHandle};
 use alluvium_format::codec::DefaultCodec;
 use alluvium_rocksdb::{RocksDbKeyedStateBackend, RocksDbMemory, RocksDbStateBackend};
-use alluvium_state::{
-    KeyedStateBackend, ListStateDescriptor, MapStateDescriptor, StateBackend, ValueStateDescriptor,
-};
+use alluvium_state::{KeyedStateBackend, StateBackend, ValueStateDescriptor};
 use alluvium_storage::{HandleReader, ReadAccess, Storage};
-use rocksdb::Options;
 
 use crate::records::{KEY_GROUPS, Record};
 
@@ -109,34 +106,4 @@ impl Checkpoints {
         let frozen = keyed.freeze(checkpoint).expect("nothing failed before");
         targets::write(frozen, &targets::incremental_target(into, checkpoint))
     }
-}
-
-/// Options of a database and of the column families of value, map and list states.
-pub(crate) struct EngineOptions {
-    pub(crate) database: Options,
-    pub(crate) values: Options,
-    pub(crate) maps: Options,
-    pub(crate) lists: Options,
-}
-
-/// The options that a backend gives to RocksDB, and the memory of its own that goes with them.
-pub(crate) fn options_of(backend: RocksDbStateBackend) -> EngineOptions {
-    let databases: Arc<Mutex<Vec<Options>>> = Arc::default();
-    let columns: Arc<Mutex<Vec<Options>>> = Arc::default();
-    let keep = |seen: &Arc<Mutex<Vec<Options>>>| {
-        let seen = Arc::clone(seen);
-        move |options: &mut Options| seen.lock().expect("nobody panics").push(options.clone())
-    };
-    let backend = backend.customize_database(keep(&databases)).customize_column(keep(&columns));
-    let mut keyed = open_empty(&backend);
-    values(&mut keyed, "value");
-    keyed.map_state(MapStateDescriptor::<u64, u64>::new("map")).expect("a new state");
-    keyed.list_state(ListStateDescriptor::<u64>::new("list")).expect("a new state");
-    drop(keyed);
-    let take =
-        |seen: Arc<Mutex<Vec<Options>>>| std::mem::take(&mut *seen.lock().expect("as above"));
-    let database = take(databases).pop().expect("one was opened");
-    let [values, maps, lists] =
-        <[Options; 3]>::try_from(take(columns)).unwrap_or_else(|_| panic!("three were made"));
-    EngineOptions { database, values, maps, lists }
 }

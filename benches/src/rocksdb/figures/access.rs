@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alluvium_benches::engine::{Raw, options_of};
 use alluvium_benches::measure::{Samples, in_turns, timed};
 use alluvium_benches::null_storage::NullStorage;
 use alluvium_benches::targets::ACCESS_SEED;
@@ -16,7 +17,6 @@ use alluvium_state::{
 };
 
 use crate::own::{self, Checkpoints, Keyed, MIB, RIGHT_USE};
-use crate::raw::Raw;
 use crate::records::{self, Record};
 use crate::report::{Goal, Report};
 
@@ -127,7 +127,7 @@ impl Pair {
             |name| keyed.list_state(ListStateDescriptor::<u64>::new(name)).expect("a new state");
         let (lists, appended) = (list("list"), list("append"));
         let own = Own { keyed, values, maps, lists, appended };
-        let options = own::options_of(backend("options"));
+        let options = options_of(backend("options"));
         Self { own, raw: Raw::create(&dir.join("raw"), &options) }
     }
 
@@ -148,12 +148,12 @@ impl Pair {
             let maps = part_of(map_keys, part);
             for entry in 0..ENTRIES {
                 self.own.put_entries(&maps, entry);
-                self.raw.put_entries(&maps, entry);
+                put_raw_entries(&self.raw, &maps, entry);
             }
             let lists = part_of(list_keys, part);
             for element in 0..ELEMENTS {
                 self.own.append(self.own.lists, &lists, element);
-                self.raw.append("list", &lists, element);
+                append_raw(&self.raw, "list", &lists, element);
             }
             if flushes > 0 {
                 checkpoints.take(&mut self.own.keyed, Arc::new(NullStorage::default()));
@@ -324,23 +324,21 @@ impl Contender for Own {
     }
 }
 
-impl Raw {
-    fn put_entries(&self, records: &[Record], entry: u64) {
-        let column = self.column("map");
-        for record in records {
-            let mut row = record.row().to_vec();
-            row.extend_from_slice(&entry.to_le_bytes());
-            self.put(column, &row, &entry.to_le_bytes());
-        }
+fn put_raw_entries(raw: &Raw, records: &[Record], entry: u64) {
+    let column = raw.column("map");
+    for record in records {
+        let mut row = record.row().to_vec();
+        row.extend_from_slice(&entry.to_le_bytes());
+        raw.put(column, &row, &entry.to_le_bytes());
     }
+}
 
-    fn append(&self, column: &str, records: &[Record], element: u64) {
-        let column = self.column(column);
-        let mut group = [1; 9];
-        group[1..].copy_from_slice(&element.to_le_bytes());
-        for record in records {
-            self.merge(column, &record.row(), &group);
-        }
+fn append_raw(raw: &Raw, column: &str, records: &[Record], element: u64) {
+    let column = raw.column(column);
+    let mut group = [1; 9];
+    group[1..].copy_from_slice(&element.to_le_bytes());
+    for record in records {
+        raw.merge(column, &record.row(), &group);
     }
 }
 
@@ -411,6 +409,6 @@ impl Contender for Raw {
     }
 
     fn list_append(&mut self, records: &[Record]) {
-        self.append("append", records, 1);
+        append_raw(self, "append", records, 1);
     }
 }

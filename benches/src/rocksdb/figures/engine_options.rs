@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use alluvium_benches::engine::{Raw, options_of};
 use alluvium_benches::measure::{Samples, in_turns};
 use alluvium_benches::targets::ACCESS_SEED;
 use alluvium_rocksdb::PredefinedOptions;
@@ -15,7 +16,6 @@ use rocksdb::{
 
 use super::access::cpu_seconds;
 use crate::own::{self, MIB};
-use crate::raw::Raw;
 use crate::records::{self, ROW_LEN_BYTES, Record};
 use crate::report::{Goal, Report};
 
@@ -141,7 +141,7 @@ impl Database {
         let backend = own::backend(&dir.join("options"), MEMORY_LEN_BYTES)
             .predefined(PredefinedOptions::Default)
             .write_buffer_len_bytes(WRITE_BUFFER_LEN_BYTES);
-        let mut options = own::options_of(backend);
+        let mut options = options_of(backend);
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(&Cache::new_hyper_clock_cache(512 * MIB, 0));
         // As the backend sets them; the safe crate cannot read them back.

@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use alluvium_benches::engine::{EngineOptions, Raw, options_of};
 use alluvium_benches::measure::{Samples, in_turns, timed};
 use alluvium_benches::null_storage::NullStorage;
 use alluvium_benches::targets::max_parallelism;
@@ -16,8 +17,7 @@ use alluvium_state::KeyedStateBackend;
 use alluvium_storage::{HandleReader, LocalStorage, ReadAccess, Storage};
 use rocksdb::WriteBatch;
 
-use crate::own::{self, Checkpoints, EngineOptions, MIB, RIGHT_USE};
-use crate::raw::Raw;
+use crate::own::{self, Checkpoints, MIB, RIGHT_USE};
 use crate::records::{self, KEY_GROUPS, Record};
 use crate::report::{Goal, Report};
 
@@ -163,7 +163,7 @@ fn restore(
 
 /// All rows in one open database.
 fn open_source(dir: &Path, base: &Path, rows: u64) -> Raw {
-    let source = open_raw(dir, &own::options_of(own::backend(base, MEMORY_LEN_BYTES)));
+    let source = open_raw(dir, &options_of(own::backend(base, MEMORY_LEN_BYTES)));
     for (number, record) in records::all(rows).iter().enumerate() {
         source.put(source.column("wide"), &record.row(), &own::wide_value(number as u64));
     }
@@ -177,7 +177,7 @@ fn open_raw(dir: &Path, options: &EngineOptions) -> Raw {
 
 /// Copies the rows of some key groups into a new database, and reads one; the seconds and the rows.
 fn copy(source: &Raw, work: &Path, range: KeyGroupRange, first: &Record) -> (f64, u64) {
-    let options = own::options_of(own::backend(work, MEMORY_LEN_BYTES));
+    let options = options_of(own::backend(work, MEMORY_LEN_BYTES));
     let (took, (_copied, rows)) = timed(|| {
         let new = open_raw(&work.join("copy"), &options);
         let (mut batch, mut rows) = (WriteBatch::default(), 0);
