@@ -20,8 +20,9 @@ DEMO_ENV := $(ENV)
 DEMO_FEATURES :=
 endif
 
-# What `make bench-heap`, `make bench-rocksdb`, `make bench-runtime` and `make bench-flink` pass on: `--quick`,
-# `--only <beginning of a figure's name>`; the second one also `--soak <minutes> --state-gib <GiB>`.
+# What `make bench-heap`, `make bench-rocksdb`, `make bench-runtime`, `make bench-compare` and `make bench-flink`
+# pass on: `--quick`, `--only <beginning of a figure's name>`; the second one also
+# `--soak <minutes> --state-gib <GiB>`.
 BENCH ?=
 
 # How the tests of the long runs below are compiled: `release`, or `test` as `make test` does, without optimization.
@@ -54,7 +55,7 @@ else
 PROGRAMS_CRATE := alluvium-heap
 endif
 
-.PHONY: help setup demo test corruption kills power-cuts programs simulate museum fuzz bench-check bench-heap bench-inspect bench-rocksdb bench-runtime bench-flink fmt clippy doc clean
+.PHONY: help setup demo test corruption kills power-cuts programs simulate museum fuzz bench-check bench-compare bench-heap bench-inspect bench-rocksdb bench-runtime bench-flink fmt clippy doc clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
@@ -120,8 +121,13 @@ bench-inspect: ## measure how fast checkpoints are looked into (BENCH=--quick fo
 bench-flink: ## measure beside Apache Flink 2.3.0, which is fetched once (needs a JDK; BENCH=--quick)
 	@scripts/bench_flink.sh $(BENCH)
 
+bench-compare: ## measure beside hashbrown, imbl, the crate rocksdb, redb and fjall (BENCH=--quick)
+	@scripts/setup.sh build
+	@$(ROCKSDB_ENV) cargo run --release --locked --manifest-path benches/compare/Cargo.toml -- $(BENCH)
+
 fmt: ## format the code
 	$(ENV) cargo fmt --all
+	$(ENV) cargo fmt --manifest-path benches/compare/Cargo.toml
 
 clippy: ## run the lints
 	$(ROCKSDB_ENV) cargo clippy --workspace --all-targets --locked -- -D warnings

@@ -49,6 +49,8 @@ step "setup" scripts/setup.sh
 # Sourced, so that cargo finds the archive.
 step "RocksDB" source scripts/rocksdb.sh
 step "format" cargo fmt --all --check
+# A workspace of its own, whose other stores nothing here builds.
+step "format of benches/compare" cargo fmt --manifest-path benches/compare/Cargo.toml --check
 step "lints" cargo clippy --workspace --all-targets --locked \
     --features "$features" -- -D warnings
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked

@@ -1,0 +1,98 @@
+//! `imbl`: persistent maps and vectors, which share all that no write has touched. A clone is a pointer.
+
+use imbl::shared_ptr::DefaultSharedPtr;
+use imbl::{GenericHashMap, Vector};
+
+use super::Hashing;
+use crate::rows::{entry_sum, sum};
+use crate::store::{Fixable, Lists, Maps, Values};
+
+type Map<V> = GenericHashMap<u64, V, Hashing, DefaultSharedPtr>;
+
+/// Persistent maps, changed in place where nobody else holds a node.
+#[derive(Default)]
+pub(crate) struct Imbl {
+    values: Map<u64>,
+    maps: Map<Map<f64>>,
+    lists: Map<Vector<u64>>,
+}
+
+impl Values for Imbl {
+    fn get(&self, keys: impl Iterator<Item = u64>) -> u64 {
+        Self::get_fixed(&self.values, keys)
+    }
+
+    fn set(&mut self, pairs: impl Iterator<Item = (u64, u64)>) {
+        for (key, value) in pairs {
+            self.values.insert(key, value);
+        }
+    }
+
+    fn remove(&mut self, keys: impl Iterator<Item = u64>) {
+        for key in keys {
+            self.values.remove(&key);
+        }
+    }
+}
+
+impl Fixable for Imbl {
+    type Fixed = Map<u64>;
+
+    fn fix(&self) -> Self::Fixed {
+        self.values.clone()
+    }
+
+    fn get_fixed(fixed: &Self::Fixed, keys: impl Iterator<Item = u64>) -> u64 {
+        sum(keys.map(|key| fixed.get(&key).copied().unwrap_or_default()))
+    }
+}
+
+impl Maps for Imbl {
+    fn get(&self, entries: impl Iterator<Item = (u64, u64)>) -> u64 {
+        sum(entries.map(|(key, user_key)| {
+            let value = self.maps.get(&key).and_then(|map| map.get(&user_key));
+            value.map_or(0, |value| value.to_bits())
+        }))
+    }
+
+    fn iterate(&self, keys: impl Iterator<Item = u64>) -> u64 {
+        sum(keys.map(|key| {
+            let entries = self.maps.get(&key).into_iter().flatten();
+            sum(entries.map(|(user_key, value)| entry_sum(*user_key, value.to_bits())))
+        }))
+    }
+
+    fn put(&mut self, entries: impl Iterator<Item = ((u64, u64), f64)>) {
+        for ((key, user_key), value) in entries {
+            self.maps.entry(key).or_default().insert(user_key, value);
+        }
+    }
+
+    fn remove(&mut self, entries: impl Iterator<Item = (u64, u64)>) {
+        for (key, user_key) in entries {
+            let Some(map) = self.maps.get_mut(&key) else { continue };
+            map.remove(&user_key);
+            if map.is_empty() {
+                self.maps.remove(&key);
+            }
+        }
+    }
+}
+
+impl Lists for Imbl {
+    fn iterate(&self, keys: impl Iterator<Item = u64>) -> u64 {
+        sum(keys.map(|key| sum(self.lists.get(&key).into_iter().flatten().copied())))
+    }
+
+    fn append(&mut self, elements: impl Iterator<Item = (u64, u64)>) {
+        for (key, element) in elements {
+            self.lists.entry(key).or_default().push_back(element);
+        }
+    }
+
+    fn fill(&mut self, lists: impl Iterator<Item = (u64, Vec<u64>)>) {
+        for (key, list) in lists {
+            self.lists.insert(key, list.into());
+        }
+    }
+}
