@@ -5,7 +5,9 @@ mod batched;
 mod dropped;
 mod fill;
 mod frozen;
+mod prefetch;
 mod register;
+mod registered;
 mod restore;
 mod timers;
 mod ttl;
@@ -30,14 +32,15 @@ use alluvium_state::{
 use alluvium_storage::HandleReader;
 
 use self::frozen::Written;
+use self::registered::{Registered, Views};
 use self::restore::RestoredState;
 use self::ttl::TtlWork;
+use crate::TableHasher;
 use crate::base::{Base, IncrementalOptions};
 use crate::expiry::{ListExpiry, MapExpiry, SortedMapExpiry, ValueExpiry};
 use crate::map::StateMapKind;
 use crate::moment::{Epoch, Moment};
-use crate::table::{AnyTable, LoadJob, NamespacedTable, not_loaded};
-use crate::{Probe, TableHasher};
+use crate::table::{LoadJob, NamespacedTable, not_loaded};
 
 /// Opens keyed state in memory.
 #[derive(Debug, Clone, Copy, Default)]
@@ -143,23 +146,6 @@ struct Pending {
     written: Written,
 }
 
-/// A table, seen once without its types and once with its namespace type only.
-struct Registered<K> {
-    table: Box<dyn AnyTable<K>>,
-    /// `fn(&mut dyn AnyTable<K>) -> Option<&mut dyn NamespacedTable<K, N>>`, boxed.
-    namespaced: Box<dyn std::any::Any + Send + Sync>,
-}
-
-type NamespacedMut<K, N> =
-    for<'t> fn(&'t mut dyn AnyTable<K>) -> Option<&'t mut dyn NamespacedTable<K, N>>;
-type NamespacedRef<K, N> = for<'t> fn(&'t dyn AnyTable<K>) -> Option<&'t dyn NamespacedTable<K, N>>;
-
-/// Both views of a table over one namespace type.
-struct Views<K, N> {
-    exclusive: NamespacedMut<K, N>,
-    shared: NamespacedRef<K, N>,
-}
-
 impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     fn open(
         backend: HeapStateBackend,
@@ -239,29 +225,6 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     }
 }
 
-impl<K> Registered<K> {
-    fn shared<N: StateKey>(&self) -> Option<&dyn NamespacedTable<K, N>>
-    where
-        K: StateKey,
-    {
-        let views = self.namespaced.downcast_ref::<Views<K, N>>()?;
-        (views.shared)(&*self.table)
-    }
-
-    fn remove<N: StateKey>(
-        &mut self,
-        group: usize,
-        probe: Probe<'_, K, N>,
-    ) -> Option<Result<(), StateError>>
-    where
-        K: StateKey,
-    {
-        let views = self.namespaced.downcast_ref::<Views<K, N>>()?;
-        let table = (views.exclusive)(&mut *self.table)?;
-        Some(table.remove_pair(group, probe).map_err(not_loaded))
-    }
-}
-
 impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C> {
     type Key = K;
     type At<'a, N: StateKey> = HeapAt<'a, K, C, N>;
@@ -299,6 +262,10 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
             }
             None => Err(self.foreign(key_group)),
         }
+    }
+
+    fn prefetch<'k>(&mut self, keys: impl Iterator<Item = (KeyGroup, &'k K)>) {
+        self.fetch(keys);
     }
 
     fn value_state<T: StateValue, VC: Codec<T>, N: StateKey, NC: Codec<N>>(

@@ -124,6 +124,7 @@ impl<E: Entry> Segment<E> {
     }
 
     /// The entries, if they are loaded.
+    #[inline]
     pub(crate) fn loaded(&self) -> Option<&HashTable<E>> {
         self.lazy.as_ref().map_or(Some(&self.table), |lazy| lazy.loaded())
     }

@@ -172,6 +172,14 @@ impl<E: Entry> SegmentedTable<E> {
         }
     }
 
+    /// The table of the segment of a hash, if there is one that is loaded.
+    #[inline(always)]
+    pub(crate) fn loaded_table_of(&self, hash: u64) -> Option<&HashTable<E>> {
+        let index = self.partition.segment_of(hash);
+        let chunk = self.chunks.get(index / CHUNK_LEN)?;
+        chunk.get(index % CHUNK_LEN)?.as_ref()?.loaded()
+    }
+
     /// The entry of a hash, inserted first when there is none; says whether it was.
     #[inline(always)]
     pub(crate) fn get_or_insert_with(

@@ -7,6 +7,7 @@
 
 mod codec;
 mod copy_on_write;
+mod fetch;
 mod frozen;
 mod load;
 mod raw;
@@ -17,6 +18,7 @@ pub(crate) use codec::{
     EntryCodec, EntryReader, Plain, SlotCodec, TypedEntryCodec, TypedEntryReader,
 };
 pub(crate) use copy_on_write::CopyOnWriteTable;
+pub(crate) use fetch::{ROUND, Round};
 pub(crate) use frozen::{BlockWriter, FrozenTable};
 pub(crate) use load::{LoadRules, Refusal, StreamedMap};
 pub(crate) use raw::RawTable;
@@ -32,6 +34,7 @@ use alluvium_state::{
     AggregateFunction, ReduceFunction, SnapshotError, StateError, StateKey, StateTtl, StateValue,
 };
 
+use self::fetch::Worth;
 use self::frozen::{EncodedTable, FrozenExpiry, SharedTable};
 use self::sweep::Place;
 use crate::TableHasher;
@@ -66,6 +69,14 @@ pub(crate) trait AnyTable<K>: Any + Send {
     fn ttl(&self) -> Option<&StateTtl> {
         None
     }
+    /// Whether entries are to be fetched before they are used; asked once for each batch.
+    fn is_worth_fetching(&mut self) -> bool {
+        false
+    }
+    /// Fetches entries, if that is worth it.
+    fn fetch(&self, round: &Round) {
+        let _ = round;
+    }
     /// Cleans up among the next entries.
     fn sweep(&mut self, hashers: &[TableHasher]) -> Result<(), LoadError> {
         let _ = hashers;
@@ -95,6 +106,7 @@ pub(crate) struct StateTable<K: StateKey, N: StateKey, S: StateValue> {
     expiry: Option<Arc<dyn Expiry<S>>>,
     /// Where the clean-up goes on.
     place: Place,
+    worth: Worth,
 }
 
 impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
@@ -104,7 +116,8 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
         function: Option<Box<dyn Any + Send + Sync>>,
         expiry: Option<Arc<dyn Expiry<S>>>,
     ) -> Self {
-        Self { meta, maps, function, expiry, place: Place::default() }
+        let (place, worth) = (Place::default(), Worth::default());
+        Self { meta, maps, function, expiry, place, worth }
     }
 
     /// The state of a pair. Takes the parts of a probe: a whole one would be put into memory for
@@ -123,6 +136,15 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
             (false, Maps::Inline(table)) => table.get(group, hash, key, namespace),
             (true, Maps::Shared(table)) => table.get(group, hash, key, namespace),
             (_, maps) => maps.get(group, hash, key, namespace, hasher()),
+        }
+    }
+
+    /// How many entries there are.
+    fn entries(&self) -> usize {
+        match &self.maps {
+            Maps::Inline(table) => table.groups.maps().map(|(_, map)| map.entry_count()).sum(),
+            Maps::Shared(table) => table.groups.maps().map(|(_, map)| map.entry_count()).sum(),
+            Maps::Nested(maps, _) => maps.iter().map(StateMap::len).sum(),
         }
     }
 
@@ -321,10 +343,16 @@ impl<K: StateKey, N: StateKey, S: StateValue> AnyTable<K> for StateTable<K, N, S
     }
 
     fn entry_count(&self) -> usize {
-        match &self.maps {
-            Maps::Inline(table) => table.groups.maps().map(|(_, map)| map.entry_count()).sum(),
-            Maps::Shared(table) => table.groups.maps().map(|(_, map)| map.entry_count()).sum(),
-            Maps::Nested(maps, _) => maps.iter().map(StateMap::len).sum(),
+        self.entries()
+    }
+
+    fn is_worth_fetching(&mut self) -> bool {
+        self.is_worth_it()
+    }
+
+    fn fetch(&self, round: &Round) {
+        if self.worth.is_worth_it() {
+            self.fetch_round(round);
         }
     }
 

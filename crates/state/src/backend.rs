@@ -112,6 +112,19 @@ pub trait KeyedStateBackend {
         namespace: &'a N,
     ) -> Result<Self::At<'a, N>, StateError>;
 
+    /// Says that these keys, with their key groups, are opened next, without a namespace.
+    ///
+    /// A backend in memory fetches what it has of them side by side, where opening one after the other
+    /// waits for the memory each time. Changes nothing, and cannot fail; a backend that gains nothing does
+    /// nothing. Engines call it with some dozens of the records they have at hand: fewer gain less, and
+    /// more than some thousand are out of the caches again before they are used.
+    fn prefetch<'k>(&mut self, keys: impl Iterator<Item = (KeyGroup, &'k Self::Key)>)
+    where
+        Self::Key: 'k,
+    {
+        drop(keys);
+    }
+
     /// Opens a key and namespace.
     ///
     /// Errors: [`StateError::ForeignKeyGroup`], [`StateError::Key`], [`StateError::TooLarge`].

@@ -15,10 +15,7 @@ use super::HeapKeyedStateBackend;
 use crate::Probe;
 use crate::map::StateMap;
 use crate::slot::Slot;
-use crate::table::{CopyOnWriteTable, Maps, StateTable, not_loaded};
-
-/// Keys of a round: about as many cache misses as are under way at a time.
-const ROUND: usize = 64;
+use crate::table::{CopyOnWriteTable, Maps, ROUND, StateTable, not_loaded};
 
 impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     /// Visits the values of many keys under one namespace: each with its position among the keys, in their

@@ -85,6 +85,12 @@ impl<E: Slot> CopyOnWriteStateMap<E> {
         self.0.table_of(hash)
     }
 
+    /// The table of the segment of a hash, if there is one that is loaded.
+    #[inline(always)]
+    pub(crate) fn loaded_table_of(&self, hash: u64) -> Option<&HashTable<E>> {
+        self.0.loaded_table_of(hash)
+    }
+
     pub(crate) const fn table_mut(&mut self) -> &mut SegmentedTable<E> {
         &mut self.0
     }

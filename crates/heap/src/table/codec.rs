@@ -65,6 +65,9 @@ pub(crate) trait EntryCodec<E: Slot>: Send + Sync {
         out: &mut Vec<u8>,
     ) -> Result<(), CodecError>;
 
+    /// A byte of what the key and the state of an entry own.
+    fn touch(&self, entry: &E) -> u8;
+
     /// The content of a full block.
     fn encode_full(&self, table: &HashTable<E>, out: &mut Vec<u8>) -> Result<(), CodecError>;
 
@@ -171,6 +174,11 @@ where
         self.slot.encode(state, out)
     }
 
+    #[inline]
+    fn touch(&self, entry: &E) -> u8 {
+        self.key.touch(entry.key()) ^ self.slot.touch(entry.state())
+    }
+
     fn encode_full(&self, table: &HashTable<E>, out: &mut Vec<u8>) -> Result<(), CodecError> {
         if !E::IS_SHARED {
             return self.encode_each(table, out);
@@ -182,9 +190,9 @@ where
             if batch.is_empty() {
                 return Ok(());
             }
-            let touched = batch.iter().fold(0, |touched, entry: &&E| {
-                touched ^ self.key.touch(entry.key()) ^ self.slot.touch(entry.state())
-            });
+            let touched = batch
+                .iter()
+                .fold(0, |touched, entry| touched ^ EntryCodec::<E>::touch(self, entry));
             std::hint::black_box(touched);
             self.encode_each(batch.iter().copied(), out)?;
         }

@@ -107,6 +107,13 @@ impl<B: KeyedStateBackend, O: BroadcastOperator<B>> KeyedLogic<B> for WithBroadc
 
     as_the_operator!();
 
+    fn prefetch(records: &[Self::Wire], keyed: &mut B) {
+        keyed.prefetch(records.iter().filter_map(|record| match record {
+            Either::First((key_group, record)) => Some((*key_group, record.key())),
+            Either::Second(_) => None,
+        }));
+    }
+
     fn process(
         &mut self,
         record: Self::Wire,

@@ -4,7 +4,7 @@ use alluvium_state::{
     KeyedStateBackend, OperatorStateBackend, StateKey, TimeDomain, Timer, Timers,
 };
 
-use super::KeyedOperator;
+use super::{KeyedOperator, KeyedRecord};
 use crate::TaskError;
 use crate::exchange::Routed;
 
@@ -38,6 +38,9 @@ pub(crate) trait KeyedLogic<B: KeyedStateBackend>: Send + 'static {
     ) -> Result<(), TaskError>;
 
     fn on_watermark(&mut self, watermark_ms: i64);
+
+    /// Says which records come next.
+    fn prefetch(records: &[Self::Wire], keyed: &mut B);
 
     fn end_of_input(
         &mut self,
@@ -100,6 +103,10 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedLogic<B> for OneInput<O> {
     type Wire = Routed<O::Input>;
 
     as_the_operator!();
+
+    fn prefetch(records: &[Self::Wire], keyed: &mut B) {
+        keyed.prefetch(records.iter().map(|(key_group, record)| (*key_group, record.key())));
+    }
 
     fn process(
         &mut self,

@@ -98,6 +98,13 @@ impl<B: KeyedStateBackend, O: TwoInputOperator<B>> KeyedLogic<B> for TwoInputs<O
 
     as_the_operator!();
 
+    fn prefetch(records: &[Self::Wire], keyed: &mut B) {
+        keyed.prefetch(records.iter().map(|record| match record {
+            Either::First((key_group, record)) => (*key_group, record.key()),
+            Either::Second((key_group, record)) => (*key_group, record.key()),
+        }));
+    }
+
     fn process(
         &mut self,
         record: Self::Wire,

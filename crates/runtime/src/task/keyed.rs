@@ -13,6 +13,8 @@ use crate::operator::KeyedLogic;
 
 /// Most outputs of timers that are sent together.
 const BATCH_LEN: usize = 1024;
+/// How many records the backend hears of before they are processed.
+const PREFETCHED: usize = 64;
 /// State in which an operator remembers that it has heard of the end of all input.
 const END_OF_INPUT: &str = "alluvium.end-of-input";
 
@@ -53,8 +55,13 @@ where
         state: &mut OperatorStateBackend,
         output: &mut Vec<O::Output>,
     ) -> Result<(), TaskError> {
-        for record in batch {
-            self.operator.process(record, &mut self.keyed, state, output)?;
+        let mut records = batch.into_iter();
+        while !records.as_slice().is_empty() {
+            let left = records.as_slice();
+            O::prefetch(left.get(..PREFETCHED).unwrap_or(left), &mut self.keyed);
+            for record in records.by_ref().take(PREFETCHED) {
+                self.operator.process(record, &mut self.keyed, state, output)?;
+            }
         }
         Ok(())
     }
