@@ -2,6 +2,7 @@
 
 use alluvium::ErrorKind;
 use alluvium::core::{IdError, KeyGroupError, PathError};
+use alluvium::runtime::{JobError, StoreError};
 use alluvium::state::{RestoreError, SnapshotError, StateError};
 use alluvium::storage::StorageError;
 
@@ -57,6 +58,12 @@ pub enum BenchError {
         /// What it is.
         found: String,
     },
+    /// A job failed.
+    #[error("{0}")]
+    Job(#[from] JobError),
+    /// The checkpoint store of a job refused.
+    #[error("{0}")]
+    Store(#[from] StoreError),
     /// The thread that writes checkpoints has ended before its time.
     #[error("the thread that writes checkpoints is gone")]
     WriterGone,
@@ -90,6 +97,8 @@ impl BenchError {
                 error.into()
             }
             Self::State(error) => error.into(),
+            Self::Job(error) => error.into(),
+            Self::Store(error) => error.into(),
             Self::Restore { source, .. } => (&**source).into(),
             Self::Snapshot { .. } | Self::System { .. } => ErrorKind::Unavailable,
             Self::Wrong { .. }

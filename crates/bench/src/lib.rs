@@ -25,6 +25,8 @@
 //! - the keys, and the order in which they are updated, follow from the options alone; how many updates
 //!   lie between two checkpoints does not.
 //!
+//! [`nexmark`] runs queries on the runtime, with checkpoints and without.
+//!
 //! It is a measuring tool: it reads the clock, starts a thread, and touches the file system to measure
 //! it. Libraries that hold state do none of that.
 
@@ -37,6 +39,7 @@ mod latencies;
 mod limits;
 mod load;
 mod machine;
+pub mod nexmark;
 mod null_storage;
 mod options;
 mod place;

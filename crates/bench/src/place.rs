@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use alluvium::core::{JobId, StoragePath};
+use alluvium::runtime::CheckpointStore;
 use alluvium::storage::{HandleReader, JobLayout, LocalStorage, ReadAccess, Storage};
 use tempfile::TempDir;
 
@@ -19,6 +20,7 @@ use crate::options::Target;
 #[derive(Debug)]
 pub(crate) struct Place {
     root: Arc<dyn Storage>,
+    id: JobId,
     folder: StoragePath,
     job: Arc<dyn Storage>,
     can_read: bool,
@@ -27,10 +29,10 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Opens it; a local folder is made if it is missing.
+    /// Opens it, with a name that says what it is for; a local folder is made if it is missing.
     ///
     /// Errors: [`BenchError::Storage`], [`BenchError::System`].
-    pub(crate) fn open(target: &Target) -> Result<Self, BenchError> {
+    pub(crate) fn open(target: &Target, purpose: &str) -> Result<Self, BenchError> {
         let (root, temporary): (Arc<dyn Storage>, _) = match target {
             Target::Null => (Arc::new(NullStorage), None),
             Target::Uri(uri) => (alluvium::storage::open(uri)?, None),
@@ -41,16 +43,24 @@ impl Place {
         };
         // The clock and the number of the process: nobody else has both.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-        let name = format!("bench-checkpoint-{}-{now}", std::process::id());
-        let folder = JobLayout::job_dir(&JobId::new(&name)?);
+        let name = format!("{purpose}-{}-{now}", std::process::id());
+        let id = JobId::new(&name)?;
+        let folder = JobLayout::job_dir(&id);
         let job = root.below(&folder)?;
         let can_read = *target != Target::Null;
-        Ok(Self { root, folder, job, can_read, _temporary: temporary })
+        Ok(Self { root, id, folder, job, can_read, _temporary: temporary })
     }
 
     /// The storage for the files of the job.
     pub(crate) const fn job(&self) -> &Arc<dyn Storage> {
         &self.job
+    }
+
+    /// The store of a job of the runtime, whose files these are.
+    ///
+    /// Errors: [`BenchError::Store`].
+    pub(crate) fn store(&self) -> Result<CheckpointStore, BenchError> {
+        Ok(CheckpointStore::open_exclusive(&*self.root, self.id.clone())?)
     }
 
     /// A reader of those files, as a job has that goes on from its own checkpoint; `None` where nothing

@@ -136,9 +136,9 @@ impl Plan {
     }
 }
 
-const HOUR_MS: u128 = 60 * 60 * 1_000;
+pub(crate) const HOUR_MS: u128 = 60 * 60 * 1_000;
 
-fn check(
+pub(crate) fn check(
     option: &'static str,
     value: impl std::fmt::Display,
     is_right: bool,

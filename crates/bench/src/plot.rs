@@ -58,7 +58,7 @@ fn headings(report: &Report, area: &Area<'_>) -> style::Drawn {
     let title = (FONT, text(22.0), FontStyle::Bold).into_font().color(&INK);
     area.draw(&Text::new(headline(report), (MARGIN, 16), title))?;
     let small = (FONT, text(12.5)).into_font().color(&MUTED);
-    let lines = [load_line(report), storage_line(report), machine_line(report)];
+    let lines = [load_line(report), storage_line(report), machine_line(&report.machine)];
     for (line, y) in lines.into_iter().zip([46, 63, 80]) {
         area.draw(&Text::new(line, (MARGIN, y), small.clone()))?;
     }

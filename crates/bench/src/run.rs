@@ -83,7 +83,7 @@ fn run<B: StateBackend>(
 ) -> Result<Report, BenchError> {
     let mut machine = machine::machine();
     let options = plan.options();
-    let place = Place::open(&options.target)?;
+    let place = Place::open(&options.target, "bench-checkpoint")?;
     let mut checkpoints = Checkpoints::new(place.job(), options.snapshots);
     let mut measured = Measured::new(options.is_quick, options.value_len_bytes, place.local_dir());
     let mut workload = plan.workload()?;

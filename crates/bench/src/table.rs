@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::report::{Checkpoint, Reached, Report, Restored, Speed, Spread, Window};
+use crate::report::{Checkpoint, Machine, Reached, Report, Restored, Speed, Spread, Window};
 use crate::units::{ABSENT, bytes, count, or_absent, percent, rate, speed, time_ms, time_us};
 
 /// The report as text, of lines below 100 characters as far as names allow.
@@ -57,8 +57,7 @@ pub(crate) fn storage_line(report: &Report) -> String {
 }
 
 /// Where it ran, in a line.
-pub(crate) fn machine_line(report: &Report) -> String {
-    let machine = &report.machine;
+pub(crate) fn machine_line(machine: &Machine) -> String {
     let load = |load| or_absent(load, |load: f64| format!("{load:.1}"));
     format!(
         "{}, {} cores, {}, {}; load {} before, {} after",
@@ -79,7 +78,7 @@ fn settings(report: &Report, out: &mut String) -> fmt::Result {
     writeln!(out, "{}", storage_line(report))?;
     writeln!(out, "{}", load_line(report))?;
     writeln!(out, "seed {}", settings.seed)?;
-    writeln!(out, "{}", machine_line(report))?;
+    writeln!(out, "{}", machine_line(&report.machine))?;
     let (filled, keys_per_s) = (time_us(fill.seconds * 1e6), rate(fill.keys_per_s));
     writeln!(out, "filled in {filled}, {keys_per_s}")
 }
