@@ -11,7 +11,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 mod bench;
 mod inspect;
 
-pub use bench::{BenchCheckpointOptions, BenchCommand, BenchSubject};
+pub use bench::{
+    BenchCheckpointOptions, BenchCommand, BenchNexmarkOptions, BenchQuery, BenchSubject,
+};
 pub use inspect::{
     CatOptions, CopyOptions, DiffOptions, GcArgs, RewriteFormat, RewriteOptions, RowFormat,
     ShowOptions, VerifyOptions,

@@ -1,25 +1,25 @@
 //! `alluvium bench`: thin, over `alluvium_bench`.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
-use alluvium_bench::{Phase, Plan, plot, table};
+use alluvium_bench::{OptionError, Plan, nexmark, plot, table};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::args::{BenchCheckpointOptions, BenchSubject};
+use crate::args::{BenchCheckpointOptions, BenchNexmarkOptions, BenchSubject};
 use crate::error::CliError;
 use crate::inspect::say;
 
 pub(crate) fn bench(subject: &BenchSubject) -> Result<(), CliError> {
     match subject {
         BenchSubject::Checkpoint(options) => checkpoint(options),
+        BenchSubject::Nexmark(options) => run_nexmark(options),
     }
 }
 
 fn checkpoint(options: &BenchCheckpointOptions) -> Result<(), CliError> {
-    // Options of the library have the names of those of the command.
-    let plan =
-        Plan::new(options.options()).map_err(|error| CliError::Usage(format!("--{error}")))?;
+    let plan = Plan::new(options.options()).map_err(|error| usage(&error))?;
     if let Some(path) = &options.plot {
         check_folder_of(path)?;
     }
@@ -40,6 +40,25 @@ fn checkpoint(options: &BenchCheckpointOptions) -> Result<(), CliError> {
         })?;
     }
     Ok(())
+}
+
+fn run_nexmark(options: &BenchNexmarkOptions) -> Result<(), CliError> {
+    let plan = nexmark::Plan::new(options.options()).map_err(|error| usage(&error))?;
+    let line = Line::new(options.quiet);
+    let report = nexmark::run(&plan, &mut |phase| line.show(phase));
+    line.finish();
+    let report = report?;
+    if options.json {
+        say!("{}", report.to_json()?);
+    } else {
+        say!("{}", nexmark::table::table(&report).trim_end());
+    }
+    Ok(())
+}
+
+/// Options of the library have the names of those of the command.
+fn usage(error: &OptionError) -> CliError {
+    CliError::Usage(format!("--{error}"))
 }
 
 /// Nobody measures for half a minute to hear then that the picture has no place.
@@ -64,7 +83,7 @@ impl Line {
         Self(bar)
     }
 
-    fn show(&self, phase: Phase) {
+    fn show(&self, phase: impl Display) {
         self.0.set_message(phase.to_string());
     }
 

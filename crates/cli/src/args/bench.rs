@@ -1,10 +1,14 @@
 //! What a person can type to measure.
 
+mod nexmark;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use alluvium_bench::{BackendKind, Compression, Options, Snapshots, Target};
 use clap::{Args, Subcommand, ValueEnum};
+
+pub use self::nexmark::{BenchNexmarkOptions, BenchQuery};
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -25,6 +29,14 @@ pub enum BenchSubject {
     /// the defaults it takes half a minute and 700 MB of memory. What could not be measured is `-`, and
     /// `null` in JSON. What was written is compared with what is restored: exit code 70 if it differs.
     Checkpoint(BenchCheckpointOptions),
+    /// Run queries of NEXMark as jobs, with exactly-once checkpoints and without.
+    ///
+    /// Prints events per second, the same per core, peak memory, and how long checkpoints took and what
+    /// they wrote; and beside it how fast one thread generates the events and computes the results without
+    /// any of this. With the defaults it takes about a minute and a half. What could not be
+    /// measured is `-`, and `null` in JSON. What each job has come to is compared with what that one thread
+    /// has: exit code 70 if it differs.
+    Nexmark(BenchNexmarkOptions),
 }
 
 /// What to measure of checkpoints.
@@ -104,11 +116,7 @@ impl BenchCheckpointOptions {
             skew: self.skew,
             interval: self.interval.unwrap_or(defaults.interval),
             load: self.duration.unwrap_or(defaults.load),
-            target: match self.storage.as_str() {
-                "null" => Target::Null,
-                "tmp" => Target::Temporary,
-                uri => Target::Uri(uri.to_owned()),
-            },
+            target: target_of(&self.storage),
             snapshots: match self.snapshots {
                 super::Snapshots::Full => Snapshots::Full,
                 super::Snapshots::Incremental => Snapshots::Incremental,
@@ -121,6 +129,14 @@ impl BenchCheckpointOptions {
             #[cfg(feature = "rocksdb")]
             rocksdb_memory_len_bytes: self.rocksdb_memory.as_u64(),
         }
+    }
+}
+
+fn target_of(storage: &str) -> Target {
+    match storage {
+        "null" => Target::Null,
+        "tmp" => Target::Temporary,
+        uri => Target::Uri(uri.to_owned()),
     }
 }
 
