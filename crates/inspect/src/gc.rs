@@ -107,9 +107,7 @@ fn remove_what_is_empty(folder: &Folder) -> Result<(), InspectError> {
     let dirs = folder.checkpoints.iter().filter_map(|checkpoint| checkpoint.dir.as_ref());
     for dir in dirs {
         storage.delete_unfinished(dir)?;
-        if storage.list(Some(dir))?.is_empty() {
-            storage.delete_dir(dir)?;
-        }
+        storage.delete_empty_dir(dir)?;
     }
     Ok(storage.delete_unfinished(&JobLayout::shared_dir())?)
 }

@@ -99,6 +99,10 @@ impl Storage for InsideRoot {
         self.0.delete_dir(dir)
     }
 
+    fn delete_empty_dir(&self, dir: &StoragePath) -> Result<(), StorageError> {
+        self.0.delete_empty_dir(dir)
+    }
+
     fn delete_unfinished(&self, dir: &StoragePath) -> Result<(), StorageError> {
         self.0.delete_unfinished(dir)
     }

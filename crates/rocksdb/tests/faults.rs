@@ -264,6 +264,9 @@ impl Storage for FailingReads {
     fn delete_dir(&self, dir: &StoragePath) -> Result<(), StorageError> {
         self.inner.delete_dir(dir)
     }
+    fn delete_empty_dir(&self, dir: &StoragePath) -> Result<(), StorageError> {
+        self.inner.delete_empty_dir(dir)
+    }
     fn lock(&self, path: &StoragePath) -> Result<Option<StorageLock>, StorageError> {
         self.inner.lock(path)
     }

@@ -365,6 +365,13 @@ impl Storage for SimStorage {
         self.change("delete folder", dir, Change::RemoveDirs(full))
     }
 
+    fn delete_empty_dir(&self, dir: &StoragePath) -> Result<(), StorageError> {
+        if self.is_remote() {
+            return Ok(());
+        }
+        self.change("delete empty folder", dir, Change::RemoveEmptyDir(self.full(dir)))
+    }
+
     fn delete_unfinished(&self, dir: &StoragePath) -> Result<(), StorageError> {
         self.change("delete unfinished", dir, Change::DeleteUnfinished(self.full(dir)))
     }

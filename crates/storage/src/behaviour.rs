@@ -216,12 +216,18 @@ pub(crate) fn deleting_what_is_absent_is_fine(storage: &Arc<dyn Storage>) {
     storage.delete(&path("no/such/folder")).unwrap();
     storage.delete_dir(&path("absent")).unwrap();
     storage.delete_dir(&path("no/such/folder")).unwrap();
+    storage.delete_empty_dir(&path("absent")).unwrap();
+    storage.delete_empty_dir(&path("no/such/folder")).unwrap();
     let file = path("d/file");
     storage.create(&file, b"x").unwrap();
     storage.delete_dir(&file).unwrap();
+    storage.delete_empty_dir(&file).unwrap();
+    storage.delete_empty_dir(&path("d")).unwrap();
     assert_eq!(storage.read_all(&file).unwrap(), "x");
     storage.delete(&file).unwrap();
     storage.delete(&file).unwrap();
+    storage.delete_empty_dir(&path("d")).unwrap();
+    assert_eq!(names(storage, None), [""; 0], "a folder that is empty goes");
     assert!(matches!(storage.read_all(&file), Err(StorageError::NotFound { .. })));
     storage.create(&file, b"again").unwrap();
 }

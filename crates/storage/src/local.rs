@@ -264,6 +264,10 @@ impl Storage for LocalStorage {
         remove::dir(&self.root, &self.full_path(dir), self.location(Some(dir)))
     }
 
+    fn delete_empty_dir(&self, dir: &StoragePath) -> Result<(), StorageError> {
+        remove::empty_dir(&self.root, &self.full_path(dir), self.location(Some(dir)))
+    }
+
     fn delete_unfinished(&self, dir: &StoragePath) -> Result<(), StorageError> {
         remove::files_that(&self.root, &self.full_path(dir), &self.location(Some(dir)), |name| {
             name.starts_with(publish::TEMP_PREFIX)

@@ -136,6 +136,16 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// stays. Symbolic links are removed, never followed. Not synced.
     fn delete_dir(&self, dir: &StoragePath) -> Result<(), StorageError>;
 
+    /// Removes a folder in which there is nothing at all, not even what [`Storage::list`] does not
+    /// show: unfinished files, and names that no path can spell. One that holds anything stays as it
+    /// is, and so do a file and a symbolic link of that name. Not synced.
+    ///
+    /// Shape: by default nothing, for storages where a folder is what is in it.
+    fn delete_empty_dir(&self, dir: &StoragePath) -> Result<(), StorageError> {
+        let _ = dir;
+        Ok(())
+    }
+
     /// Removes what unfinished writers of processes that are gone have left in a folder; folders
     /// below it are not looked at. Only for whoever knows that nobody writes there. Not synced.
     ///

@@ -63,7 +63,7 @@ pub enum StorageOperation {
     Finish,
     /// [`Storage::delete`].
     Delete,
-    /// [`Storage::delete_dir`].
+    /// [`Storage::delete_dir`] and [`Storage::delete_empty_dir`].
     DeleteDir,
 }
 
@@ -327,6 +327,10 @@ impl Storage for FaultyStorage {
 
     fn delete_dir(&self, dir: &StoragePath) -> Result<(), StorageError> {
         self.run(StorageOperation::DeleteDir, dir, || self.inner.delete_dir(dir))
+    }
+
+    fn delete_empty_dir(&self, dir: &StoragePath) -> Result<(), StorageError> {
+        self.run(StorageOperation::DeleteDir, dir, || self.inner.delete_empty_dir(dir))
     }
 
     fn delete_unfinished(&self, dir: &StoragePath) -> Result<(), StorageError> {

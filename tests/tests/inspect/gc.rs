@@ -64,6 +64,27 @@ fn orphans_go_and_everything_else_stays() {
     assert!(stdout(&["gc", uri]).contains("removed 0 files"));
 }
 
+/// A name that is not UTF-8 is shown by no listing: a folder with nothing else in it looks empty.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_no_listing_shows_stays() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let job = job(dir.path());
+    put(job.join("chk-9/begun"));
+    let theirs = job.join("chk-9").join(std::ffi::OsStr::from_bytes(b"theirs-\xff"));
+    std::fs::write(&theirs, b"x").unwrap();
+    assert!(stdout(&["gc", job.to_str().unwrap()]).contains("chk-9/begun"));
+    assert!(theirs.exists() && !job.join("chk-9/begun").exists());
+    // Nor does a job take it away when it starts.
+    put(job.join("chk-9/begun"));
+    let root = alluvium::storage::open(dir.path().to_str().unwrap()).unwrap();
+    let id = alluvium::core::JobId::new("job").unwrap();
+    drop(alluvium::runtime::CheckpointStore::open_exclusive(&*root, id).unwrap());
+    assert!(theirs.exists() && !job.join("chk-9/begun").exists());
+}
+
 #[test]
 fn nothing_goes_while_a_job_runs() {
     let dir = tempfile::tempdir().unwrap();

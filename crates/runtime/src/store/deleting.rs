@@ -3,7 +3,7 @@
 //! Invariants:
 //! - a run that was replaced by a newer attempt deletes nothing;
 //! - a file that cannot be removed keeps no other one;
-//! - a folder goes only when it is empty.
+//! - a folder goes only when nothing but unfinished files was in it, whatever names there are.
 //!
 //! Source: SPEC 2.5.
 
@@ -110,7 +110,8 @@ impl CheckpointStore {
 
     fn remove_if_empty(&self, dir: &StoragePath) -> Result<(), StoreError> {
         if self.lock.is_some() && self.storage.list(Some(dir))?.is_empty() {
-            self.storage.delete_dir(dir)?;
+            self.storage.delete_unfinished(dir)?;
+            self.storage.delete_empty_dir(dir)?;
         }
         Ok(())
     }

@@ -95,18 +95,13 @@ impl CheckpointStore {
         Ok(files.filter_map(|entry| dir.join(&entry.name).ok()).collect())
     }
 
-    /// Removes a folder, or the files in it that are not needed if some are.
+    /// Removes the files of a folder that are not needed, and the folder if nothing is left. Folders in
+    /// it, and names that no path can spell, are none of ours.
     fn keep_only(
         &self,
         needed: &BTreeSet<StoragePath>,
         dir: &StoragePath,
     ) -> Result<(), StoreError> {
-        let is_below = |file: &StoragePath| {
-            file.as_str().strip_prefix(dir.as_str()).is_some_and(|rest| rest.starts_with('/'))
-        };
-        if !needed.iter().any(is_below) {
-            return Ok(self.storage.delete_dir(dir)?);
-        }
         let files = self.storage.list(Some(dir))?.into_iter().filter(|entry| !entry.is_dir);
         // Another name cannot be spelled, and is none of ours.
         let paths = files.filter_map(|entry| dir.join(&entry.name).ok());
@@ -114,7 +109,8 @@ impl CheckpointStore {
         if let Some(kept) = self.delete_files(&left) {
             return Err(kept.error.into());
         }
-        Ok(self.storage.delete_unfinished(dir)?)
+        self.storage.delete_unfinished(dir)?;
+        Ok(self.storage.delete_empty_dir(dir)?)
     }
 }
 

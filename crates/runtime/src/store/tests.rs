@@ -293,6 +293,20 @@ fn without_any_checkpoint_all_shared_files_are_leftovers() {
     assert_eq!(folder.names(""), ["_lock"]);
 }
 
+/// Folders below those of checkpoints are not made by any run, so they are somebody else's.
+#[test]
+fn what_a_person_has_put_into_a_folder_stays() {
+    let folder = Folder::new();
+    drop(folder.open());
+    for name in ["chk-4/left", "chk-4/theirs/notes", "shared/left", "shared/theirs/notes"] {
+        folder.write(name);
+    }
+    drop(folder.open());
+    assert_eq!(folder.names("chk-4"), ["theirs"]);
+    assert_eq!(folder.names("shared"), ["theirs"]);
+    assert_eq!(folder.names("shared/theirs"), ["notes"]);
+}
+
 #[test]
 fn while_metadata_is_damaged_nothing_is_removed() {
     let folder = Folder::new();

@@ -90,6 +90,10 @@ impl Storage for Watched {
         self.ask("delete", Some(dir))?;
         self.inner.delete_dir(dir)
     }
+    fn delete_empty_dir(&self, dir: &StoragePath) -> Result<(), StorageError> {
+        self.ask("delete", Some(dir))?;
+        self.inner.delete_empty_dir(dir)
+    }
     fn lock(&self, path: &StoragePath) -> Result<Option<StorageLock>, StorageError> {
         self.inner.lock(path)
     }

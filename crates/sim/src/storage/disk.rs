@@ -27,6 +27,8 @@ pub(super) enum Change {
     Delete(String),
     /// Removes a folder in which no file is left.
     RemoveDirs(String),
+    /// Removes a folder in which there is nothing.
+    RemoveEmptyDir(String),
     DeleteUnfinished(String),
     Sync(String),
 }
@@ -109,6 +111,11 @@ impl Disk {
                 if !self.files.keys().any(|path| is_below(path, dir)) {
                     self.unfinished.retain(|_, path| !is_below(path, dir));
                     self.dirs.retain(|path| path != dir && !is_below(path, dir));
+                }
+            }
+            Change::RemoveEmptyDir(dir) => {
+                if self.files_below(dir).is_empty() && self.dirs_below(dir).is_empty() {
+                    self.dirs.remove(dir);
                 }
             }
             Change::Sync(path) => {

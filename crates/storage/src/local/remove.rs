@@ -40,6 +40,21 @@ pub(super) fn dir(root: &Path, path: &Path, location: Location) -> Result<(), St
     absent_is_fine(removed, location)
 }
 
+/// Removes a folder with nothing in it; the system looks and removes in one step.
+pub(super) fn empty_dir(root: &Path, path: &Path, location: Location) -> Result<(), StorageError> {
+    if !stays_inside(root, path, &location)? {
+        return Ok(());
+    }
+    match fs::remove_dir(path) {
+        Ok(()) => {
+            note!(RemoveTree, dir = path);
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        refused => absent_is_fine(refused, location),
+    }
+}
+
 /// Removes those children of a folder that are no folders and whose names fit.
 pub(super) fn files_that(
     root: &Path,

@@ -110,6 +110,36 @@ fn deleting_a_folder_does_not_follow_a_link_inside_it() {
     assert_eq!(all_names(outside.path()), ["precious"]);
 }
 
+/// 1. `list` does not show a name that is not UTF-8, nor an unfinished file, so a folder looks empty;
+/// 2. whoever removes it with all that is in it removes what a person has put there.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_only_looks_empty_stays() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let (storage, dir) = fresh("");
+    for name in [&b"not-\xff-utf-8"[..], b".tmp-file-1-1"] {
+        let folder = dir.path().join("chk-1");
+        fs::create_dir(&folder).unwrap();
+        let file = folder.join(std::ffi::OsStr::from_bytes(name));
+        fs::write(&file, "x").unwrap();
+        assert_eq!(storage.list(Some(&path("chk-1"))).unwrap(), []);
+        storage.delete_empty_dir(&path("chk-1")).unwrap();
+        assert!(file.exists(), "{}", file.display());
+        fs::remove_file(&file).unwrap();
+        storage.delete_empty_dir(&path("chk-1")).unwrap();
+        assert_eq!(all_names(dir.path()), [""; 0]);
+    }
+    let outside = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(outside.path(), dir.path().join("link")).unwrap();
+    storage.delete_empty_dir(&path("link")).unwrap();
+    assert_eq!(all_names(dir.path()), ["link"]);
+    fs::create_dir(outside.path().join("empty")).unwrap();
+    let error = storage.delete_empty_dir(&path("link/empty")).unwrap_err();
+    assert!(matches!(error, StorageError::OutsideRoot { .. }), "{error}");
+    assert_eq!(all_names(outside.path()), ["empty"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_that_leaves_the_root_cannot_be_deleted_through() {
