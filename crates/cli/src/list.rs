@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use alluvium::core::{CheckpointMetadata, JobId, StoragePath};
 use alluvium::runtime::{CheckpointEntry, CheckpointStatus, CheckpointStore};
+use alluvium::state::read_metadata_file;
 use alluvium::storage::{self, JobLayout, Storage};
 use serde_json::{Value, json};
 
@@ -128,9 +129,7 @@ fn stores(root: &Arc<dyn Storage>) -> Result<Vec<CheckpointStore>, CliError> {
 fn job_in(folder: &Arc<dyn Storage>, name: &str) -> Result<JobId, CliError> {
     for entry in folder.list(None)? {
         let Some(id) = JobLayout::parse_checkpoint_dir(&entry.name) else { continue };
-        if let Ok(bytes) = folder.read_all(&JobLayout::metadata(id))
-            && let Ok(metadata) = alluvium::format::metadata::read_metadata(bytes)
-        {
+        if let Ok((metadata, _)) = read_metadata_file(&**folder, &JobLayout::metadata(id)) {
             return Ok(metadata.properties.job);
         }
     }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use alluvium_core::{CheckpointId, CheckpointMetadata, StoragePath};
-use alluvium_format::metadata::read_metadata;
+use alluvium_state::{MetadataError, read_metadata_file};
 use alluvium_storage::{HandleReader, JobLayout, ReadAccess, Storage, StorageError};
 
 use crate::inside::InsideRoot;
@@ -74,18 +74,13 @@ impl Checkpoint {
 
     fn read(folder: Arc<dyn Storage>, metadata_path: StoragePath) -> Result<Self, InspectError> {
         let storage = InsideRoot::of(folder);
-        let bytes = match storage.read_all(&metadata_path) {
-            Ok(bytes) => bytes,
-            Err(StorageError::NotFound { .. }) => {
+        let read = read_metadata_file(&*storage, &metadata_path);
+        let (metadata, metadata_len_bytes) = read.map_err(|error| match error {
+            MetadataError::Storage(StorageError::NotFound { .. }) => {
                 let location = location(&*storage, metadata_path.parent().as_ref());
-                return Err(InspectError::NotACheckpoint { location });
+                InspectError::NotACheckpoint { location }
             }
-            Err(error) => return Err(error.into()),
-        };
-        let metadata_len_bytes = bytes.len() as u64;
-        let metadata = read_metadata(bytes).map_err(|source| InspectError::Metadata {
-            location: location(&*storage, Some(&metadata_path)),
-            source,
+            error => InspectError::of_metadata(location(&*storage, Some(&metadata_path)), error),
         })?;
         let (metadata, native) = (Arc::new(metadata), None);
         Ok(Self { metadata, metadata_len_bytes, metadata_path, storage, native })

@@ -59,7 +59,7 @@ pub fn copy(
         return Err(InspectError::Occupied { location: folder.root().to_owned() });
     }
     let path = checkpoint.metadata_path();
-    let bytes = source.read_all(path)?;
+    let bytes = source.read(path, 0..checkpoint.metadata_len_bytes())?;
     let files = lengths(checkpoint);
     progress.expect(files.values().fold(0, |sum: u64, len_bytes| sum.saturating_add(*len_bytes)));
     let copied: Vec<(&StoragePath, Result<bool, InspectError>)> = files
@@ -195,8 +195,11 @@ fn is_equal(
 fn create(folder: &dyn Storage, path: &StoragePath, bytes: &[u8]) -> Result<bool, InspectError> {
     match folder.create(path, bytes) {
         Ok(()) => Ok(true),
-        Err(StorageError::AlreadyExists { .. }) if folder.read_all(path)? == bytes => Ok(false),
         Err(StorageError::AlreadyExists { .. }) => {
+            let len_bytes = bytes.len() as u64;
+            if folder.len_bytes(path)? == len_bytes && folder.read(path, 0..len_bytes)? == bytes {
+                return Ok(false);
+            }
             Err(InspectError::Occupied { location: location(folder, Some(path)) })
         }
         Err(error) => Err(error.into()),

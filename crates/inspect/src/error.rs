@@ -2,7 +2,7 @@
 
 use alluvium_core::{KeyGroupError, PathError};
 use alluvium_format::{CodecError, FormatError};
-use alluvium_state::{RestoreError, SnapshotError, StateError};
+use alluvium_state::{MetadataError, RestoreError, SnapshotError, StateError};
 use alluvium_storage::StorageError;
 
 /// An inspection that failed.
@@ -154,6 +154,16 @@ pub enum InspectError {
     /// A path that cannot be.
     #[error("{0}")]
     Path(#[from] PathError),
+}
+
+impl InspectError {
+    /// Why a metadata file cannot be had.
+    pub(crate) fn of_metadata(location: String, error: MetadataError) -> Self {
+        match error {
+            MetadataError::Storage(error) => error.into(),
+            MetadataError::Damaged(source) => Self::Metadata { location, source },
+        }
+    }
 }
 
 impl From<StorageError> for InspectError {

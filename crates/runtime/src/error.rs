@@ -3,7 +3,7 @@
 use alluvium_coordinator::{JobFailure, PlanError, TaskId};
 use alluvium_core::{AssignerName, AttemptId, CheckpointId, OperatorUid};
 use alluvium_format::FormatError;
-use alluvium_state::RestoreError;
+use alluvium_state::{MetadataError, RestoreError};
 use alluvium_storage::StorageError;
 
 /// Error of a source, an operator or a sink: whatever it has to say, in one sentence.
@@ -246,6 +246,14 @@ pub enum JobError {
 }
 
 impl StoreError {
+    /// Why a metadata file cannot be had.
+    pub(crate) fn of_metadata(location: String, error: MetadataError) -> Self {
+        match error {
+            MetadataError::Storage(error) => Self::Storage(error),
+            MetadataError::Damaged(source) => Self::Damaged { location, source },
+        }
+    }
+
     /// Whether a newer run has taken over.
     pub(crate) const fn is_fenced(&self) -> bool {
         matches!(self, Self::Storage(StorageError::Fenced { .. }))

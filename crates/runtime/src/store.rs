@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{AttemptId, CheckpointId, CheckpointMetadata, JobId};
-use alluvium_format::metadata::{read_metadata, write_metadata};
+use alluvium_format::metadata::write_metadata;
+use alluvium_state::{MetadataError, read_metadata_file};
 use alluvium_storage::{
     JobLayout, Storage, StorageError, StorageLock, check_attempt, claim_attempt,
 };
@@ -172,17 +173,15 @@ impl CheckpointStore {
     pub fn read(&self, checkpoint: CheckpointId) -> Result<CheckpointMetadata, StoreError> {
         let path = JobLayout::metadata(checkpoint);
         let location = || format!("{}/{path}", self.storage.root());
-        let bytes = match self.storage.read_all(&path) {
-            Ok(bytes) => bytes,
-            Err(StorageError::NotFound { .. }) => {
+        let metadata = match read_metadata_file(&*self.storage, &path) {
+            Ok((metadata, _)) => metadata,
+            Err(MetadataError::Storage(StorageError::NotFound { .. })) => {
                 let dir = JobLayout::checkpoint_dir(checkpoint);
                 let location = format!("{}/{dir}", self.storage.root());
                 return Err(StoreError::NotACheckpoint { location });
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(StoreError::of_metadata(location(), error)),
         };
-        let metadata = read_metadata(bytes)
-            .map_err(|source| StoreError::Damaged { location: location(), source })?;
         let properties = &metadata.properties;
         let (found, expected) = (properties.checkpoint, checkpoint);
         let mismatch = |what, expected: String, found: String| StoreError::Mismatch {

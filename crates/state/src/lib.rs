@@ -53,6 +53,7 @@ mod handles;
 mod limits;
 mod load;
 mod merging;
+mod metadata_file;
 mod operator;
 mod registration;
 mod restored;
@@ -79,6 +80,7 @@ pub use handles::{
 pub use limits::{MAX_KEY_LEN_BYTES, check_key_len, check_written_key_len};
 pub use load::{BackgroundLoad, LoadFailure, StreamSource};
 pub use merging::MergingState;
+pub use metadata_file::{MetadataError, OtherMetadata, read_metadata_file};
 pub use operator::{
     BroadcastState, BroadcastStateDescriptor, FrozenOperatorState, OperatorListState,
     OperatorStateBackend, RawKeyedState, RawKeyedWriter, restore_operator_states,

@@ -93,17 +93,34 @@ impl HandleReader {
                 if let Some(bytes) = self.copied(path, handle.len_bytes, handle.seal) {
                     return Ok(bytes);
                 }
-                let bytes = match self.access {
-                    ReadAccess::Copy => self.storage.read_all(path)?,
-                    ReadAccess::Map => self.storage.map(path)?,
-                };
-                (bytes, Location::new(self.storage.root(), Some(path)))
+                let location = Location::new(self.storage.root(), Some(path));
+                (self.whole(path, handle.len_bytes, &location)?, location)
             }
             _ => return Err(self.unknown_location()),
         };
         check_len(handle.len_bytes, bytes.len() as u64, &location)?;
         check_seal(handle.seal, &bytes, location)?;
         Ok(bytes)
+    }
+
+    /// All bytes of a file of that length. Any other one is refused before memory is taken for it: what
+    /// lies in the place of a short stream may be as long as a file can be.
+    fn whole(
+        &self,
+        path: &StoragePath,
+        len_bytes: u64,
+        location: &Location,
+    ) -> Result<Bytes, StorageError> {
+        let mapped = match self.access {
+            ReadAccess::Copy => None,
+            ReadAccess::Map => self.storage.map_guarded(path)?,
+        };
+        if let Some(mapped) = mapped {
+            check_len(len_bytes, mapped.len_bytes(), location)?;
+            return mapped.read(0..len_bytes);
+        }
+        check_len(len_bytes, self.storage.len_bytes(path)?, location)?;
+        self.storage.read(path, 0..len_bytes)
     }
 
     /// Opens a stream to be read piece by piece. Only its end is read now.

@@ -163,12 +163,10 @@ impl LocalStorage {
         }
         let len_bytes = range.end.saturating_sub(range.start);
         let failed = |source| StorageError::io("read", self.location(Some(path)), source);
-        let capacity =
-            usize::try_from(len_bytes).map_err(|_| failed(io::ErrorKind::OutOfMemory.into()))?;
-        let mut bytes = Vec::with_capacity(capacity);
+        let mut bytes = buffer(len_bytes).map_err(failed)?;
         file.seek(SeekFrom::Start(range.start)).map_err(failed)?;
         file.take(len_bytes).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() == capacity {
+        if bytes.len() as u64 == len_bytes {
             Ok(bytes.into())
         } else {
             // The file shrank after it was measured.
@@ -295,6 +293,16 @@ impl Storage for LocalStorage {
         let root: Arc<Path> = self.full_path(dir).into();
         let name = self.location(Some(dir)).to_string().into();
         Ok(Arc::new(Self { top: Arc::clone(&self.top), root, name }))
+    }
+}
+
+/// Room for so many bytes. A file may be longer than memory, and that must not end the process.
+fn buffer(len_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let room = usize::try_from(len_bytes).ok();
+    match room.map(|room| bytes.try_reserve_exact(room)) {
+        Some(Ok(())) => Ok(bytes),
+        _ => Err(io::ErrorKind::OutOfMemory.into()),
     }
 }
 

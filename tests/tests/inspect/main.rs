@@ -5,6 +5,7 @@ mod cat;
 mod copy;
 mod diff;
 mod gc;
+mod huge;
 mod rewrite;
 #[cfg(feature = "s3-server-tests")]
 mod s3;

@@ -2,7 +2,7 @@
 
 use alluvium_core::{CheckpointMetadata, OperatorState, StateHandle, StateLocation, SubtaskState};
 
-use super::{FILE, HAS_KEYED, HAS_OPERATOR, INLINE};
+use super::{FILE, HAS_KEYED, HAS_OPERATOR, INLINE, check_metadata_len};
 use crate::envelope::{EnvelopeWriter, StreamIdentity, StreamKind};
 use crate::shared::put_shared;
 use crate::wire::{put_count, put_text};
@@ -26,6 +26,7 @@ pub fn write_metadata(metadata: &CheckpointMetadata) -> Result<Vec<u8>, FormatEr
         source,
     })?;
     let (bytes, _seal) = EnvelopeWriter::new(Vec::new(), &identity)?.finish(&index)?;
+    check_metadata_len(bytes.len() as u64)?;
     Ok(bytes)
 }
 

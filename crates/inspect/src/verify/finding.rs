@@ -163,6 +163,9 @@ impl Finding {
             FormatError::Codec { what, offset, source } => {
                 Self::damage(file, what).expected("what SPEC.md says", source).at(*offset)
             }
+            FormatError::Limit { what, found, limit } => {
+                Self::damage(file, what).expected(format!("at most {limit}"), found)
+            }
             other => Self::damage(file, "stream").expected("one that this version reads", other),
         }
     }

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use alluvium_core::{AttemptId, CheckpointMetadata};
-use alluvium_format::metadata::{read_metadata, write_metadata};
+use alluvium_format::metadata::write_metadata;
+use alluvium_state::{MetadataError, read_metadata_file};
 use alluvium_storage::{JobLayout, SavepointFolder, Storage, StorageError, check_attempt};
 
 use super::{CheckpointStatus, CheckpointStore};
@@ -111,14 +112,11 @@ impl CheckpointStore {
 /// Errors: [`StoreError::NotACheckpoint`], [`StoreError::Damaged`], [`StoreError::Storage`].
 pub fn read_savepoint(folder: &dyn Storage) -> Result<CheckpointMetadata, StoreError> {
     let path = JobLayout::savepoint_metadata();
-    match folder.read_all(&path) {
-        Ok(bytes) => read_metadata(bytes).map_err(|source| StoreError::Damaged {
-            location: format!("{}/{path}", folder.root()),
-            source,
-        }),
-        Err(StorageError::NotFound { .. }) => {
+    match read_metadata_file(folder, &path) {
+        Ok((metadata, _)) => Ok(metadata),
+        Err(MetadataError::Storage(StorageError::NotFound { .. })) => {
             Err(StoreError::NotACheckpoint { location: folder.root().to_owned() })
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(StoreError::of_metadata(format!("{}/{path}", folder.root()), error)),
     }
 }

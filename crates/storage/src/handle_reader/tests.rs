@@ -57,6 +57,27 @@ fn a_file_of_another_length_is_refused() {
     }
 }
 
+/// 1. A handle says that a stream has 30,000 bytes;
+/// 2. a file of 4 TiB lies in its place, all of it a hole, so that it takes no room on the disk;
+/// 3. whoever takes memory for the file before its length is compared ends the process.
+#[test]
+fn a_file_that_is_longer_than_memory_is_refused_before_it_is_read() {
+    const LEN_BYTES: u64 = 1 << 42;
+    let (storage, dir) = local();
+    let handle = handle_of(&storage, "file", &vec![7; 30_000]);
+    let file = std::fs::File::options().write(true).open(dir.path().join("file")).unwrap();
+    file.set_len(LEN_BYTES).unwrap();
+    for access in [ReadAccess::Copy, ReadAccess::Map] {
+        let reader = HandleReader::new(Arc::clone(&storage), access);
+        for error in [reader.open(&handle).unwrap_err(), reader.source(&handle).unwrap_err()] {
+            assert!(
+                matches!(error, StorageError::Truncated { found_len_bytes: LEN_BYTES, .. }),
+                "{error}"
+            );
+        }
+    }
+}
+
 #[test]
 fn another_file_of_the_same_length_is_refused() {
     let storage = crate::open("memory:handle-reader-swapped").unwrap();

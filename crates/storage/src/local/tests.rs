@@ -181,6 +181,15 @@ fn a_file_where_a_folder_is_needed_is_one_clear_error() {
 }
 
 #[test]
+fn room_that_nobody_has_is_an_error() {
+    for len_bytes in [1 << 62, u64::MAX / 2, u64::MAX] {
+        let error = buffer(len_bytes).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory, "{len_bytes}");
+    }
+    assert_eq!(buffer(1_000).unwrap().capacity(), 1_000);
+}
+
+#[test]
 fn a_mapped_file_outlives_its_deletion() {
     let (storage, _keep) = fresh("");
     let body: Vec<u8> = (0..=255).cycle().take(100_000).collect();
