@@ -8,14 +8,14 @@
 //! Source: SPEC 2.5.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use alluvium_core::StoragePath;
+use alluvium_state::OtherMetadata;
 use alluvium_storage::JobLayout;
 
-use crate::checkpoint::METADATA;
+use crate::InspectError;
+use crate::checkpoint::{METADATA, location};
 use crate::folder::Folder;
-use crate::{Checkpoint, InspectError};
 
 /// A file to which no metadata refers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,19 +59,12 @@ pub(crate) fn needed_files(folder: &Folder) -> Result<BTreeSet<StoragePath>, Ins
             Err(error) => return Err(again(error)),
         }
     }
-    for entry in folder.storage.list(None)?.iter().filter(|entry| entry.is_dir) {
-        let Ok(dir) = StoragePath::new(&entry.name) else { continue };
-        if JobLayout::parse_checkpoint_dir(&entry.name).is_some() {
-            continue;
-        }
-        let below = folder.storage.below(&dir)?;
-        if below.list(None)?.iter().any(|entry| entry.name == METADATA) {
-            let other = Checkpoint::savepoint(Arc::clone(&below))?;
-            for file in other.metadata().files() {
-                needed.insert(file.clone());
-                needed.extend(dir.join(file.as_str()));
-            }
-        }
+    for other in OtherMetadata::of_job(&*folder.storage)? {
+        needed.extend(other.files());
+        other.content.map_err(|error| {
+            let path = other.dir.join(METADATA).ok();
+            InspectError::of_metadata(location(&*folder.storage, path.as_ref()), error)
+        })?;
     }
     Ok(needed)
 }

@@ -20,7 +20,8 @@ pub(super) struct Beginning {
     pub(super) point: Option<RestorePoint>,
     /// Checkpoints that this run owns and subsumes.
     pub(super) retained: Vec<CheckpointMetadata>,
-    /// Files of the other checkpoints of the job, and those that damaged ones may refer to.
+    /// Files of the other checkpoints of the job, of those that a person has renamed too, and those that
+    /// damaged ones may refer to.
     pub(super) spared: Vec<StoragePath>,
     /// What older runs have left on a storage without locks, to be removed when a checkpoint is complete.
     pub(super) leftovers: Vec<StoragePath>,
@@ -90,7 +91,7 @@ pub(super) fn first_beginning(
     // Without a claim nothing that is there is this run's to delete.
     let restored = point.as_ref().filter(is_here).filter(|_| claim == ClaimMode::Claim);
     let restored = restored.map(|point| point.metadata.properties.checkpoint);
-    let mut spared = store.needed_by_damaged(&entries)?;
+    let mut spared = store.needed_by_others(&entries)?;
     let leftovers = store.note_leftovers(&entries)?;
     // Older ones are subsumed in time; newer ones, which were passed over, are left alone.
     let complete = entries.into_iter().filter_map(|entry| match entry.status {
@@ -136,7 +137,7 @@ pub(super) fn next_beginning(
 ) -> Result<Beginning, JobError> {
     let entries = store.list()?;
     let next = CheckpointStore::next_id(&entries).max(previous.next);
-    let mut spared = store.needed_by_damaged(&entries)?;
+    let mut spared = store.needed_by_others(&entries)?;
     let known: Vec<CheckpointId> =
         previous.retained.iter().map(|metadata| metadata.properties.checkpoint).collect();
     let (mut retained, mut others) = (Vec::new(), Vec::new());

@@ -1,10 +1,10 @@
 //! What runs that are over have left behind.
 //!
 //! Invariants:
-//! - a file that the whole metadata of a checkpoint refers to stays, wherever it lies;
+//! - a file that whole metadata refers to stays, wherever it lies, and whatever a person has called the
+//!   folder of that checkpoint: the same rule as in `alluvium gc`;
 //! - nothing is removed while metadata is damaged: a person may repair it, and only it knows what
 //!   it refers to.
-//!
 //!
 //! Where the storage has locks, whoever takes the lock knows that nobody writes, and removes leftovers
 //! at once. Elsewhere a run that was replaced may still be writing, and even create a `_metadata`; that
@@ -20,17 +20,21 @@ use std::collections::BTreeSet;
 
 use alluvium_core::museum::{self, Mistake};
 use alluvium_core::{AttemptId, CheckpointId, StoragePath};
+use alluvium_state::OtherMetadata;
 use alluvium_storage::JobLayout;
 
 use super::deleting::Kept;
 use super::{CheckpointEntry, CheckpointStatus, CheckpointStore};
 use crate::StoreError;
 
+/// Files that are needed, and checkpoints without metadata.
+type Needed = (BTreeSet<StoragePath>, Vec<CheckpointId>);
+
 impl CheckpointStore {
     /// Only for whoever holds the lock of the job: nobody writes then.
     pub(super) fn remove_leftovers(&self) -> Result<(), StoreError> {
         let entries = self.list()?;
-        let Some((needed, unfinished)) = needed_of(&entries) else { return Ok(()) };
+        let Some((needed, unfinished)) = self.needed(&entries)? else { return Ok(()) };
         let dirs = unfinished.into_iter().map(JobLayout::checkpoint_dir);
         dirs.chain([JobLayout::shared_dir()]).try_for_each(|dir| self.keep_only(&needed, &dir))
     }
@@ -46,7 +50,7 @@ impl CheckpointStore {
         if self.lock.is_some() {
             return Ok(Vec::new());
         }
-        let Some((needed, unfinished)) = needed_of(entries) else { return Ok(Vec::new()) };
+        let Some((needed, unfinished)) = self.needed(entries)? else { return Ok(Vec::new()) };
         let dirs = unfinished.into_iter().map(JobLayout::checkpoint_dir);
         let mut found = Vec::new();
         for dir in dirs.chain([JobLayout::shared_dir()]) {
@@ -68,31 +72,57 @@ impl CheckpointStore {
         noted: &[StoragePath],
     ) -> Result<Option<Kept>, StoreError> {
         let entries = self.list()?;
-        let Some((needed, _)) = needed_of(&entries) else { return Ok(None) };
+        let Some((needed, _)) = self.needed(&entries)? else { return Ok(None) };
         let mut left = noted.to_vec();
         left.retain(|file| !needed.contains(file));
         self.discard_batch(own, &left)
     }
 
-    /// The shared files that a run must not remove, whoever else needs them no more: all that are
-    /// there, while the metadata of a checkpoint is damaged.
+    /// The files that a run must not remove, whoever else needs them no more: those to which checkpoints
+    /// refer whose folders a person has renamed, and all shared ones while any metadata is damaged.
     ///
     /// 1. checkpoints 5 and 6 refer to file f, and the metadata of 5 is damaged;
     /// 2. a run goes on from 6, and its next checkpoint, which does not need f, subsumes 6;
     /// 3. a person who repairs 5 after that would find it without f.
     ///
     /// Errors: [`StoreError::Storage`].
-    pub(crate) fn needed_by_damaged(
+    pub(crate) fn needed_by_others(
         &self,
         entries: &[CheckpointEntry],
     ) -> Result<Vec<StoragePath>, StoreError> {
-        let dir = JobLayout::shared_dir();
-        if !entries.iter().any(|entry| matches!(entry.status, CheckpointStatus::Damaged(_))) {
-            return Ok(Vec::new());
+        let others = OtherMetadata::of_job(&*self.storage)?;
+        let mut needed: Vec<_> = others.iter().flat_map(OtherMetadata::files).collect();
+        let is_damaged =
+            |entry: &CheckpointEntry| matches!(entry.status, CheckpointStatus::Damaged(_));
+        if entries.iter().any(is_damaged) || others.iter().any(|other| other.content.is_err()) {
+            let dir = JobLayout::shared_dir();
+            let files = self.storage.list(Some(&dir))?.into_iter().filter(|entry| !entry.is_dir);
+            // Another name cannot be spelled, and is none of ours.
+            needed.extend(files.filter_map(|entry| dir.join(&entry.name).ok()));
         }
-        let files = self.storage.list(Some(&dir))?.into_iter().filter(|entry| !entry.is_dir);
-        // Another name cannot be spelled, and is none of ours.
-        Ok(files.filter_map(|entry| dir.join(&entry.name).ok()).collect())
+        Ok(needed)
+    }
+
+    /// The files to which anything in the folder refers, and the checkpoints without metadata; `None`
+    /// while metadata is damaged.
+    fn needed(&self, entries: &[CheckpointEntry]) -> Result<Option<Needed>, StoreError> {
+        let (mut needed, mut unfinished) = (BTreeSet::new(), Vec::new());
+        for entry in entries {
+            match &entry.status {
+                CheckpointStatus::Complete(_)
+                    if museum::makes(Mistake::RemovesWhatIsReferredTo) => {}
+                CheckpointStatus::Complete(metadata) => needed.extend(metadata.files().cloned()),
+                CheckpointStatus::Unfinished => unfinished.push(entry.checkpoint),
+                CheckpointStatus::Damaged(_) => return Ok(None),
+            }
+        }
+        for other in OtherMetadata::of_job(&*self.storage)? {
+            if other.content.is_err() {
+                return Ok(None);
+            }
+            needed.extend(other.files());
+        }
+        Ok(Some((needed, unfinished)))
     }
 
     /// Removes the files of a folder that are not needed, and the folder if nothing is left. Folders in
@@ -112,19 +142,4 @@ impl CheckpointStore {
         self.storage.delete_unfinished(dir)?;
         Ok(self.storage.delete_empty_dir(dir)?)
     }
-}
-
-/// The files that checkpoints refer to, and the checkpoints without metadata; `None` while metadata is
-/// damaged.
-fn needed_of(entries: &[CheckpointEntry]) -> Option<(BTreeSet<StoragePath>, Vec<CheckpointId>)> {
-    let (mut needed, mut unfinished) = (BTreeSet::new(), Vec::new());
-    for entry in entries {
-        match &entry.status {
-            CheckpointStatus::Complete(_) if museum::makes(Mistake::RemovesWhatIsReferredTo) => {}
-            CheckpointStatus::Complete(metadata) => needed.extend(metadata.files().cloned()),
-            CheckpointStatus::Unfinished => unfinished.push(entry.checkpoint),
-            CheckpointStatus::Damaged(_) => return None,
-        }
-    }
-    Some((needed, unfinished))
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use alluvium_core::{AttemptId, CheckpointMetadata};
 use alluvium_format::metadata::write_metadata;
-use alluvium_state::{MetadataError, read_metadata_file};
+use alluvium_state::{MetadataError, OtherMetadata, read_metadata_file};
 use alluvium_storage::{JobLayout, SavepointFolder, Storage, StorageError, check_attempt};
 
 use super::{CheckpointStatus, CheckpointStore};
@@ -97,6 +97,12 @@ impl CheckpointStore {
                 CheckpointStatus::Damaged(_) => return Ok(()),
                 CheckpointStatus::Unfinished => {}
             }
+        }
+        for other in OtherMetadata::of_job(&**folder)? {
+            if other.content.is_err() {
+                return Ok(());
+            }
+            needed.extend(other.files());
         }
         let mut files: Vec<_> = metadata.files().cloned().collect();
         files.retain(|file| !needed.contains(file));

@@ -10,6 +10,7 @@ use super::*;
 
 mod noted;
 mod owners;
+mod renamed;
 mod sst;
 
 fn job() -> JobId {
@@ -332,7 +333,7 @@ fn while_metadata_is_damaged_all_shared_files_are_spared() {
     for name in ["shared/own", "shared/perhaps", "chk-6/own"] {
         folder.write(name);
     }
-    let spared = || store.needed_by_damaged(&store.list().unwrap()).unwrap();
+    let spared = || store.needed_by_others(&store.list().unwrap()).unwrap();
     assert!(spared().is_empty());
     folder.write("chk-5/_metadata");
     let spared: Vec<String> = spared().iter().map(ToString::to_string).collect();
