@@ -1,8 +1,13 @@
 //! Reading input files: plain, gzip or zstd, told apart by their first bytes.
+//!
+//! Invariants: a line, or a record, has at most [`MAX_LINE_LEN_BYTES`], whatever a few bytes of compressed
+//! input unfold to; nothing else of the input is held here.
 
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
 
@@ -10,6 +15,9 @@ use crate::error::CliError;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// The longest line that is read, with its end.
+pub const MAX_LINE_LEN_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Bytes of a file, decompressed.
 pub type Reader = Box<dyn BufRead + Send>;
@@ -57,17 +65,24 @@ fn shorter(path: &Path, offset: u64) -> CliError {
 
 /// Reads one line without its end; `None` at the end of the file. Says how many bytes it took.
 ///
-/// Errors: [`CliError::Input`]; [`CliError::BadInput`] when the line is not UTF-8, naming `offset`,
-/// the place of the line in the decompressed file.
+/// Errors: [`CliError::Input`]; [`CliError::BadInput`] when the line is not UTF-8 or too long, naming
+/// `offset`, the place of the line in the decompressed file.
 pub fn read_line(
     reader: &mut Reader,
     path: &Path,
     offset: u64,
 ) -> Result<Option<(String, u64)>, CliError> {
     let mut line = Vec::new();
-    let taken = reader.read_until(b'\n', &mut line).map_err(read_error(path))?;
+    let mut bounded = reader.take(MAX_LINE_LEN_BYTES + 1);
+    let taken = bounded.read_until(b'\n', &mut line).map_err(read_error(path))?;
     if taken == 0 {
         return Ok(None);
+    }
+    if taken as u64 > MAX_LINE_LEN_BYTES {
+        let path = path.display().to_string();
+        let reason =
+            format!("has more than {MAX_LINE_LEN_BYTES} bytes in the line at byte {offset}");
+        return Err(CliError::BadInput { path, reason });
     }
     match String::from_utf8(line) {
         Ok(mut line) => {
@@ -84,9 +99,43 @@ pub fn read_line(
     }
 }
 
+/// Reads for a parser of records, which would take as many bytes as a record has.
+pub(crate) struct Bounded {
+    reader: Reader,
+    left: Rc<Cell<u64>>,
+}
+
+impl Bounded {
+    /// Reads, and what is to be called before each record.
+    pub(crate) fn new(reader: Reader) -> (Self, impl Fn()) {
+        let left = Rc::new(Cell::new(MAX_LINE_LEN_BYTES));
+        let begin = {
+            let left = Rc::clone(&left);
+            move || left.set(MAX_LINE_LEN_BYTES)
+        };
+        (Self { reader, left }, begin)
+    }
+}
+
+impl Read for Bounded {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        if left == 0 {
+            let text = format!("a record has more than {MAX_LINE_LEN_BYTES} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        let taken = self.reader.by_ref().take(left).read(into)?;
+        self.left.set(left.saturating_sub(taken as u64));
+        Ok(taken)
+    }
+}
+
 /// Checks that all files are there and can be opened.
 ///
 /// Errors: [`CliError::Input`].
 pub fn check(paths: &[std::path::PathBuf]) -> Result<(), CliError> {
     paths.iter().try_for_each(|path| open(path, 0).map(drop))
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,7 +97,8 @@ fn read_file(
     checksum: &mut crc32fast::Hasher,
 ) -> Result<(), CliError> {
     let bad = |reason: String| CliError::BadInput { path: path.display().to_string(), reason };
-    let mut reader = csv::Reader::from_reader(input::open(path, 0)?);
+    let (bytes, begin_record) = input::Bounded::new(input::open(path, 0)?);
+    let mut reader = csv::Reader::from_reader(bytes);
     let csv_error = |error: csv::Error| {
         let line = error.position().map_or(0, csv::Position::line);
         let name = path.display().to_string();
@@ -120,7 +121,11 @@ fn read_file(
         *column = found.ok_or_else(|| bad(format!("has no column {name:?}")))?;
     }
     let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(csv_error)? {
+    loop {
+        begin_record();
+        if !reader.read_record(&mut record).map_err(csv_error)? {
+            return Ok(());
+        }
         let line = record.position().map_or(0, csv::Position::line);
         for column in columns.0 {
             let field = record.get(column).unwrap_or_default();
@@ -137,7 +142,6 @@ fn read_file(
             }
         }
     }
-    Ok(())
 }
 
 fn describe(kind: &csv::ErrorKind) -> String {
