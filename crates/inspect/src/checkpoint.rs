@@ -38,14 +38,16 @@ impl Checkpoint {
         let address = Address::of(uri)?;
         let storage = match alluvium_storage::open_existing(&address.folder) {
             Err(StorageError::NotFound { location }) => {
-                return Err(InspectError::NotACheckpoint { location: location.to_string() });
+                let (location, instead) = (location.to_string(), String::new());
+                return Err(InspectError::NotACheckpoint { location, instead });
             }
             opened => opened?,
         };
-        match address.checkpoint {
-            Some(checkpoint) => Self::in_folder(storage, checkpoint),
-            None => Self::savepoint(storage),
-        }
+        let opened = match address.checkpoint {
+            Some(checkpoint) => Self::in_folder(Arc::clone(&storage), checkpoint),
+            None => Self::savepoint(Arc::clone(&storage)),
+        };
+        opened.map_err(|error| beside(error, &*storage, address.checkpoint))
     }
 
     /// A checkpoint in the folder of its job.
@@ -78,7 +80,7 @@ impl Checkpoint {
         let (metadata, metadata_len_bytes) = read.map_err(|error| match error {
             MetadataError::Storage(StorageError::NotFound { .. }) => {
                 let location = location(&*storage, metadata_path.parent().as_ref());
-                InspectError::NotACheckpoint { location }
+                InspectError::NotACheckpoint { location, instead: String::new() }
             }
             error => InspectError::of_metadata(location(&*storage, Some(&metadata_path)), error),
         })?;
@@ -144,6 +146,58 @@ impl Checkpoint {
     pub fn reader(&self) -> HandleReader {
         HandleReader::new(Arc::clone(&self.storage), ReadAccess::Copy)
     }
+}
+
+/// How many checkpoints are named to somebody who has named another one.
+const MAX_NAMED: usize = 8;
+
+/// Where there is no checkpoint, says what there is: the newest checkpoints of the job, or that the
+/// address is that of a job or of a root.
+pub(crate) fn beside(
+    error: InspectError,
+    storage: &dyn Storage,
+    checkpoint: Option<CheckpointId>,
+) -> InspectError {
+    let InspectError::NotACheckpoint { location, .. } = error else { return error };
+    let ids = |storage: &dyn Storage| {
+        // It is about a wrong name already; what cannot be listed adds nothing.
+        let mut ids = found_in(storage).unwrap_or_default();
+        ids.sort_unstable();
+        ids
+    };
+    let names = |ids: &[CheckpointId]| {
+        let newest = ids.iter().rev().take(MAX_NAMED).rev();
+        newest.map(|id| JobLayout::checkpoint_dir(*id).to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let mut here = ids(storage);
+    here.retain(|id| Some(*id) != checkpoint);
+    let root = storage.root();
+    let is_root = || {
+        let below = storage.list(None).unwrap_or_default().into_iter().filter(|it| it.is_dir);
+        let dirs = below.filter_map(|entry| StoragePath::new(&entry.name).ok());
+        dirs.filter_map(|dir| storage.below(&dir).ok()).any(|below| !ids(&*below).is_empty())
+    };
+    let instead = match checkpoint {
+        Some(_) if here.is_empty() => String::new(),
+        Some(_) => format!("; the newest checkpoints there are {}", names(&here)),
+        None if !here.is_empty() => {
+            format!(
+                "; it is the folder of a job: name a checkpoint in it, such as {}",
+                names(&here)
+            )
+        }
+        None if is_root() => {
+            format!("; it is a checkpoint root: alluvium list {root} says what is in it")
+        }
+        None => String::new(),
+    };
+    InspectError::NotACheckpoint { location, instead }
+}
+
+/// The checkpoints in the folder of a job, in no order.
+fn found_in(folder: &dyn Storage) -> Result<Vec<CheckpointId>, StorageError> {
+    let dirs = folder.list(None)?.into_iter().filter(|entry| entry.is_dir);
+    Ok(dirs.filter_map(|entry| JobLayout::parse_checkpoint_dir(&entry.name)).collect())
 }
 
 /// A path below a root, for people.

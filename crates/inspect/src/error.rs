@@ -5,15 +5,19 @@ use alluvium_format::{CodecError, FormatError};
 use alluvium_state::{MetadataError, RestoreError, SnapshotError, StateError};
 use alluvium_storage::StorageError;
 
+use crate::verify::is_damage_of_stream;
+
 /// An inspection that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InspectError {
     /// There is no `_metadata` where a checkpoint or savepoint should be.
-    #[error("{location} is no checkpoint and no savepoint: it holds no _metadata")]
+    #[error("{location} is no checkpoint and no savepoint: it holds no _metadata{instead}")]
     NotACheckpoint {
         /// What was looked at.
         location: String,
+        /// What is there instead, as the end of the sentence; empty where nobody has looked.
+        instead: String,
     },
     /// An address that names no checkpoint.
     #[error("{uri} names no checkpoint: {reason}")]
@@ -157,6 +161,16 @@ pub enum InspectError {
 }
 
 impl InspectError {
+    /// Whether something is damaged or missing, for good: not that a storage did not answer, or that
+    /// something was asked for that cannot be done.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Stream(error) => is_damage_of_stream(error),
+            Self::Metadata { .. } | Self::Misplaced { .. } | Self::Decode { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Why a metadata file cannot be had.
     pub(crate) fn of_metadata(location: String, error: MetadataError) -> Self {
         match error {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use alluvium_core::{CheckpointId, StoragePath};
 use alluvium_storage::{JobLayout, Storage, StorageEntry, StorageError};
 
-use crate::checkpoint::{Address, METADATA};
+use crate::checkpoint::{Address, METADATA, beside};
 use crate::inside::InsideRoot;
 use crate::{Checkpoint, InspectError};
 
@@ -36,14 +36,21 @@ impl FoundCheckpoint {
     pub fn name(&self) -> String {
         self.dir.as_ref().map_or_else(|| "the savepoint".to_owned(), StoragePath::to_string)
     }
+
+    /// Its `_metadata`, in the folder.
+    pub(crate) fn metadata_path(&self) -> Option<StoragePath> {
+        let top = || Some(JobLayout::savepoint_metadata());
+        self.dir.as_ref().map_or_else(top, |dir| dir.join(METADATA).ok())
+    }
 }
 
 impl Folder {
     /// Everything under an address: a checkpoint or savepoint, the folder of a job, or a root with
     /// folders of jobs and savepoints.
     ///
-    /// Errors: [`InspectError::Empty`] when there is nothing; [`InspectError::Address`];
-    /// [`InspectError::Stream`] with what the storage said.
+    /// Errors: [`InspectError::Empty`] when there is nothing; [`InspectError::NotACheckpoint`] where the
+    /// folder of the checkpoint is not there; [`InspectError::Address`]; [`InspectError::Stream`] with
+    /// what the storage said.
     pub fn find(uri: &str) -> Result<Vec<Self>, InspectError> {
         let address = Address::of(uri)?;
         let storage = match alluvium_storage::open_existing(&address.folder) {
@@ -55,6 +62,15 @@ impl Folder {
         if let Some(checkpoint) = address.checkpoint {
             let dir = Some(JobLayout::checkpoint_dir(checkpoint));
             let content = fatal(Checkpoint::in_folder(Arc::clone(&storage), checkpoint))?;
+            if let Err(error @ InspectError::NotACheckpoint { .. }) = content {
+                // A folder with state and without metadata has lost it; of one with nothing in it the
+                // number is wrong.
+                if storage.list(dir.as_ref())?.is_empty() {
+                    return Err(beside(error, &*storage, address.checkpoint));
+                }
+                let checkpoints = vec![FoundCheckpoint { dir, content: Err(error) }];
+                return Ok(vec![Self { storage, checkpoints, is_whole_job: false }]);
+            }
             let checkpoints = vec![FoundCheckpoint { dir, content }];
             return Ok(vec![Self { storage, checkpoints, is_whole_job: false }]);
         }
@@ -116,7 +132,7 @@ fn fatal(
     read: Result<Checkpoint, InspectError>,
 ) -> Result<Result<Checkpoint, InspectError>, InspectError> {
     match read {
-        Err(error @ InspectError::Stream(_)) if !crate::verify::is_damage(&error) => Err(error),
+        Err(error @ InspectError::Stream(_)) if !error.is_damage() => Err(error),
         other => Ok(other),
     }
 }

@@ -17,10 +17,13 @@ mod finding;
 mod pieces;
 mod plan;
 
+pub(crate) use finding::is_damage_of_stream;
 pub use finding::{Finding, Severity};
-pub(crate) use finding::{is_damage, is_damage_of_stream};
 
-use crate::checkpoint::location;
+use alluvium_core::StoragePath;
+use alluvium_state::OtherMetadata;
+
+use crate::checkpoint::{METADATA, location};
 use crate::folder::Folder;
 use crate::references::orphans;
 use crate::{Checkpoint, InspectError, Progress};
@@ -50,8 +53,9 @@ impl VerifyReport {
 
 /// Verifies everything under an address: a checkpoint, a savepoint, the folder of a job, or a root.
 ///
-/// Errors: [`InspectError::Empty`], [`InspectError::Address`]; [`InspectError::Stream`] when a storage
-/// does not answer, as nothing is known then. What is damaged is in the report.
+/// Errors: [`InspectError::Empty`], [`InspectError::Address`], [`InspectError::NotACheckpoint`] where the
+/// folder of a checkpoint is not there; [`InspectError::Stream`] when a storage does not answer, as nothing
+/// is known then. What is damaged is in the report.
 pub fn verify(uri: &str, progress: &dyn Progress) -> Result<VerifyReport, InspectError> {
     let mut report = VerifyReport::default();
     for folder in Folder::find(uri)? {
@@ -82,15 +86,26 @@ fn verify_folder(
                 };
                 plan.findings.push(warning.expected("_metadata", "none"));
             }
-            Err(error @ InspectError::NotACheckpoint { .. }) => {
-                let location = location(&*folder.storage, found.dir.as_ref());
-                plan.findings.push(Finding::of_metadata(error).needed_by(&location));
-            }
             Err(error) => {
                 let location = location(&*folder.storage, found.dir.as_ref());
-                plan.findings.push(Finding::of_metadata(error).needed_by(&name));
+                plan.findings.push(of_metadata(
+                    folder,
+                    found.metadata_path().as_ref(),
+                    error,
+                    &name,
+                ));
                 looked_at.push((name, location));
             }
+        }
+    }
+    if folder.is_whole_job {
+        for other in OtherMetadata::of_job(&*folder.storage)? {
+            let Err(error) = other.content else { continue };
+            let (path, name) = (other.dir.join(METADATA).ok(), other.dir.to_string());
+            let file = location(&*folder.storage, path.as_ref());
+            let error = InspectError::of_metadata(file, error);
+            plan.findings.push(of_metadata(folder, path.as_ref(), &error, &name));
+            looked_at.push((name, location(&*folder.storage, Some(&other.dir))));
         }
     }
     plan.read(progress)?;
@@ -113,6 +128,17 @@ fn verify_folder(
     Ok(())
 }
 
+/// What is wrong with the metadata of a checkpoint.
+fn of_metadata(
+    folder: &Folder,
+    path: Option<&StoragePath>,
+    error: &InspectError,
+    name: &str,
+) -> Finding {
+    let file = location(&*folder.storage, path);
+    Finding::of_metadata(file, error).needed_by(name)
+}
+
 /// Files that nobody refers to lose nothing; they may also be those of a checkpoint that a running job
 /// is writing.
 fn warn_of_orphans(folder: &Folder, findings: &mut Vec<Finding>) -> Result<(), InspectError> {
@@ -120,10 +146,7 @@ fn warn_of_orphans(folder: &Folder, findings: &mut Vec<Finding>) -> Result<(), I
         Ok(found) => found,
         // It has a finding of its own.
         Err(InspectError::UnknownReferences { .. }) => return Ok(()),
-        Err(error) if is_damage(&error) => {
-            findings.push(Finding::of_metadata(&error));
-            return Ok(());
-        }
+        Err(error) if error.is_damage() => return Ok(()),
         Err(error) => return Err(error),
     };
     findings.extend(found.into_iter().map(|orphan| {

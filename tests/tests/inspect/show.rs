@@ -102,3 +102,20 @@ fn a_list_is_also_json() {
         assert!(json.contains(part), "{part} in {json}");
     }
 }
+
+/// Somebody who names a folder too far up is told what it is.
+#[test]
+fn a_folder_of_checkpoints_is_told_from_a_checkpoint() {
+    let case = cases().into_iter().find(|case| name_of(case) == "heap-incremental").unwrap();
+    let root = case.display();
+    for (uri, part) in [
+        (format!("{root}"), format!("it is a checkpoint root: alluvium list file:{root} says")),
+        (format!("{root}/job"), "it is the folder of a job: name a checkpoint in it".to_owned()),
+        (format!("{root}/job/chk-7"), "the newest checkpoints there are chk-3".to_owned()),
+        (format!("{root}/job/shared"), "it holds no _metadata\n".to_owned()),
+    ] {
+        let output = alluvium(&["show", &uri]);
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        assert!(stderr(&output).contains(&part), "{part} in {}", stderr(&output));
+    }
+}

@@ -161,3 +161,66 @@ fn a_file_behind_a_link_that_leads_out_is_damage() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].found.contains("symbolic link"), "{found:?}");
 }
+
+/// The number is right, and what makes it a checkpoint is gone: that is damage, and not nothing.
+#[test]
+fn a_checkpoint_that_has_lost_its_metadata_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let job = heap_incremental(dir.path());
+    let checkpoint = job.join("chk-3");
+    std::fs::remove_file(checkpoint.join("_metadata")).unwrap();
+    let output = alluvium(&["verify", checkpoint.to_str().unwrap()]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(code(&output), 1, "{text}");
+    let expected =
+        "chk-3/_metadata: the file: expected to be there, found nothing (needed by chk-3)";
+    assert!(text.contains(expected), "{text}");
+    assert!(text.contains("chk-3: DAMAGED"), "{text}");
+    assert!(stderr(&output).contains("1 of 1 checkpoints"), "{}", stderr(&output));
+}
+
+/// A number that never was is no damage, and the numbers that there are help.
+#[test]
+fn a_wrong_number_is_told_from_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let job = heap_incremental(dir.path());
+    for name in ["chk-30", "chk-4"] {
+        if name == "chk-4" {
+            std::fs::create_dir(job.join(name)).unwrap();
+        }
+        let output = alluvium(&["verify", job.join(name).to_str().unwrap()]);
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        let text = stderr(&output);
+        assert!(text.contains(&format!("{name} is no checkpoint")), "{text}");
+        assert!(text.contains("the newest checkpoints there are chk-3"), "{text}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn metadata_behind_a_link_that_leads_out_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let job = heap_incremental(dir.path());
+    let (file, outside) = (job.join("chk-3/_metadata"), dir.path().join("outside"));
+    std::fs::rename(&file, &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, &file).unwrap();
+    let found = report(&job.join("chk-3"));
+    assert_eq!(found.findings.len(), 1, "{found:?}");
+    let finding = &found.findings[0];
+    assert!(finding.file.ends_with("chk-3/_metadata"), "{finding}");
+    assert!(finding.found.contains("symbolic link"), "{finding}");
+    assert_eq!(finding.checkpoints, ["chk-3"]);
+    assert!(found.checkpoints.iter().all(|(_, is_sound)| !is_sound), "{found:?}");
+}
+
+#[test]
+fn a_damaged_checkpoint_that_was_renamed_is_one_of_those_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let job = heap_incremental(dir.path());
+    std::fs::create_dir(job.join("chk-2.bad")).unwrap();
+    std::fs::write(job.join("chk-2.bad/_metadata"), vec![0; 100]).unwrap();
+    let output = alluvium(&["verify", job.to_str().unwrap()]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("chk-2.bad: DAMAGED") && text.contains("chk-3: sound"), "{text}");
+    assert!(stderr(&output).contains("1 of 2 checkpoints"), "{}", stderr(&output));
+}

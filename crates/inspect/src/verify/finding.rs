@@ -90,15 +90,19 @@ impl Finding {
     }
 
     /// What is wrong with a metadata file.
-    pub(crate) fn of_metadata(error: &InspectError) -> Self {
+    pub(crate) fn of_metadata(file: String, error: &InspectError) -> Self {
         match error {
+            InspectError::NotACheckpoint { .. } => {
+                Self::damage(file, "the file").expected("to be there", "nothing")
+            }
             InspectError::Metadata { location, source } => {
                 Self::of_format(location.clone(), source)
             }
             InspectError::Misplaced { location, what, expected, found } => {
                 Self::damage(location.clone(), what).expected(expected, found)
             }
-            other => Self::damage(other.to_string(), "metadata"),
+            InspectError::Stream(error) => Self::of_stream(file, error),
+            other => Self::damage(file, "metadata").expected("to be readable", other),
         }
     }
 
@@ -110,7 +114,7 @@ impl Finding {
             RestoreError::Mismatch { stream, what, expected, found } => {
                 Self::damage(stream.clone(), what).expected(expected, found)
             }
-            other => Self::damage(file, "stream").expected("", other),
+            other => Self::damage(file, "stream").expected("one that can be restored", other),
         }
     }
 
@@ -168,15 +172,6 @@ impl Finding {
             }
             other => Self::damage(file, "stream").expected("one that this version reads", other),
         }
-    }
-}
-
-/// Whether an error says that something is damaged or missing, and not that a storage did not answer.
-pub(crate) fn is_damage(error: &InspectError) -> bool {
-    match error {
-        InspectError::Stream(error) => is_damage_of_stream(error),
-        InspectError::Metadata { .. } | InspectError::Misplaced { .. } => true,
-        _ => false,
     }
 }
 
