@@ -58,7 +58,9 @@ pub enum Command {
     /// Compare every checksum of checkpoints, and what metadata, streams and files say of each other.
     ///
     /// Each finding names the file, the offset, what was expected and what was found. Files that no
-    /// checkpoint refers to are warnings: a running job may be writing them. Exit code 1: something is
+    /// checkpoint refers to are warnings: a running job may be writing them. So are key groups of an
+    /// operator that no subtask has, where others have theirs: a subtask writes no keyed state before it
+    /// has registered any, and only its job knows whether it should have. Exit code 1: something is
     /// damaged; 4: the storage does not answer, so nobody knows.
     Verify(VerifyOptions),
     /// Print the entries of keyed state and the items of operator state, a row for each.
@@ -67,17 +69,19 @@ pub enum Command {
     /// hexadecimal digits, maps as lists of pairs, timers as entries whose namespace is domain (1 event
     /// time, 2 processing time), time and namespace, values with a time to live with their stamp in
     /// milliseconds. State in SST files needs a build with RocksDB, and space for it in the folder for
-    /// temporary files.
+    /// temporary files. With --uid nothing of other operators is read, whatever is wrong with them.
     Cat(CatOptions),
     /// Remove files of a job to which none of its checkpoints refers: what killed runs left behind.
     ///
     /// By references only. Nothing is removed while a job runs there, or while the metadata of anything
-    /// in the folder cannot be read, since it may need any file. Savepoints and `taskowned/` stay.
+    /// in the folder cannot be read, since it may need any file. Savepoints and `taskowned/` stay, and so
+    /// does what a checkpoint needs whose folder has another name. What keeps one job from being cleaned
+    /// up keeps no other.
     Gc(GcArgs),
     /// Say what became of checkpoint A in checkpoint B, for each operator and state.
     ///
     /// Blocks that both refer to are not read. Both need the same number of key groups; the parallelism
-    /// may differ.
+    /// may differ. What is damaged is named and not compared; then it exits with 3.
     Diff(DiffOptions),
     /// Copy a checkpoint or savepoint with everything that it needs, and verify the copy.
     ///

@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::io::Write;
 
 use alluvium::runtime::Stop;
 use alluvium_rest::{Client, ClientError, Completed, Trigger};
@@ -13,11 +12,7 @@ use serde_json::Value;
 
 use crate::args::SavepointOptions;
 use crate::error::CliError;
-
-/// Prints a line; a reader that went away is no error.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
+use crate::text::print_line;
 
 /// Runs what waits for a network.
 fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
@@ -31,7 +26,7 @@ pub(crate) fn status(url: &str) -> Result<(), CliError> {
     let client = Client::new(url)?;
     let (job, checkpoints) =
         block_on(async { Ok((client.get("").await?, client.get("/checkpoints").await?)) })?;
-    say(&status_line(&job, &checkpoints));
+    print_line(&status_line(&job, &checkpoints));
     Ok(())
 }
 
@@ -70,7 +65,7 @@ pub(crate) fn checkpoint(url: &str, is_full: bool, is_detached: bool) -> Result<
     let client = Client::new(url)?;
     block_on(async {
         let trigger = client.checkpoint(is_full).await?;
-        say(&outcome(&client, &trigger, is_detached).await?);
+        print_line(&outcome(&client, &trigger, is_detached).await?);
         Ok(())
     })
 }
@@ -79,7 +74,7 @@ pub(crate) fn savepoint(options: &SavepointOptions) -> Result<(), CliError> {
     let client = Client::new(&options.url)?;
     block_on(async {
         let trigger = client.savepoint(&target(options)?, options.format.into()).await?;
-        say(&outcome(&client, &trigger, options.detached).await?);
+        print_line(&outcome(&client, &trigger, options.detached).await?);
         Ok(())
     })
 }
@@ -91,7 +86,7 @@ pub(crate) fn stop(options: &SavepointOptions, drains: bool) -> Result<(), CliEr
         let trigger = client.stop(&target(options)?, options.format.into(), stop).await?;
         let line = outcome(&client, &trigger, options.detached).await?;
         if options.detached {
-            say(&line);
+            print_line(&line);
             return Ok(());
         }
         let status = client.wait_for_the_end().await?;
@@ -99,7 +94,7 @@ pub(crate) fn stop(options: &SavepointOptions, drains: bool) -> Result<(), CliEr
             let reason = format!("{line}; but the job failed before its end");
             return Err(ClientError::Failed { name, reason }.into());
         }
-        say(&format!("{line}; the job has ended"));
+        print_line(&format!("{line}; the job has ended"));
         Ok(())
     })
 }
@@ -109,7 +104,7 @@ pub(crate) fn cancel(url: &str, is_detached: bool) -> Result<(), CliError> {
     block_on(async {
         client.cancel().await?;
         if is_detached {
-            say("the job is being cancelled");
+            print_line("the job is being cancelled");
             return Ok(());
         }
         let status = client.wait_for_the_end().await?;
@@ -117,7 +112,7 @@ pub(crate) fn cancel(url: &str, is_detached: bool) -> Result<(), CliError> {
             let reason = "the job came to its end before".to_owned();
             return Err(ClientError::Failed { name, reason }.into());
         }
-        say("the job is cancelled");
+        print_line("the job is cancelled");
         Ok(())
     })
 }

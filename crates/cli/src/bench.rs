@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{BenchCheckpointOptions, BenchNexmarkOptions, BenchSubject};
 use crate::error::CliError;
-use crate::inspect::say;
+use crate::text::print_lines;
 
 pub(crate) fn bench(subject: &BenchSubject) -> Result<(), CliError> {
     match subject {
@@ -28,9 +28,9 @@ fn checkpoint(options: &BenchCheckpointOptions) -> Result<(), CliError> {
     line.finish();
     let report = report?;
     if options.json {
-        say!("{}", report.to_json()?);
+        print_lines(&report.to_json()?);
     } else {
-        say!("{}", table::table(&report).trim_end());
+        print_lines(table::table(&report).trim_end());
     }
     if let Some(path) = &options.plot {
         let svg = plot::svg(&report)?;

@@ -54,6 +54,12 @@ pub enum CliError {
         /// How many were looked at.
         of: usize,
     },
+    /// Something of a checkpoint could not be read; what could be was printed.
+    #[error("{count} pieces of state could not be read and were left out")]
+    Unread {
+        /// How many.
+        count: usize,
+    },
     /// A measurement was not carried out.
     #[error("{0}")]
     Bench(#[from] BenchError),
@@ -81,12 +87,17 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// An error if anything was left out.
+    pub(crate) const fn unread(count: usize) -> Result<(), Self> {
+        if count == 0 { Ok(()) } else { Err(Self::Unread { count }) }
+    }
+
     /// The exit code: 1 the job failed, or did not do what it was asked for, 2 wrong use, 3 bad data, 4 storage or system, 5 another
     /// process took over, 70 a bug.
     pub fn exit_code(&self) -> u8 {
         let kind = match self {
             Self::Usage(_) | Self::Id(_) => ErrorKind::Invalid,
-            Self::Input { .. } | Self::BadInput { .. } => ErrorKind::Data,
+            Self::Input { .. } | Self::BadInput { .. } | Self::Unread { .. } => ErrorKind::Data,
             Self::Storage(error) => error.into(),
             Self::Store(error) => error.into(),
             Self::Inspect(error) => error.into(),

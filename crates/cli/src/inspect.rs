@@ -5,11 +5,13 @@ use std::time::{Duration, UNIX_EPOCH};
 /// Prints a line; a reader that went away is no error.
 macro_rules! say {
     ($($line:tt)*) => {
-        let _ = std::io::Write::write_fmt(
-            &mut std::io::stdout(),
-            format_args!("{}\n", format_args!($($line)*)),
-        );
+        $crate::text::print_line(&format!($($line)*))
     };
+}
+
+/// Prints JSON.
+pub(crate) fn say_json(value: &serde_json::Value) {
+    crate::text::print_lines(&format!("{value:#}"));
 }
 
 mod bar;

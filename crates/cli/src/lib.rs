@@ -24,6 +24,7 @@ mod log;
 mod progress;
 mod run;
 mod sizes;
+mod text;
 
 use std::process::ExitCode;
 
@@ -56,7 +57,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            text::complain(&error);
             ExitCode::from(error.exit_code())
         }
     }

@@ -9,7 +9,7 @@ use alluvium::storage::{self, JobLayout, Storage};
 use serde_json::{Value, json};
 
 use crate::error::CliError;
-use crate::inspect::{say, time};
+use crate::inspect::{say, say_json, time};
 use crate::sizes::Sizes;
 
 pub(crate) fn list(uri: &str, as_json: bool) -> Result<(), CliError> {
@@ -20,7 +20,7 @@ pub(crate) fn list(uri: &str, as_json: bool) -> Result<(), CliError> {
         for store in &jobs {
             rows.extend(store.list()?.iter().map(|entry| json_of(store, entry)));
         }
-        say!("{:#}", Value::Array(rows));
+        say_json(&Value::Array(rows));
         return Ok(());
     }
     if jobs.is_empty() {

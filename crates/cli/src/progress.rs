@@ -9,6 +9,7 @@ use alluvium::runtime::{JobEvent, Listener};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::sizes::Sizes;
+use crate::text::shown;
 
 /// A line that counts records while a job runs; hidden when standard error is no terminal.
 #[derive(Debug, Clone)]
@@ -44,6 +45,7 @@ impl Progress {
         let this = self.clone();
         Arc::new(move |event| {
             let Some(line) = line_of(event) else { return };
+            let line = shown(&line).into_owned();
             // Somebody who wants to hear of errors only wants to hear of damage.
             if this.bar.is_none() && matches!(event, JobEvent::FellBack { .. }) {
                 eprintln!("{line}");

@@ -21,6 +21,7 @@ use alluvium_storage::{JobLayout, Location, Storage, StorageError};
 use rayon::prelude::*;
 
 use crate::checkpoint::location;
+use crate::progress::Announced;
 use crate::verify::verify_one;
 use crate::{Checkpoint, InspectError, Progress};
 
@@ -61,7 +62,9 @@ pub fn copy(
     let path = checkpoint.metadata_path();
     let bytes = source.read(path, 0..checkpoint.metadata_len_bytes())?;
     let files = lengths(checkpoint);
-    progress.expect(files.values().fold(0, |sum: u64, len_bytes| sum.saturating_add(*len_bytes)));
+    let sum = files.values().fold(0, |sum: u64, len_bytes| sum.saturating_add(*len_bytes));
+    // Once to be copied, and once to be verified.
+    progress.expect(sum.saturating_mul(2));
     let copied: Vec<(&StoragePath, Result<bool, InspectError>)> = files
         .par_iter()
         .map(|(path, len_bytes)| {
@@ -77,7 +80,9 @@ pub fn copy(
         outcome?;
     }
     let begun = Checkpoint::begun(checkpoint.metadata().clone(), path.clone(), Arc::clone(&folder));
-    let report = verify_one(&begun, &())?;
+    let verifying = Announced::new(progress, sum);
+    let report = verify_one(&begun, &verifying)?;
+    verifying.finish();
     if let Some(finding) = report.findings.iter().find(|_| report.is_damaged()) {
         let (location, finding) = (begun.location(), finding.to_string());
         return Err(InspectError::Unsound { location, finding });

@@ -5,8 +5,11 @@
 //! Blocks that both refer to are not read: their entries are equal. Of the others, the segments of both
 //! sides are read in turn, and what has not met its counterpart yet is kept.
 //!
-//! Invariants: entries that are kept are those of one state in one key group at most; where both sides
-//! part keys in the same way, which is so within a job, those of one segment.
+//! Invariants:
+//! - entries that are kept are those of one state in one key group at most; where both sides part keys in
+//!   the same way, which is so within a job, those of one segment;
+//! - what one side has and the other one has not been read is not taken for a difference: damage leaves out
+//!   key groups of a state, or the operator state of an operator, and nothing else.
 
 mod maps;
 mod operators;
@@ -30,6 +33,8 @@ pub struct Diff {
     pub left_bytes: u64,
     /// Bytes that the second needs.
     pub right_bytes: u64,
+    /// What could not be read, in sentences: what lies there was not compared.
+    pub unread: Vec<String>,
 }
 
 /// An operator of both, or of one.
@@ -79,8 +84,10 @@ impl StateDiff {
 
 /// Compares two checkpoints: what became of the first in the second.
 ///
+/// Damage is no error: see [`Diff::unread`].
+///
 /// Errors: [`InspectError::NotComparable`] when they have other key groups, or other codecs of keys or
-/// namespaces; [`InspectError::NeedsRocksDb`]; [`InspectError::Stream`].
+/// namespaces; [`InspectError::NeedsRocksDb`]; [`InspectError::Stream`] of a storage that does not answer.
 pub fn diff(
     left: &Checkpoint,
     right: &Checkpoint,
@@ -111,7 +118,9 @@ pub fn diff(
         shared_bytes: sum(shared.into_iter()),
         left_bytes: sum(left_files.iter()),
         right_bytes: sum(right_files.iter()),
+        unread: Vec::new(),
     };
+    let mut unread = Unread::default();
     let of = |operators: &[OperatorState], uid: &OperatorUid| {
         operators.iter().position(|operator| operator.uid == *uid)
     };
@@ -123,9 +132,31 @@ pub fn diff(
             of(operators, uid).and_then(|place| operators.get(place).cloned())
         };
         let sides = [of(&before.operators), of(&after.operators)];
-        found.operators.push(operators::diff(uid, [left, right], &sides, progress)?);
+        let operator = operators::diff(uid, [left, right], &sides, progress, &mut unread)?;
+        found.operators.push(operator);
     }
-    Ok(found)
+    Ok(Diff { unread: unread.0, ..found })
+}
+
+/// What could not be read; each thing once, although several states may need it.
+#[derive(Default)]
+struct Unread(Vec<String>);
+
+impl Unread {
+    /// `None` of what is damaged; anything else that is wrong ends the work.
+    fn note<T>(&mut self, read: Result<T, InspectError>) -> Result<Option<T>, InspectError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if error.is_damage() => {
+                let said = error.to_string();
+                if !self.0.contains(&said) {
+                    self.0.push(said);
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// The files of some operators: streams, and what they refer to.

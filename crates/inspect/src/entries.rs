@@ -200,11 +200,13 @@ pub struct Entries {
     left: VecDeque<(usize, usize)>,
     current: Option<Current>,
     ready: VecDeque<Entry>,
+    goes_on: bool,
     has_failed: bool,
 }
 
 impl Checkpoint {
-    /// Iterates over the entries of keyed state. After an error nothing comes any more.
+    /// Iterates over the entries of keyed state. After an error nothing comes any more, but for
+    /// [`Entries::beside_damage`].
     pub fn entries(&self, selection: Selection) -> Entries {
         let operators = self.metadata().operators.iter().enumerate();
         let left = operators
@@ -214,7 +216,8 @@ impl Checkpoint {
             })
             .collect();
         let (checkpoint, ready) = (self.clone(), VecDeque::new());
-        Entries { checkpoint, selection, left, current: None, ready, has_failed: false }
+        let (current, goes_on, has_failed) = (None, false, false);
+        Entries { checkpoint, selection, left, current, ready, goes_on, has_failed }
     }
 }
 
@@ -229,6 +232,13 @@ fn key_group_of(
 }
 
 impl Entries {
+    /// Goes on behind damage: for each stream and each segment that cannot be read comes one error, and
+    /// then what is behind it.
+    #[must_use]
+    pub fn beside_damage(self) -> Self {
+        Self { goes_on: true, ..self }
+    }
+
     /// Opens the next stream; false when there is none.
     fn open_next(&mut self) -> Result<bool, InspectError> {
         while let Some((operator, subtask)) = self.left.pop_front() {
@@ -278,8 +288,8 @@ impl Entries {
         };
         let (uid, subtask, key_group) = (&current.uid, current.subtask, map.key_group);
         let (ready, key) = (&mut self.ready, self.selection.key.as_deref());
-        let assigner = &current.assigner;
-        current.entries.visit(
+        let (assigner, whole) = (&current.assigner, ready.len());
+        let visited = current.entries.visit(
             keyed,
             map,
             segment,
@@ -308,8 +318,12 @@ impl Entries {
                 });
                 Ok::<_, InspectError>(())
             },
-        )?;
-        Ok(true)
+        );
+        if visited.is_err() {
+            // A segment comes whole or not at all.
+            ready.truncate(whole);
+        }
+        visited.map(|()| true)
     }
 
     fn advance(&mut self) -> Result<Option<Entry>, InspectError> {
@@ -335,7 +349,8 @@ impl Iterator for Entries {
             return None;
         }
         let next = self.advance();
-        self.has_failed = next.is_err();
+        let ends = |error: &InspectError| !(self.goes_on && error.is_damage());
+        self.has_failed = next.as_ref().is_err_and(ends);
         next.transpose()
     }
 }

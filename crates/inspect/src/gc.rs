@@ -17,7 +17,9 @@
 use std::sync::Arc;
 
 use alluvium_core::{AttemptId, StoragePath};
-use alluvium_storage::{JobLayout, Location, Storage, StorageEntry, StorageLock, check_attempt};
+use alluvium_storage::{
+    JobLayout, Location, Storage, StorageEntry, StorageError, StorageLock, check_attempt,
+};
 
 use crate::InspectError;
 use crate::folder::Folder;
@@ -33,19 +35,23 @@ pub struct GcOptions {
 }
 
 /// What nobody refers to in the folder of a job.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct GcFolder {
     /// The folder.
     pub location: String,
     /// What was removed, or would be.
     pub orphans: Vec<Orphan>,
+    /// Why nothing was removed here, or not everything: [`InspectError::Stream`] with
+    /// [`StorageError::Locked`] while a job runs, or with what a storage said;
+    /// [`InspectError::UnknownReferences`], [`InspectError::Metadata`], [`InspectError::NoLocks`].
+    pub refused: Option<InspectError>,
 }
 
-/// Cleans up the folders of all jobs under an address: that of a job, or of a root.
+/// Cleans up the folders of all jobs under an address: that of a job, or of a root. What is wrong with one
+/// job keeps nothing of the others.
 ///
-/// Errors: [`InspectError::Stream`] with [`alluvium_storage::StorageError::Locked`] while a job runs;
-/// [`InspectError::UnknownReferences`], [`InspectError::NoLocks`], [`InspectError::Empty`]. Of the
-/// folder that it is about, nothing was removed, or with `Fenced` not everything.
+/// Errors: [`InspectError::Empty`], [`InspectError::Address`]; [`InspectError::Stream`] when the address
+/// cannot be listed.
 pub fn gc(uri: &str, options: GcOptions) -> Result<Vec<GcFolder>, InspectError> {
     let found = Folder::find(uri)?;
     let jobs: Vec<_> = found.into_iter().filter(|folder| folder.is_whole_job).collect();
@@ -53,29 +59,50 @@ pub fn gc(uri: &str, options: GcOptions) -> Result<Vec<GcFolder>, InspectError> 
         let reason = "it is neither the folder of a job nor a root with such folders";
         return Err(InspectError::Address { uri: uri.to_owned(), reason });
     }
-    jobs.iter().map(|folder| collect(&folder.storage, options)).collect()
+    Ok(jobs.iter().map(|folder| GcFolder::of(&folder.storage, options)).collect())
 }
 
-fn collect(storage: &Arc<dyn Storage>, options: GcOptions) -> Result<GcFolder, InspectError> {
-    let location = storage.root().to_owned();
+impl GcFolder {
+    fn of(storage: &Arc<dyn Storage>, options: GcOptions) -> Self {
+        let location = storage.root().to_owned();
+        let mut folder = Self { location, orphans: Vec::new(), refused: None };
+        folder.refused = collect(storage, options, &mut folder.orphans).err();
+        folder
+    }
+}
+
+/// Puts what was removed, or would be, into `removed`, up to an error.
+fn collect(
+    storage: &Arc<dyn Storage>,
+    options: GcOptions,
+    removed: &mut Vec<Orphan>,
+) -> Result<(), InspectError> {
     let newest = newest_attempt(&**storage)?;
     let lock = lock(&**storage, options)?;
-    let Some(folder) = Folder::at(storage)? else {
-        return Ok(GcFolder { location, orphans: Vec::new() });
-    };
+    let Some(folder) = Folder::at(storage)? else { return Ok(()) };
     let orphans = orphans(&folder)?;
     if options.is_dry_run {
-        return Ok(GcFolder { location, orphans });
+        *removed = orphans;
+        return Ok(());
     }
-    let paths: Vec<StoragePath> = orphans.iter().map(|orphan| orphan.path.clone()).collect();
-    for batch in paths.chunks(storage.delete_batch_len().max(1)) {
+    for batch in orphans.chunks(storage.delete_batch_len().max(1)) {
         check_attempt(&**storage, newest)?;
-        storage.delete_many(batch).into_iter().collect::<Result<(), _>>()?;
+        let paths: Vec<StoragePath> = batch.iter().map(|orphan| orphan.path.clone()).collect();
+        let mut refused: Option<StorageError> = None;
+        for (orphan, deleted) in batch.iter().zip(storage.delete_many(&paths)) {
+            match deleted {
+                Ok(()) => removed.push(orphan.clone()),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        if let Some(error) = refused {
+            return Err(error.into());
+        }
     }
     if lock.is_some() {
         remove_what_is_empty(&folder)?;
     }
-    Ok(GcFolder { location, orphans })
+    Ok(())
 }
 
 /// A dry run takes a lock that is there, to see whether a job runs, and makes none.

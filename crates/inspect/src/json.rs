@@ -97,6 +97,16 @@ impl JsonCodec {
     }
 }
 
+/// Whether a character is not shown but does something: control characters, with which a terminal is told what
+/// to do, and those that turn the direction of text around or end a line.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
 /// Appends a text as JSON.
 pub fn quote(text: &str, out: &mut String) {
     out.push('"');
@@ -107,8 +117,8 @@ pub fn quote(text: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => {
-                // Control characters are below U+10000.
+            c if is_hidden(c) => {
+                // All of them are below U+10000.
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
             }
             c => out.push(c),

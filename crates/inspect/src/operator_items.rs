@@ -46,18 +46,34 @@ impl OperatorItem {
 pub fn operator_items<E: From<InspectError>>(
     checkpoint: &Checkpoint,
     selection: &Selection,
-    mut visit: impl FnMut(OperatorItem) -> Result<(), E>,
+    visit: impl FnMut(OperatorItem) -> Result<(), E>,
 ) -> Result<(), E> {
-    for operator in &checkpoint.metadata().operators {
-        if !selection.takes_operator(&operator.uid) {
-            continue;
-        }
+    operator_items_beside_damage(checkpoint, selection, visit, |error| Err(error.into()))
+}
+
+/// The same, and gives what is wrong with streams that cannot be read to `damaged`. If that is no error, it
+/// goes on with the next one.
+///
+/// Errors: [`InspectError`] that is no damage; those of `visit` and `damaged`.
+pub fn operator_items_beside_damage<E: From<InspectError>>(
+    checkpoint: &Checkpoint,
+    selection: &Selection,
+    mut visit: impl FnMut(OperatorItem) -> Result<(), E>,
+    mut damaged: impl FnMut(InspectError) -> Result<(), E>,
+) -> Result<(), E> {
+    let operators = checkpoint.metadata().operators.iter();
+    for operator in operators.filter(|operator| selection.takes_operator(&operator.uid)) {
         for subtask in &operator.subtasks {
             let Some(handle) = &subtask.operator else { continue };
-            for state in read_states(checkpoint, operator, subtask.index, handle)? {
-                if !selection.takes_state(&state.name) {
+            let states = match read_states(checkpoint, operator, subtask.index, handle) {
+                Ok(states) => states,
+                Err(error) if error.is_damage() => {
+                    damaged(error)?;
                     continue;
                 }
+                Err(error) => return Err(error.into()),
+            };
+            for state in states.into_iter().filter(|state| selection.takes_state(&state.name)) {
                 for item in state.items {
                     visit(OperatorItem {
                         uid: operator.uid.clone(),

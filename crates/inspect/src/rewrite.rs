@@ -21,6 +21,7 @@ mod operator;
 mod spill;
 mod writer;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use alluvium_format::metadata::write_metadata;
 use alluvium_state::{SnapshotMode, SnapshotTarget};
 use alluvium_storage::{CheckpointStreams, JobLayout, SavepointFolder, Storage, StreamPolicy};
 
+use crate::progress::Announced;
 use crate::verify::verify_one;
 use crate::{Checkpoint, InspectError, Progress, states};
 
@@ -61,9 +63,17 @@ struct Job<'r> {
     target: SnapshotTarget,
     scratch: &'r Arc<dyn Storage>,
     progress: &'r dyn Progress,
+    /// Bytes that were announced for the verification at the end.
+    to_verify: Cell<u64>,
 }
 
 impl Job<'_> {
+    /// So many bytes are going to be read and written, and then verified.
+    fn announce(&self, len_bytes: u64) {
+        self.progress.expect(len_bytes.saturating_mul(2));
+        self.to_verify.set(self.to_verify.get().saturating_add(len_bytes));
+    }
+
     fn is_dropped(&self, uid: &OperatorUid, state: &str) -> bool {
         self.rewrite.drop_states.iter().any(|(of, name)| of == uid && name == state)
     }
@@ -149,7 +159,7 @@ fn write(
         attempt: old.properties.attempt,
         mode: SnapshotMode::Full,
     };
-    let job = Job { checkpoint, rewrite, target, scratch, progress };
+    let job = Job { checkpoint, rewrite, target, scratch, progress, to_verify: Cell::new(0) };
     let (mut operators, mut entries) = (Vec::new(), 0);
     for operator in &old.operators {
         let uid = job.renamed(&operator.uid);
@@ -165,7 +175,9 @@ fn write(
         .map_err(|source| InspectError::Encode { what: "_metadata", source })?;
     let (path, written) = (JobLayout::savepoint_metadata(), metadata.state_len_bytes());
     let begun = Checkpoint::begun(metadata, path.clone(), Arc::clone(folder));
-    let report = verify_one(&begun, &())?;
+    let verifying = Announced::new(progress, job.to_verify.get());
+    let report = verify_one(&begun, &verifying)?;
+    verifying.finish();
     if let Some(finding) = report.findings.iter().find(|_| report.is_damaged()) {
         let (location, finding) = (begun.location(), finding.to_string());
         return Err(InspectError::Unsound { location, finding });

@@ -2,6 +2,7 @@
 //!
 //! Invariants: a stream says the same as its handle and as the metadata (SPEC 8.3).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alluvium_core::{
@@ -111,6 +112,41 @@ impl KeyedStream {
 
     pub(crate) fn said(&self) -> Said<'_> {
         Said::of(&self.content)
+    }
+}
+
+/// What the streams of an operator say of its states: the same (SPEC 8.3).
+#[derive(Default)]
+pub(crate) struct KnownStates {
+    key: Option<CodecSnapshot>,
+    states: BTreeMap<String, StateMeta>,
+}
+
+impl KnownStates {
+    /// Refuses a stream that says anything else than those before it.
+    pub(crate) fn check(
+        &mut self,
+        stream: &str,
+        key: &CodecSnapshot,
+        states: &[StateMeta],
+    ) -> Result<(), RestoreError> {
+        let mismatch = |what, expected: String, found: String| {
+            Err(RestoreError::Mismatch { stream: stream.to_owned(), what, expected, found })
+        };
+        let known = self.key.get_or_insert_with(|| key.clone());
+        if known != key {
+            return mismatch("codec of the keys", known.to_string(), key.to_string());
+        }
+        for meta in states {
+            let known = self.states.entry(meta.name.clone()).or_insert_with(|| meta.clone());
+            if known != meta {
+                let text = |meta: &StateMeta| {
+                    format!("{} {:?} of {} ({})", meta.kind, meta.name, meta.value, meta.namespace)
+                };
+                return mismatch("type of a state", text(known), text(meta));
+            }
+        }
+        Ok(())
     }
 }
 

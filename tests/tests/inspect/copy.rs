@@ -1,8 +1,12 @@
 //! `alluvium copy`: everything that a checkpoint needs, or nothing.
 
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{alluvium, cases, checkpoint_of, code, copied, name_of, stdout};
+use alluvium::core::MaxParallelism;
+use alluvium::inspect::{Checkpoint, Progress, Rewrite, copy, rewrite};
 use alluvium_tests::golden::{self, files};
 use alluvium_tests::stderr;
 
@@ -77,4 +81,77 @@ fn the_folder_of_a_job_and_other_files_are_not_written_over() {
     let output = alluvium(&["copy", &checkpoint, target]);
     assert_eq!(code(&output), 2, "{}", stderr(&output));
     assert!(stderr(&output).contains("a job has run in"), "{}", stderr(&output));
+}
+
+/// Counts what it hears.
+#[derive(Default)]
+struct Heard {
+    expected: AtomicU64,
+    advanced: AtomicU64,
+    /// The most that was done of what was announced, in percent, at each step.
+    steps: Mutex<Vec<u64>>,
+}
+
+impl Progress for Heard {
+    fn expect(&self, len_bytes: u64) {
+        self.expected.fetch_add(len_bytes, Ordering::SeqCst);
+    }
+
+    fn advance(&self, len_bytes: u64) {
+        let done = self.advanced.fetch_add(len_bytes, Ordering::SeqCst) + len_bytes;
+        let of = self.expected.load(Ordering::SeqCst).max(1);
+        self.steps.lock().unwrap().push(done * 100 / of);
+    }
+}
+
+impl Heard {
+    fn totals(&self) -> (u64, u64) {
+        (self.expected.load(Ordering::SeqCst), self.advanced.load(Ordering::SeqCst))
+    }
+}
+
+/// What is copied is half of the work: the other half is to verify it, and a bar that is at its end during
+/// all of that looks as if it hung.
+#[test]
+fn half_of_the_way_is_to_verify_what_was_written() {
+    for case in cases() {
+        let dir = tempfile::tempdir().unwrap();
+        let checkpoint = Checkpoint::open(&checkpoint_of(&case)).unwrap();
+        let heard = Heard::default();
+        let report = copy(&checkpoint, dir.path().to_str().unwrap(), &heard).unwrap();
+        let files = report.bytes - checkpoint.metadata_len_bytes();
+        assert_eq!(heard.totals(), (2 * files, 2 * files), "{}", name_of(&case));
+        let steps = heard.steps.lock().unwrap();
+        assert!(steps.iter().all(|step| *step <= 100), "{steps:?}");
+        // Before the last file of the copy was verified there was something left.
+        let copied = steps.len() / 2;
+        assert!(files == 0 || steps[copied - 1] < 100, "{}: {steps:?}", name_of(&case));
+    }
+}
+
+/// With other key groups everything is read, sorted and written, and verified.
+#[test]
+fn a_rewritten_savepoint_is_announced_as_a_whole() {
+    let case = cases().into_iter().find(|case| name_of(case) == "heap-incremental").unwrap();
+    let checkpoint = Checkpoint::open(&checkpoint_of(&case)).unwrap();
+    let mut expected = Vec::new();
+    for max in [4, 64] {
+        let (dir, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let operator = checkpoint.metadata().operators[0].uid.clone();
+        let drop = ["raw keyed", "alluvium.in-flight"].map(|name| (operator.clone(), name.into()));
+        let plan = Rewrite {
+            max_parallelism: Some(MaxParallelism::new(max).unwrap()),
+            drop_states: drop.to_vec(),
+            rename_uids: Vec::new(),
+        };
+        let scratch = alluvium::storage::open(scratch.path().to_str().unwrap()).unwrap();
+        let heard = Heard::default();
+        let target = dir.path().to_str().unwrap();
+        rewrite(&checkpoint, target, &plan, &scratch, 1, &heard).unwrap();
+        let (announced, done) = heard.totals();
+        assert_eq!(announced, done, "{max}");
+        expected.push(announced);
+    }
+    // Each byte is read and verified, and with other key groups sorted as well.
+    assert_eq!(expected[1], expected[0] / 2 * 3, "{expected:?}");
 }

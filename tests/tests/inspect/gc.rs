@@ -138,6 +138,40 @@ fn a_checkpoint_that_was_renamed_keeps_its_files() {
     assert_eq!(after, shared);
 }
 
+/// One job of several runs, and the metadata of another one is damaged: the others are cleaned up.
+#[test]
+fn what_keeps_one_job_keeps_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let case = cases().into_iter().find(|case| name_of(case) == "heap-incremental").unwrap();
+    for name in ["a-first", "b-runs", "c-damaged", "d-last"] {
+        let other = tempfile::tempdir().unwrap();
+        copied(&case, other.path());
+        std::fs::rename(other.path().join("job"), dir.path().join(name)).unwrap();
+        put(dir.path().join(name).join("shared/left"));
+    }
+    put(dir.path().join("c-damaged/chk-4/_metadata"));
+    let running = LocalStorage::open(dir.path().join("b-runs")).unwrap();
+    let _lock = running.lock(&JobLayout::lock()).unwrap();
+    let uri = dir.path().to_str().unwrap();
+    let dry = alluvium(&["gc", uri, "--dry-run", "--json"]);
+    let json = String::from_utf8_lossy(&dry.stdout).into_owned();
+    assert_eq!(code(&dry), 5, "the first refusal is that of the command");
+    assert_eq!(json.matches("\"refused\": null").count(), 2, "{json}");
+    assert!(json.contains("b-runs/_lock is locked by process"), "{json}");
+    let output = alluvium(&["gc", uri]);
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout).into_owned(), stderr(&output));
+    assert_eq!(code(&output), 5, "{errors}");
+    for (name, is_clean) in
+        [("a-first", true), ("b-runs", false), ("c-damaged", false), ("d-last", true)]
+    {
+        assert_eq!(dir.path().join(name).join("shared/left").exists(), !is_clean, "{name}");
+        let said = format!("{name}: removed 1 files with 4 B");
+        assert_eq!(text.contains(&said), is_clean, "{name}: {text}");
+        assert_eq!(text.contains(&format!("{name}: not cleaned up")), !is_clean, "{text}");
+    }
+    assert!(errors.contains("b-runs/_lock") && errors.contains("c-damaged"), "{errors}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_goes_and_not_what_it_leads_to() {

@@ -3,14 +3,17 @@
 
 mod cat;
 mod copy;
+mod damaged;
 mod diff;
 mod gc;
+mod hostile_text;
 mod huge;
 mod rewrite;
 #[cfg(feature = "s3-server-tests")]
 mod s3;
 mod show;
 mod verify;
+mod world;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

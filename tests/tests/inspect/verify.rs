@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::world::World;
 use super::{alluvium, cases, checkpoint_of, code, copied, name_of, stdout};
 use alluvium::inspect::{Severity, VerifyReport};
 use alluvium::runtime::verify_checkpoint;
@@ -223,4 +224,27 @@ fn a_damaged_checkpoint_that_was_renamed_is_one_of_those_looked_at() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("chk-2.bad: DAMAGED") && text.contains("chk-3: sound"), "{text}");
     assert!(stderr(&output).contains("1 of 2 checkpoints"), "{}", stderr(&output));
+}
+
+/// A subtask that has registered no keyed state yet writes none, so a gap may be right: a warning, and no
+/// damage. The backend shows that it may.
+#[test]
+fn key_groups_that_no_subtask_has_are_a_warning() {
+    let mut world = World::new();
+    let none = world.keyed(("op", 0), None, 0..0, |it| it);
+    assert_eq!(none, None, "a subtask without registered state has no stream");
+    let some = world.keyed(("op", 1), Some("count"), 0..100, |it| it);
+    world.operator("op", [none, some]);
+    world.counts("whole", 0..10);
+    world.commit();
+    let output = alluvium(&["verify", &world.uri(1)]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(code(&output), 0, "{text}");
+    let warnings: Vec<_> = text.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert_eq!(warnings.len(), 1, "{text}");
+    let expected =
+        "key groups of operator op: expected ranges that tile 0..8, found none from 0 on";
+    assert!(warnings[0].contains(expected), "{text}");
+    assert!(warnings[0].ends_with("in 4..=7 (needed by chk-1)"), "{text}");
+    assert!(text.contains("chk-1: sound"), "{text}");
 }

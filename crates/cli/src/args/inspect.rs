@@ -49,6 +49,10 @@ pub struct CatOptions {
     /// Of this key group only.
     #[arg(long, value_name = "NUMBER")]
     pub key_group: Option<u16>,
+    /// Go on behind damage: say what was left out, and exit with 3 at the end. Without it the first
+    /// damage in what was asked for ends the command.
+    #[arg(long)]
+    pub skip_damaged: bool,
     /// How to print.
     #[arg(long, value_enum, default_value = "json")]
     pub format: RowFormat,

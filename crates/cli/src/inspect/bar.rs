@@ -1,5 +1,6 @@
 //! A line that shows how far long work is.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use alluvium::inspect::Progress;
@@ -13,6 +14,18 @@ impl Bar {
         let bar = if is_quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
         let template = "{bar:40} {binary_bytes} of {binary_total_bytes} ({binary_bytes_per_sec})";
         if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    /// Counts rows; hidden where they can be seen themselves, and when standard error is no terminal.
+    pub(crate) fn of_rows() -> Self {
+        if std::io::stdout().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} rows ({per_sec})") {
             bar.set_style(style);
         }
         Self(bar)

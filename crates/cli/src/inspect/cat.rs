@@ -3,26 +3,53 @@
 mod parquet;
 mod rows;
 
+use std::cell::RefCell;
 use std::io::ErrorKind;
 
 use alluvium::core::{KeyGroup, OperatorUid};
 use alluvium::format::keyed::StateKind;
 use alluvium::format::operator::DistributionMode;
-use alluvium::inspect::{Checkpoint, InspectError, Selection, operator_items, states};
+use alluvium::inspect::{
+    Checkpoint, InspectError, Progress, ReadableStates, Selection, operator_items_beside_damage,
+    readable_states,
+};
 
 use self::rows::Rows;
+use super::Bar;
 use super::native::Opened;
 use crate::args::CatOptions;
 use crate::error::CliError;
+use crate::text::complain;
 
 pub(crate) fn cat(options: &CatOptions) -> Result<(), CliError> {
     let opened = Opened::new(&options.checkpoint)?;
     let checkpoint = &opened.checkpoint;
     let selection = selection(options, checkpoint)?;
+    let damage = Damage { is_skipped: options.skip_damaged, count: 0 };
     // A reader that went away ends the work, and is no error.
-    match write_all(checkpoint, &selection, Rows::new(options)?) {
+    match write_all(checkpoint, &selection, Rows::new(options)?, damage) {
         Err(CliError::System { source, .. }) if source.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done,
+    }
+}
+
+/// What could not be read.
+struct Damage {
+    is_skipped: bool,
+    count: usize,
+}
+
+impl Damage {
+    /// Says what was left out, where that is wanted; anything else ends the work.
+    fn note(&mut self, written: Result<(), CliError>) -> Result<(), CliError> {
+        match written {
+            Err(CliError::Inspect(error)) if self.is_skipped && error.is_damage() => {
+                complain(&format_args!("left out: {error}"));
+                self.count += 1;
+                Ok(())
+            }
+            written => written,
+        }
     }
 }
 
@@ -30,15 +57,31 @@ fn write_all(
     checkpoint: &Checkpoint,
     selection: &Selection,
     mut rows: Rows,
+    mut damage: Damage,
 ) -> Result<(), CliError> {
-    for entry in checkpoint.entries(selection.clone()) {
-        rows.entry(&entry?)?;
+    let bar = Bar::of_rows();
+    let entries = checkpoint.entries(selection.clone());
+    let entries = if damage.is_skipped { entries.beside_damage() } else { entries };
+    for entry in entries {
+        damage.note(entry.map_err(CliError::from).and_then(|entry| rows.entry(&entry)))?;
+        bar.advance(1);
     }
     // Items of operator state have no key and no key group.
     if selection.key.is_none() && selection.key_group.is_none() {
-        operator_items(checkpoint, selection, |item| rows.item(&item))?;
+        let damage = RefCell::new(&mut damage);
+        operator_items_beside_damage(
+            checkpoint,
+            selection,
+            |item| {
+                bar.advance(1);
+                damage.borrow_mut().note(rows.item(&item))
+            },
+            |error| damage.borrow_mut().note(Err(error.into())),
+        )?;
     }
-    rows.finish()
+    bar.finish();
+    rows.finish()?;
+    CliError::unread(damage.count)
 }
 
 /// What is wanted; a name that is not there is an error, not an empty answer.
@@ -52,11 +95,16 @@ fn selection(options: &CatOptions, checkpoint: &Checkpoint) -> Result<Selection,
         return Err(unknown("operator", uid.as_str(), known));
     }
     if let Some(state) = &options.state {
-        let mut all = states(checkpoint)?;
-        all.retain(|found| uid.as_ref().is_none_or(|uid| *uid == found.uid));
-        if all.iter().all(|found| found.name != *state) {
-            let known = all.iter().map(|found| format!("{}/{}", found.uid, found.name));
-            return Err(unknown("state", state, known));
+        let ReadableStates { states, mut damage } = readable_states(checkpoint, uid.as_ref())?;
+        if states.iter().all(|found| found.name != *state) {
+            // It may be in what cannot be read.
+            if damage.is_empty() {
+                let known = states.iter().map(|found| format!("{}/{}", found.uid, found.name));
+                return Err(unknown("state", state, known));
+            }
+            if !options.skip_damaged {
+                return Err(damage.swap_remove(0).into());
+            }
         }
     }
     let max = metadata.properties.max_parallelism;

@@ -3,7 +3,7 @@
 use alluvium::inspect::{Checkpoint, copy};
 use serde_json::json;
 
-use super::{Bar, bytes};
+use super::{Bar, bytes, say_json};
 use crate::args::CopyOptions;
 use crate::error::CliError;
 
@@ -13,15 +13,12 @@ pub(crate) fn copy_to(options: &CopyOptions) -> Result<(), CliError> {
     let report = copy(&checkpoint, &options.target, &bar)?;
     bar.finish();
     if options.json {
-        say!(
-            "{:#}",
-            json!({
-                "location": report.location,
-                "files": report.files,
-                "bytes": report.bytes,
-                "files_there": report.files_there,
-            })
-        );
+        say_json(&json!({
+            "location": report.location,
+            "files": report.files,
+            "bytes": report.bytes,
+            "files_there": report.files_there,
+        }));
         return Ok(());
     }
     say!(

@@ -7,9 +7,10 @@ use alluvium::inspect::{Diff, OperatorDiff, StateDiff, diff};
 use serde_json::{Value, json};
 
 use super::native::Opened;
-use super::{Bar, bytes};
+use super::{Bar, bytes, say_json};
 use crate::args::DiffOptions;
 use crate::error::CliError;
+use crate::text::{complain, shown};
 
 pub(crate) fn compare(options: &DiffOptions) -> Result<(), CliError> {
     let (left, right) = (Opened::new(&options.left)?, Opened::new(&options.right)?);
@@ -17,8 +18,8 @@ pub(crate) fn compare(options: &DiffOptions) -> Result<(), CliError> {
     let found = diff(&left.checkpoint, &right.checkpoint, &bar)?;
     bar.finish();
     if options.json {
-        say!("{:#}", as_json(&found, options.key_groups));
-        return Ok(());
+        say_json(&as_json(&found, options.key_groups));
+        return unread(&found);
     }
     say!(
         "{} in the first, {} in the second, of which {} in {} files that both need",
@@ -46,6 +47,7 @@ pub(crate) fn compare(options: &DiffOptions) -> Result<(), CliError> {
         for StateDiff { state, key_group, added, removed, changed, unchanged, shared_bytes } in rows
         {
             let group = key_group.map_or_else(|| "-".to_owned(), |group| group.to_string());
+            let state = shown(&state);
             say!(
                 "{:<20} {state:<20} {group:>9} {added:>12} {removed:>12} {changed:>12} \
                  {unchanged:>12} {shared_bytes:>14}",
@@ -53,7 +55,13 @@ pub(crate) fn compare(options: &DiffOptions) -> Result<(), CliError> {
             );
         }
     }
-    Ok(())
+    unread(&found)
+}
+
+/// What was not compared makes the command fail, behind what was.
+fn unread(found: &Diff) -> Result<(), CliError> {
+    found.unread.iter().for_each(|what| complain(&format_args!("not compared: {what}")));
+    CliError::unread(found.unread.len())
 }
 
 /// Rows by key group, or their sums by state.
@@ -106,5 +114,6 @@ fn as_json(found: &Diff, by_key_group: bool) -> Value {
         "shared_files": found.shared_files,
         "shared_bytes": found.shared_bytes,
         "operators": operators.collect::<Vec<_>>(),
+        "unread": found.unread,
     })
 }

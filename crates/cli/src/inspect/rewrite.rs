@@ -7,7 +7,7 @@ use alluvium::inspect::{InspectError, Rewrite, rewrite};
 use serde_json::json;
 
 use super::native::Opened;
-use super::{Bar, bytes};
+use super::{Bar, bytes, say_json};
 use crate::args::RewriteOptions;
 use crate::error::CliError;
 
@@ -29,7 +29,7 @@ pub(crate) fn rewrite_to(options: &RewriteOptions) -> Result<(), CliError> {
     if options.json {
         let (entries, len_bytes) = (report.entries, report.bytes);
         let location = &report.location;
-        say!("{:#}", json!({ "location": location, "entries": entries, "bytes": len_bytes }));
+        say_json(&json!({ "location": location, "entries": entries, "bytes": len_bytes }));
         return Ok(());
     }
     let (entries, written) = (report.entries, bytes(report.bytes));

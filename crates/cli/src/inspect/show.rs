@@ -2,38 +2,52 @@
 
 use alluvium::core::StoragePath;
 use alluvium::inspect::{
-    Checkpoint, OperatorSummary, Sizes, StateSummary, StateType, StreamSummary, SubtaskSummary,
-    Summary, states,
+    Checkpoint, InspectError, OperatorSummary, Sizes, StateSummary, StateType, StreamSummary,
+    SubtaskSummary, Summary, readable_states,
 };
 use serde_json::{Value, json};
 
 use super::cat::{kind_word, mode_word};
-use super::{bytes, time};
+use super::{bytes, say_json, time};
 use crate::args::ShowOptions;
 use crate::error::CliError;
+use crate::text::{complain, shown};
 
 pub(crate) fn show(options: &ShowOptions) -> Result<(), CliError> {
     let checkpoint = Checkpoint::open(&options.checkpoint)?;
     let summary = Summary::of(checkpoint.metadata());
-    let states = if options.states { Some(states(&checkpoint)?) } else { None };
+    let (mut states, mut damage) = (None, Vec::new());
+    if options.states {
+        let found = readable_states(&checkpoint, None)?;
+        (states, damage) = (Some(found.states), found.damage);
+    }
     if options.json {
         let mut value = as_json(&checkpoint, &summary, options.key_groups);
         if let (Some(fields), Some(states)) = (value.as_object_mut(), &states) {
             let states = states.iter().map(state_json).collect();
             fields.insert("states".to_owned(), Value::Array(states));
         }
-        say!("{value:#}");
-        return Ok(());
+        say_json(&value);
+        return unread(&damage);
     }
     print(&checkpoint, &summary, options.key_groups);
     if let Some(states) = &states {
         say!("");
         say!("{:<20} {:<24} {:>12}  {:<10} codecs", "operator", "state", "entries", "kind");
         for StateSummary { uid, name, of, count } in states {
-            say!("{uid:<20} {name:<24} {count:>12}  {}", type_text(of));
+            let (name, of) = (shown(name), type_text(of));
+            say!("{uid:<20} {name:<24} {count:>12}  {of}");
         }
     }
-    Ok(())
+    unread(&damage)
+}
+
+/// What could not be read makes the command fail, behind what could.
+fn unread(damage: &[InspectError]) -> Result<(), CliError> {
+    for error in damage {
+        complain(error);
+    }
+    CliError::unread(damage.len())
 }
 
 fn type_text(of: &StateType) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use alluvium::inspect::{Finding, Severity, VerifyReport};
 use serde_json::{Value, json};
 
-use super::{Bar, bytes};
+use super::{Bar, bytes, say_json};
 use crate::args::VerifyOptions;
 use crate::error::CliError;
 
@@ -14,7 +14,7 @@ pub(crate) fn verify(options: &VerifyOptions) -> Result<(), CliError> {
     let report = alluvium::inspect::verify(&options.uri, &bar)?;
     let took = bar.finish();
     if options.json {
-        say!("{:#}", as_json(&report, took));
+        say_json(&as_json(&report, took));
     } else {
         print(&report, took);
     }

@@ -1,7 +1,9 @@
 //! The keyed state of one operator, rewritten.
 //!
-//! Invariants: the key group of an entry is that of its map, or computed anew from its encoded key by
-//! the assigner of the stream.
+//! Invariants:
+//! - the key group of an entry is that of its map, or computed anew from its encoded key by the assigner of
+//!   the stream;
+//! - entries of several streams meet in one only if these say the same of keys and states (SPEC 8.3).
 
 use alluvium_core::{
     KeyGroup, KeyGroupRange, KeyedStateHandle, OperatorState, OperatorUid, Parallelism,
@@ -16,6 +18,11 @@ use super::writer::MapsWriter;
 use crate::InspectError;
 use crate::entries::BlockStream;
 use crate::key_group::EncodedAssigner;
+use crate::progress::{Announced, Progress};
+use crate::stream::KnownStates;
+
+/// After how many bytes somebody hears of them.
+const STEP_LEN_BYTES: u64 = 1024 * 1024;
 
 /// Writes the keyed state of an operator into its subtasks, and says how many entries it has.
 pub(super) fn write(
@@ -38,7 +45,7 @@ fn open(
 ) -> Result<Option<BlockStream>, InspectError> {
     let stream = BlockStream::open(job.checkpoint, operator, subtask, handle)?;
     if let Some(stream) = &stream {
-        job.progress.expect(len_of(stream));
+        job.announce(len_of(stream));
     }
     Ok(stream)
 }
@@ -128,18 +135,25 @@ fn to_other_groups(
     (uid, parallelism): (&OperatorUid, Parallelism),
     subtasks: &mut [SubtaskState],
 ) -> Result<u64, InspectError> {
-    let mut streams = Vec::new();
+    let (mut streams, mut known) = (Vec::new(), KnownStates::default());
     for subtask in &operator.subtasks {
         let Some(handle) = &subtask.keyed else { continue };
-        streams.extend(open(job, operator, subtask.index, handle)?);
+        let Some(stream) = open(job, operator, subtask.index, handle)? else { continue };
+        let header = stream.keyed.header();
+        let (states, _) = kept(job, &operator.uid, &header.states, &[]);
+        known.check(&stream.name, &header.key, &states)?;
+        streams.push(stream);
     }
     let Some(first) = streams.first() else { return Ok(()).map(|()| 0) };
     let max = parallelism.max();
     let mut like =
         KeyedHeader { max_parallelism: max, states: Vec::new(), ..first.keyed.header().clone() };
     let assigner = EncodedAssigner::new(like.assigner, max, &like.key);
-    let len_bytes = streams.iter().map(len_of).sum();
+    let len_bytes: u64 = streams.iter().map(len_of).sum();
     let number = job.checkpoint.metadata().operators.iter().position(|it| it.uid == operator.uid);
+    // Everything is read, and then once more in its new order.
+    job.progress.expect(len_bytes);
+    let sorting = Announced::new(job.progress, len_bytes);
     let mut spill = Spill::new(job.scratch, number.unwrap_or_default(), max, len_bytes)?;
     for stream in &streams {
         let header = stream.keyed.header();
@@ -159,13 +173,19 @@ fn to_other_groups(
     }
     let mut out = Out { job, uid, parallelism, like: &like, subtasks, next: 0, entries: 0 };
     let mut writer = out.begin()?;
+    let mut done = 0;
     spill.drain(|at, pair, value| {
+        done += (pair.len() + value.len()) as u64;
+        if done >= STEP_LEN_BYTES {
+            sorting.advance(std::mem::take(&mut done));
+        }
         while !writer.holds(at.0) {
             let next = out.begin()?;
             out.end(std::mem::replace(&mut writer, next))?;
         }
         writer.put(at, pair, value)
     })?;
+    sorting.finish();
     while usize::from(out.next) < out.subtasks.len() {
         let next = out.begin()?;
         out.end(std::mem::replace(&mut writer, next))?;

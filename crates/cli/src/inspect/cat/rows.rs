@@ -8,6 +8,7 @@ use super::parquet::ParquetRows;
 use super::{kind_word, mode_word};
 use crate::args::{CatOptions, RowFormat};
 use crate::error::CliError;
+use crate::text::shown;
 
 /// What the columns of a row are called, in order.
 const COLUMNS: [&str; 9] =
@@ -60,9 +61,9 @@ impl Row<'_> {
         let key_group = place.map_or_else(String::new, |place| place.key_group.to_string());
         let [key, namespace] =
             place.map_or(["", ""], |place| [place.key.as_str(), place.namespace.as_str()]);
-        let (of, value) = (self.type_word(), self.value.as_str());
+        let (of, state, value) = (self.type_word(), shown(self.state), self.value.as_str());
         out.write_record([
-            of, self.uid, &subtask, &key_group, self.state, self.kind, key, namespace, value,
+            of, self.uid, &subtask, &key_group, &state, self.kind, key, namespace, value,
         ])
     }
 }
