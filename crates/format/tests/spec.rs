@@ -21,8 +21,14 @@ use bytes::Bytes;
 
 #[path = "spec/example.rs"]
 mod example;
+#[path = "spec/fields.rs"]
+mod fields;
 #[path = "spec/keyed.rs"]
 mod keyed;
+#[path = "spec/metadata.rs"]
+mod metadata;
+#[path = "spec/operator.rs"]
+mod operator;
 #[path = "spec/sst.rs"]
 mod sst;
 

@@ -5,6 +5,7 @@ use alluvium_format::codec::CodecSnapshot;
 use alluvium_format::envelope::{Block, Envelope, StreamKind};
 use alluvium_format::keyed::{BlockRef, Chain, KeyedWriter, MapEntry, MapLayout};
 
+use crate::fields::{compare, text};
 use crate::{CHECKED, SEED, identity, keyed_header, number, section, table, to_hex, unhex};
 
 fn file(number: u16) -> SharedFile {
@@ -34,8 +35,6 @@ fn the_index_of_a_keyed_stream_has_the_fields_of_the_tables() {
         codec.encode(&mut bytes).unwrap();
         bytes
     };
-    let text =
-        |text: &str| [&u16::try_from(text.len()).unwrap().to_le_bytes(), text.as_bytes()].concat();
     let state = &header.states[0];
     let parts = [
         ("operator uid", text("count")),
@@ -71,9 +70,6 @@ fn the_index_of_a_keyed_stream_has_the_fields_of_the_tables() {
         ("maps: parts: blocks: checksum", vec![4, 3, 2, 1]),
         ("maps: parts: chain length", vec![0]),
     ];
-    let bytes: Vec<u8> = parts.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
-    assert_eq!(to_hex(&index), to_hex(&bytes));
-
     let tables = [
         ("", "6.2", "operator uid"),
         ("seed runs: ", "6.2", "last key group"),
@@ -83,35 +79,7 @@ fn the_index_of_a_keyed_stream_has_the_fields_of_the_tables() {
         ("maps: parts: ", "6.5", "chain length"),
         ("maps: parts: blocks: ", "6.5", "flags"),
     ];
-    let titles = ["size", "field", "meaning"];
-    for (prefix, number, first) in tables {
-        let mut of_code: Vec<&str> = Vec::new();
-        for field in parts.iter().filter_map(|(name, _)| name.strip_prefix(prefix)) {
-            let field = field.split(':').next().unwrap();
-            if !of_code.contains(&field) {
-                of_code.push(field);
-            }
-        }
-        let of_spec = fields_of_table(number, titles, first);
-        assert_eq!(of_spec, of_code, "table of {number} that begins with {first:?}");
-    }
-}
-
-/// The fields of the table of a section whose first field is this one.
-pub(crate) fn fields_of_table(number: &str, titles: [&str; 3], first: &str) -> Vec<&'static str> {
-    let mut rest = section(number).lines();
-    while let Some(line) = rest.next() {
-        let is_title = line == format!("| {} |", titles.join(" | "));
-        if !is_title {
-            continue;
-        }
-        let rows = rest.by_ref().skip(1).map_while(|line| line.strip_prefix('|'));
-        let fields: Vec<_> = rows.map(|row| row.split('|').nth(1).unwrap().trim()).collect();
-        if fields.first() == Some(&first) {
-            return fields;
-        }
-    }
-    panic!("section {number} has no table that begins with {first:?}")
+    compare(&index, &parts, &tables);
 }
 
 #[test]

@@ -84,3 +84,6 @@ impl Sums {
         (rest.is_empty() && is_whole).then_some(Self { len_bytes, seal, chunks })
     }
 }
+
+#[cfg(test)]
+mod tests;
