@@ -50,7 +50,17 @@ pub fn copy(
     target: &str,
     progress: &dyn Progress,
 ) -> Result<CopyReport, InspectError> {
-    let root = alluvium_storage::open(target)?;
+    copy_into(checkpoint, &alluvium_storage::open(target)?, progress)
+}
+
+/// As [`copy`], to a root that is open already.
+///
+/// Errors: as [`copy`].
+pub fn copy_into(
+    checkpoint: &Checkpoint,
+    root: &Arc<dyn Storage>,
+    progress: &dyn Progress,
+) -> Result<CopyReport, InspectError> {
     let folder = root.below(&folder_of(checkpoint))?;
     if !folder.list(Some(&JobLayout::attempts_dir()))?.is_empty() {
         return Err(InspectError::JobFolder { location: folder.root().to_owned() });

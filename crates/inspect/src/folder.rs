@@ -74,7 +74,18 @@ impl Folder {
             let checkpoints = vec![FoundCheckpoint { dir, content }];
             return Ok(vec![Self { storage, checkpoints, is_whole_job: false }]);
         }
-        let mut found: Vec<Self> = Self::at(&storage)?.into_iter().collect();
+        Self::within(&storage)
+    }
+
+    /// Everything in a storage: the folder of a job or savepoint, or a root with such folders.
+    ///
+    /// Errors: [`InspectError::Empty`]; [`InspectError::Stream`] with what the storage said.
+    pub fn find_in(storage: &Arc<dyn Storage>) -> Result<Vec<Self>, InspectError> {
+        Self::within(&InsideRoot::of(Arc::clone(storage)))
+    }
+
+    fn within(storage: &Arc<dyn Storage>) -> Result<Vec<Self>, InspectError> {
+        let mut found: Vec<Self> = Self::at(storage)?.into_iter().collect();
         if found.is_empty() {
             for entry in storage.list(None)?.iter().filter(|entry| entry.is_dir) {
                 // Another name cannot be spelled, and is none of ours.

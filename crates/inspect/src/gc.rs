@@ -63,7 +63,7 @@ pub fn gc(uri: &str, options: GcOptions) -> Result<Vec<GcFolder>, InspectError> 
 }
 
 impl GcFolder {
-    fn of(storage: &Arc<dyn Storage>, options: GcOptions) -> Self {
+    pub(crate) fn of(storage: &Arc<dyn Storage>, options: GcOptions) -> Self {
         let location = storage.root().to_owned();
         let mut folder = Self { location, orphans: Vec::new(), refused: None };
         folder.refused = collect(storage, options, &mut folder.orphans).err();

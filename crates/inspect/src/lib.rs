@@ -14,13 +14,21 @@
 //! | [`rewrite`](fn@rewrite) | another max parallelism, fewer states, other uids, as a canonical savepoint |
 //! | [`gc`](fn@gc) | removes files to which nobody refers |
 //!
+//! They take addresses. Who has a [`Storage`](alluvium_storage::Storage) of their own takes [`Checkpoint::in_folder`],
+//! [`Checkpoint::savepoint`], [`Folder::find_in`], [`verify_checkpoint`], [`verify_in`], [`copy_into`],
+//! [`rewrite_into`] and [`gc_in`].
+//!
 //! Keyed state in SST files is verified, copied and counted as it is; its rows are read by whoever can:
 //! [`Checkpoint::with_native`] takes a backend.
 //!
 //! Memory: the metadata; of each open stream its index; a segment with its chain, or a piece of a file
-//! for each core. More is held in three places: operator state of one subtask is read whole, [`diff`](fn@diff)
-//! may hold the entries of one state in one key group, and [`rewrite`](fn@rewrite) to other key groups sorts about 32 MiB
-//! at a time.
+//! for each core. More is held in three places:
+//!
+//! - operator state of one subtask is read whole, and [`diff`](fn@diff) holds that of all subtasks of an operator, of
+//!   both sides;
+//! - [`diff`](fn@diff) may hold the entries of one state in one key group;
+//! - [`rewrite`](fn@rewrite) to other key groups sorts a part of an operator's entries at a time: about 32 MiB, or a 256th
+//!   of them where an operator has more than 8 GiB, and more where a few key groups have most of the entries.
 //!
 //! Invariants:
 //! - everything goes through the checked decoders of `alluvium-format`: hostile bytes are an error
@@ -29,7 +37,9 @@
 //!   and symbolic links say;
 //! - what was there is never changed, and only [`gc`](fn@gc) removes anything.
 //!
-//! The entries of a checkpoint, by somebody who does not know the types of its job:
+//! The entries of a checkpoint, by somebody who does not know the types of its job. `uri` is a path,
+//! `chk/wordcount/chk-1`, or any address of a storage; the example `entries` is a whole program
+//! (`cargo run -p alluvium-inspect --example entries -- chk/wordcount/chk-1`):
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -42,7 +52,17 @@
 //! # use alluvium_heap::HeapStateBackend;
 //! # use alluvium_state::*;
 //! # use alluvium_storage::{CheckpointStreams, HandleReader, JobLayout, ReadAccess, StreamPolicy};
-//! use alluvium_inspect::{Checkpoint, Selection};
+//! use alluvium_inspect::{Checkpoint, InspectError, Selection};
+//!
+//! fn lines(uri: &str) -> Result<Vec<String>, InspectError> {
+//!     let mut lines = Vec::new();
+//!     for entry in Checkpoint::open(uri)?.entries(Selection::default()) {
+//!         let entry = entry?;
+//!         let (state, group) = (&entry.state().name, entry.key_group);
+//!         lines.push(format!("{state} {group} {} {}", entry.key_json()?, entry.value_json()?));
+//!     }
+//!     Ok(lines)
+//! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let job = alluvium_storage::open("memory:inspect-front-door/wordcount")?;
@@ -81,13 +101,9 @@
 //! #     operators: vec![OperatorState { uid, parallelism, subtasks }],
 //! # };
 //! # job.create(&JobLayout::metadata(checkpoint), &write_metadata(&metadata)?)?;
-//! let checkpoint = Checkpoint::open("memory:inspect-front-door/wordcount/chk-1")?;
-//! let mut lines = Vec::new();
-//! for entry in checkpoint.entries(Selection::default()) {
-//!     let entry = entry?;
-//!     let (state, group) = (&entry.state().name, entry.key_group);
-//!     lines.push(format!("{state} {group} {} {}", entry.key_json()?, entry.value_json()?));
-//! }
+//! // Of a job that counts words, in key groups 115 and 33.
+//! # let uri = "memory:inspect-front-door/wordcount/chk-1";
+//! let mut lines = lines(uri)?;
 //! lines.sort();
 //! assert_eq!(lines, [r#"count 115 "silt" 1"#, r#"count 33 "sand" 2"#]);
 //! # Ok(())
@@ -105,6 +121,7 @@ mod inside;
 mod json;
 mod key_group;
 mod native;
+mod opened;
 mod operator_items;
 mod progress;
 mod references;
@@ -115,7 +132,7 @@ mod summary;
 mod verify;
 
 pub use checkpoint::Checkpoint;
-pub use copy::{CopyReport, copy};
+pub use copy::{CopyReport, copy, copy_into};
 pub use diff::{Diff, OperatorDiff, StateDiff, diff};
 pub use entries::{Entries, Entry, Selection};
 pub use error::InspectError;
@@ -123,10 +140,11 @@ pub use folder::{Folder, FoundCheckpoint};
 pub use gc::{GcFolder, GcOptions, gc};
 pub use json::{JsonCodec, is_hidden, quote};
 pub use native::{ByBackend, NativeState};
+pub use opened::{gc_in, verify_checkpoint, verify_in};
 pub use operator_items::{OperatorItem, operator_items, operator_items_beside_damage};
 pub use progress::Progress;
 pub use references::Orphan;
-pub use rewrite::{Rewrite, RewriteReport, rewrite};
+pub use rewrite::{Rewrite, RewriteReport, rewrite, rewrite_into};
 pub use states::{ReadableStates, StateSummary, StateType, readable_states, states};
 pub use summary::{OperatorSummary, Sizes, StreamSummary, SubtaskSummary, Summary};
 pub use verify::{Finding, Severity, VerifyReport, verify};

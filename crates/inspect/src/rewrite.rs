@@ -85,7 +85,8 @@ impl Job<'_> {
 }
 
 /// Writes a savepoint below a target. `scratch` is an empty storage that nobody else uses, for as many
-/// bytes as the largest operator has; `seed` makes the name of the folder.
+/// bytes as the largest operator has, where the max parallelism changes; `seed` makes the name of the folder. What
+/// [`Checkpoint::with_native`] turns into blocks stays in the scratch of that one besides.
 ///
 /// Errors: [`InspectError::Unknown`], [`InspectError::CannotRewrite`], [`InspectError::NeedsRocksDb`];
 /// [`InspectError::Stream`] for damage and what a storage said. Then there is no savepoint.
@@ -99,7 +100,33 @@ pub fn rewrite(
 ) -> Result<RewriteReport, InspectError> {
     check(checkpoint, rewrite)?;
     let root = alluvium_storage::open(target)?;
-    let folder = SavepointFolder::reserve(&root, &checkpoint.metadata().properties.job, seed)?;
+    reserve_and_write(checkpoint, &root, rewrite, scratch, seed, progress)
+}
+
+/// As [`rewrite`](fn@rewrite), below a root that is open already.
+///
+/// Errors: as [`rewrite`](fn@rewrite).
+pub fn rewrite_into(
+    checkpoint: &Checkpoint,
+    root: &Arc<dyn Storage>,
+    rewrite: &Rewrite,
+    scratch: &Arc<dyn Storage>,
+    seed: u64,
+    progress: &dyn Progress,
+) -> Result<RewriteReport, InspectError> {
+    check(checkpoint, rewrite)?;
+    reserve_and_write(checkpoint, root, rewrite, scratch, seed, progress)
+}
+
+fn reserve_and_write(
+    checkpoint: &Checkpoint,
+    root: &Arc<dyn Storage>,
+    rewrite: &Rewrite,
+    scratch: &Arc<dyn Storage>,
+    seed: u64,
+    progress: &dyn Progress,
+) -> Result<RewriteReport, InspectError> {
+    let folder = SavepointFolder::reserve(root, &checkpoint.metadata().properties.job, seed)?;
     let done = write(checkpoint, rewrite, folder.storage(), scratch, progress);
     match &done {
         Ok(_) => folder.complete(),

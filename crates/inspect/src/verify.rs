@@ -64,7 +64,7 @@ pub fn verify(uri: &str, progress: &dyn Progress) -> Result<VerifyReport, Inspec
     Ok(report)
 }
 
-fn verify_folder(
+pub(crate) fn verify_folder(
     folder: &Folder,
     report: &mut VerifyReport,
     progress: &dyn Progress,

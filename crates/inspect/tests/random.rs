@@ -17,7 +17,10 @@ use alluvium_core::{
 use alluvium_format::codec::DefaultCodec;
 use alluvium_format::metadata::write_metadata;
 use alluvium_heap::{HeapKeyedStateBackend, HeapStateBackend};
-use alluvium_inspect::{Checkpoint, Rewrite, Selection, copy, diff, rewrite, states, verify};
+use alluvium_inspect::{
+    Checkpoint, Folder, GcOptions, InspectError, Rewrite, Selection, copy, copy_into, diff, gc_in,
+    rewrite, rewrite_into, states, verify, verify_checkpoint, verify_in,
+};
 use alluvium_state::{
     KeyedBackendSpec, KeyedStateBackend, MapStateDescriptor, SnapshotMode, SnapshotTarget,
     StateBackend, ValueStateDescriptor,
@@ -25,6 +28,10 @@ use alluvium_state::{
 use alluvium_storage::{
     CheckpointStreams, HandleReader, JobLayout, ReadAccess, Storage, StreamPolicy,
 };
+
+#[path = "../examples/entries.rs"]
+#[expect(dead_code, reason = "the example is a program, and its `main` is not called here")]
+mod entries;
 
 const SEEDS: u64 = 12;
 const ROUNDS: u64 = 4;
@@ -234,4 +241,84 @@ fn what_it_says_is_what_the_job_wrote() {
         assert_eq!(scratch.list(None).unwrap(), [], "scratch is empty again");
     }
     assert!(shared > 10_000, "{shared} bytes of blocks were shared");
+}
+
+/// A job with one incremental checkpoint on top of another.
+fn two_checkpoints(seed: u64) -> (Job, Checkpoint, Model) {
+    let (mut random, mut job) = (Random(5), Job::new(seed));
+    for round in 1..=2 {
+        (0..100).for_each(|_| job.change(&mut random));
+        job.checkpoint(round, SnapshotMode::Incremental);
+    }
+    let second = CheckpointId::new(2).unwrap();
+    let checkpoint = Checkpoint::in_folder(Arc::clone(&job.storage), second).unwrap();
+    let model = job.model();
+    (job, checkpoint, model)
+}
+
+/// An engine has a storage and no address: everything works on what it has opened.
+#[test]
+fn an_engine_uses_its_own_storage() {
+    let (job, checkpoint, model) = two_checkpoints(100);
+    let found = verify_checkpoint(&checkpoint, &()).unwrap();
+    assert_eq!(found.checkpoints, [(checkpoint.location(), true)]);
+    assert!(found.findings.is_empty() && found.checksums > 10, "{found:?}");
+    let whole = verify_in(&job.storage, &()).unwrap();
+    assert_eq!(whole.checkpoints.len(), 2);
+    assert_eq!(Folder::find_in(&job.storage).unwrap().len(), 1);
+
+    let root = alluvium_storage::open("memory:inspect-own-target").unwrap();
+    let copied = copy_into(&checkpoint, &root, &()).unwrap();
+    assert!(copied.files > 3, "{copied:?}");
+    let below = root.below(&JobLayout::job_dir(&JobId::new("job").unwrap())).unwrap();
+    let second = checkpoint.metadata().properties.checkpoint;
+    assert_eq!(read(&Checkpoint::in_folder(below, second).unwrap()), model);
+
+    let scratch = alluvium_storage::open("memory:inspect-own-scratch").unwrap();
+    let plan =
+        Rewrite { max_parallelism: Some(MaxParallelism::new(100).unwrap()), ..Rewrite::default() };
+    let done = rewrite_into(&checkpoint, &root, &plan, &scratch, 1, &()).unwrap();
+    assert_eq!(done.entries, model.len() as u64);
+    let dir = JobLayout::savepoint_dir(&JobId::new("job").unwrap(), 1);
+    assert_eq!(read(&Checkpoint::savepoint(root.below(&dir).unwrap()).unwrap()), model);
+    assert_eq!(verify_in(&root, &()).unwrap().checkpoints.len(), 2, "the copy and the savepoint");
+}
+
+#[test]
+fn an_engine_hears_of_damage_and_cleans_up() {
+    let (job, checkpoint, _) = two_checkpoints(101);
+    let orphan = alluvium_core::StoragePath::new("shared/of-nobody").unwrap();
+    job.storage.create(&orphan, b"left").unwrap();
+    let options = GcOptions { is_dry_run: false, no_job_runs: true };
+    let removed = gc_in(&job.storage, options).unwrap();
+    assert_eq!(removed.orphans.iter().map(|it| &it.path).collect::<Vec<_>>(), [&orphan]);
+    assert!(!verify_checkpoint(&checkpoint, &()).unwrap().is_damaged());
+
+    let file = checkpoint.metadata().files().next().unwrap();
+    job.storage.delete(file).unwrap();
+    let found = verify_checkpoint(&checkpoint, &()).unwrap();
+    assert_eq!(found.checkpoints, [(checkpoint.location(), false)]);
+    let finding = &found.findings[0];
+    assert!(finding.file.ends_with(file.as_str()), "{finding}");
+    assert_eq!(finding.checkpoints, ["chk-2"]);
+
+    let empty = alluvium_storage::open("memory:inspect-own-nothing").unwrap();
+    assert!(matches!(gc_in(&empty, options), Err(InspectError::Empty { .. })));
+    assert!(matches!(verify_in(&empty, &()), Err(InspectError::Empty { .. })));
+}
+
+#[test]
+fn the_example_prints_every_entry() {
+    let (job, _, model) = two_checkpoints(102);
+    let mut printed = Vec::new();
+    entries::print(&format!("{}/chk-2", job.uri), &mut printed).unwrap();
+    let text = String::from_utf8(printed).unwrap();
+    assert_eq!(text.lines().count(), model.len());
+    for ((state, key), value) in model.iter().filter(|((state, _), _)| *state == "value") {
+        let has = |line: &str| {
+            let fields: Vec<_> = line.split('\t').collect();
+            fields[0] == *state && fields[2..] == [key.to_string().as_str(), "null", value]
+        };
+        assert!(text.lines().any(has), "{state} {key} {value}");
+    }
 }
