@@ -11,10 +11,7 @@ use alluvium_core::{SharedFile, StoragePath};
 use crate::CodecError;
 use crate::codec::Input;
 use crate::refusal::Refusal;
-use crate::wire::{put_count, put_text};
-
-/// Least bytes of a file in the list: length and one byte of its path, stream length, seal.
-const LEAST_FILE_LEN: usize = 2 + 1 + 8 + 4;
+use crate::wire::{first_room, put_count, put_text};
 
 /// Appends the list.
 ///
@@ -32,7 +29,7 @@ pub(crate) fn put_shared(files: &[SharedFile], out: &mut Vec<u8>) -> Result<(), 
 /// Reads the list.
 pub(crate) fn read_shared(input: &mut Input<'_>) -> Result<Vec<SharedFile>, Refusal> {
     let count = usize::from(input.u16("number of shared files")?);
-    let mut files = Vec::with_capacity(count.min(input.rest().len() / LEAST_FILE_LEN));
+    let mut files = Vec::with_capacity(first_room::<SharedFile>(count, input));
     let mut paths = BTreeSet::new();
     for _ in 0..count {
         let path = StoragePath::new(input.text("path of a shared file")?)?;

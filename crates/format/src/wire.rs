@@ -57,6 +57,12 @@ pub(crate) fn put_framed<E>(
     Ok(())
 }
 
+/// How many of `count` things to make room for, of which the input need not hold one: what is reserved takes
+/// no more memory than the bytes that are left, and a list grows when that many have really come.
+pub(crate) fn first_room<T>(count: usize, input: &Input<'_>) -> usize {
+    count.min(input.rest().len() / size_of::<T>().max(1))
+}
+
 macro_rules! fixed {
     ($($name:ident: $type:ty),*) => {
         impl Input<'_> {$(

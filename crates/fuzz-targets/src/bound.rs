@@ -14,7 +14,7 @@ pub(crate) const fn listed(item: usize, encoded: usize) -> usize {
     COPIED + 3 * item.div_ceil(encoded)
 }
 
-/// The factor of a list that has room from the beginning for as many items as the rest of the input can hold.
+/// The factor of a list that gets its room once, when it is known how many items there are.
 pub(crate) const fn sized(item: usize, encoded: usize) -> usize {
     COPIED + item.div_ceil(encoded)
 }

@@ -2,8 +2,8 @@
 //!
 //! Invariants checked:
 //! - nothing panics, whatever the bytes are;
-//! - memory: a segment without entries is one byte in the index and a [`Chain`] in memory, in a list of
-//!   known length; everything else takes more bytes;
+//! - memory: a segment without entries is one byte in the index and a [`Chain`] in memory, in a list that
+//!   grows; everything else takes more bytes;
 //! - the index of what is opened keeps its own rules: maps are of key groups of the stream and of states
 //!   of its table, in order, and blocks of shared files are in files that are listed;
 //! - all blocks can be asked for, and give as many bytes as the index says or an error.

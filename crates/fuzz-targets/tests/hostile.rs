@@ -1,14 +1,19 @@
 //! Input that lies, under checksums that are right: each is refused by a named error, at once, and takes no more
-//! memory than input of its length may.
+//! memory than input of its length may, and no byte is read twice.
 
 #![expect(clippy::unwrap_used, reason = "functions that the tests share are not tests to clippy")]
 
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use alluvium_core::{AttemptId, CheckpointId, SubtaskIndex};
-use alluvium_format::FormatError;
 use alluvium_format::codec::{CodecSnapshot, Input};
 use alluvium_format::envelope::{EnvelopeWriter, StreamIdentity, StreamKind};
+use alluvium_format::keyed::KeyedReader;
 use alluvium_format::metadata::read_metadata;
 use alluvium_format::operator::read_operator_state;
+use alluvium_format::{FormatError, Source};
 use bytes::Bytes;
 
 /// Lengths and counts that nobody has bytes for.
@@ -52,10 +57,15 @@ fn refused<T>(bytes: Bytes, read: impl FnOnce(Bytes) -> Result<T, FormatError>) 
 
 /// Metadata of an operator with one subtask.
 fn metadata(job: &[u8], uid: &[u8], subtask: &[u8]) -> Bytes {
+    metadata_of((128, 1), job, uid, subtask)
+}
+
+/// Metadata of an operator of some max parallelism and parallelism.
+fn metadata_of((max, parallelism): (u16, u16), job: &[u8], uid: &[u8], subtasks: &[u8]) -> Bytes {
     let times = [0; 16];
-    let head = [128_u16.to_le_bytes().as_slice(), &[1], &1_u16.to_le_bytes()].concat();
-    let parallelism = 1_u16.to_le_bytes();
-    let index = [&text(job), times.as_slice(), &head, &text(uid), &parallelism, subtask].concat();
+    let head = [max.to_le_bytes().as_slice(), &[1], &1_u16.to_le_bytes()].concat();
+    let parallelism = parallelism.to_le_bytes();
+    let index = [&text(job), times.as_slice(), &head, &text(uid), &parallelism, subtasks].concat();
     sealed(StreamKind::Metadata, &[], &index)
 }
 
@@ -138,17 +148,59 @@ fn lengths_and_counts_beyond_the_input() {
     assert!(error.contains("shared file shared/a comes twice"), "{error}");
 }
 
+fn codec(name: &str) -> Vec<u8> {
+    let (name, parameters, children) = (name.to_owned(), Vec::new(), Vec::new());
+    let mut bytes = Vec::new();
+    CodecSnapshot { name, version: 1, parameters, children }.encode(&mut bytes).unwrap();
+    bytes
+}
+
+/// The index of a keyed stream with one map, from its layout on.
+fn keyed_index(map: &[u8]) -> Bytes {
+    let scope = [text(b"op"), vec![128, 0, 1, 0, 0, 127, 0], codec("string")].concat();
+    let seeds = [&[1, 0, 127, 0], [0; 8].as_slice()].concat();
+    let states = [&[1, 0], text(b"n").as_slice(), &[1], &codec("unit"), &codec("u64")].concat();
+    let before_map = [0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+    let index = [scope, seeds, states, before_map.to_vec(), map.to_vec()].concat();
+    sealed(StreamKind::Keyed, &[], &index)
+}
+
+/// Counts of things that could each be one byte, before bytes that are none of them: nothing is reserved for
+/// what never comes.
+#[test]
+fn counts_of_what_never_comes() {
+    const COUNT: u16 = 32_768;
+    let junk = vec![0xff; usize::from(COUNT)];
+    let subtasks = metadata_of((COUNT, COUNT), b"job", b"op", &junk);
+    let error = refused(subtasks, read_metadata);
+    assert!(error.contains("subtask flags 0xff are unknown"), "{error}");
+
+    let count = varint(u64::from(COUNT));
+    for (layout, count, rule) in [
+        (1, count.clone(), "length of a chain"),
+        (2, varint(u64::from(COUNT) / 7), "block flags 0xff are unknown"),
+    ] {
+        let map = [&[layout], count.as_slice(), &junk].concat();
+        let error = refused(keyed_index(&map), KeyedReader::open_bytes);
+        assert!(error.contains(rule), "{error}");
+    }
+    // The longest chain, and a map of one segment: both are good but for the junk.
+    let chain = [[1, 1].as_slice(), &varint(255), &[1], &junk].concat();
+    let error = refused(keyed_index(&chain), KeyedReader::open_bytes);
+    assert!(error.contains("block flags 0xff are unknown"), "{error}");
+    let sound = keyed_index(&[1, 1, 0]);
+    KeyedReader::open_bytes(sound).unwrap();
+
+    let row = state("state", u32::from(COUNT), (40, &junk));
+    let error = refused(operator(&junk, &[row]), read_operator_state);
+    assert!(error.contains("item"), "{error}");
+}
+
 /// A row of the index of operator state: a state of bytes with items in a block.
 fn state(name: &str, items: u32, (offset, block): (u64, &[u8])) -> Vec<u8> {
     let mut row = text(name.as_bytes());
     row.push(1);
-    let bytes = CodecSnapshot {
-        name: "bytes".to_owned(),
-        version: 1,
-        parameters: Vec::new(),
-        children: Vec::new(),
-    };
-    bytes.encode(&mut row).unwrap();
+    row.extend(codec("bytes"));
     row.extend(items.to_le_bytes());
     row.extend(offset.to_le_bytes());
     row.extend(u32::try_from(block.len()).unwrap().to_le_bytes());
@@ -213,5 +265,68 @@ fn codecs_that_have_no_end() {
         assert!(used.bytes_max <= 64 * 1024, "{} bytes", used.bytes_max);
         let error = error.expect("it is refused").to_string();
         assert!(error.contains("nested deeper than 16 levels"), "{error}");
+    }
+}
+
+/// A footer whose offset and length give the right end only as a sum that wraps.
+#[test]
+fn a_footer_that_wraps_around() {
+    let sound = metadata(b"job", b"op", &[0]);
+    read_metadata(sound.clone()).unwrap();
+    let footer = sound.len() - 24;
+    let end = footer as u64;
+    for offset in [u64::MAX, u64::MAX - 7, 1 << 63, end + 1] {
+        let mut bytes = sound.to_vec();
+        bytes[footer..footer + 8].copy_from_slice(&offset.to_le_bytes());
+        bytes[footer + 8..footer + 16].copy_from_slice(&end.wrapping_sub(offset).to_le_bytes());
+        let seal = crc32(&bytes[footer..footer + 20]);
+        bytes[footer + 20..].copy_from_slice(&seal.to_le_bytes());
+        let error = refused(bytes.into(), read_metadata);
+        let rule = "the index does not end where the footer begins";
+        assert!(error.contains(rule), "{offset}: {error}");
+    }
+}
+
+/// A stream that counts what is read of it.
+#[derive(Debug)]
+struct Counted {
+    bytes: Bytes,
+    read: AtomicU64,
+}
+
+impl Source for Counted {
+    fn len_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read(&self, range: Range<u64>) -> Result<Bytes, FormatError> {
+        self.read.fetch_add(range.end - range.start, Ordering::Relaxed);
+        Source::read(&self.bytes, range)
+    }
+}
+
+/// No index makes its reader read a byte twice: opening takes header, index and footer, and all blocks
+/// together are the rest.
+#[test]
+fn nothing_is_read_more_than_once() {
+    let junk = vec![0xff; 4_096];
+    let blocks = [[1, 1, 1, 0].as_slice(), &[0; 7]].concat();
+    let cases = [
+        (keyed_index(&[1, 1, 0]), true),
+        (keyed_index(&[[1].as_slice(), &varint(4_000), &[0; 4_000]].concat()), true),
+        (keyed_index(&blocks), true),
+        (keyed_index(&[[1].as_slice(), &varint(4_096), &junk].concat()), false),
+        (keyed_index(&[[2].as_slice(), &varint(500), &junk].concat()), false),
+    ];
+    for (number, (bytes, is_sound)) in cases.into_iter().enumerate() {
+        let len = bytes.len() as u64;
+        let source = Arc::new(Counted { bytes, read: AtomicU64::new(0) });
+        let opened = KeyedReader::open(Arc::clone(&source) as Arc<dyn Source>);
+        assert_eq!(opened.is_ok(), is_sound, "case {number}: {:?}", opened.err());
+        if let Ok(keyed) = opened {
+            keyed.verify(keyed.header().key_groups).unwrap();
+        }
+        let read = source.read.load(Ordering::Relaxed);
+        assert!(read <= len, "case {number}: {read} bytes are read of {len}");
     }
 }

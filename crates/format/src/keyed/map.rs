@@ -17,7 +17,7 @@ use crate::CodecError;
 use crate::codec::Input;
 use crate::envelope::{Block, FOOTER_LEN, HEADER_LEN};
 use crate::refusal::Refusal;
-use crate::wire::put_varint;
+use crate::wire::{first_room, put_varint};
 
 /// Most blocks of a segment.
 pub const MAX_CHAIN_LEN: usize = 255;
@@ -242,7 +242,7 @@ impl<'a> MapDecoder<'a> {
         let layout = match input.u8("layout")? {
             SEGMENTED => {
                 let count = count(input, "number of segments", 1)?;
-                let mut chains = Vec::with_capacity(count);
+                let mut chains = Vec::with_capacity(first_room::<Chain>(count, input));
                 for _ in 0..count {
                     chains.push(self.chain(input)?);
                 }
@@ -275,7 +275,7 @@ impl<'a> MapDecoder<'a> {
 
     fn blocks(&mut self, count: usize, input: &mut Input<'_>) -> Result<Vec<BlockRef>, Refusal> {
         check_count(count as u64, input, "blocks", LEAST_BLOCK_LEN)?;
-        let mut blocks = Vec::with_capacity(count);
+        let mut blocks = Vec::with_capacity(first_room::<BlockRef>(count, input));
         for _ in 0..count {
             blocks.push(self.block(input)?);
         }

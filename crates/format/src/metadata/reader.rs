@@ -15,6 +15,7 @@ use crate::codec::Input;
 use crate::envelope::{Envelope, StreamKind};
 use crate::refusal::Refusal;
 use crate::shared::read_shared;
+use crate::wire::first_room;
 
 /// Reads the bytes of a `_metadata` file.
 ///
@@ -79,8 +80,7 @@ fn read_index(input: &mut Input<'_>) -> Result<Index, Refusal> {
 fn read_operator(input: &mut Input<'_>, max: MaxParallelism) -> Result<OperatorState, Refusal> {
     let uid = OperatorUid::new(input.text("operator uid")?)?;
     let parallelism = Parallelism::new(u32::from(input.u16("parallelism")?), max)?;
-    // Each has a byte at least, so the room is bounded by the input, and never grows.
-    let room = usize::from(parallelism.get()).min(input.rest().len());
+    let room = first_room::<SubtaskState>(usize::from(parallelism.get()), input);
     let mut subtasks = Vec::with_capacity(room);
     for index in parallelism.subtasks() {
         subtasks.push(read_subtask(input, index, parallelism)?);

@@ -88,17 +88,19 @@ fn read_items(
 ) -> Result<Vec<Bytes>, FormatError> {
     let bytes = envelope.block(block)?;
     let codec = |source| FormatError::Codec { what: "items", offset: block.offset, source };
-    let mut input = Input::new(&bytes);
-    // An item has a byte at least: its length.
-    let room = usize::try_from(item_count).unwrap_or(usize::MAX).min(bytes.len());
-    let mut items = Vec::with_capacity(room);
+    // Counted before there is room for them: an item without bytes is one byte here, and more in memory.
+    let (mut input, mut count) = (Input::new(&bytes), 0_usize);
+    while !input.is_empty() {
+        input.framed("item").map_err(codec)?;
+        count += 1;
+    }
+    if count as u64 != u64::from(item_count) {
+        let reason = format!("{item_count} items expected, {count} found");
+        return Err(FormatError::Malformed { what: "items", offset: block.offset, reason });
+    }
+    let (mut input, mut items) = (Input::new(&bytes), Vec::with_capacity(count));
     while !input.is_empty() {
         items.push(bytes.slice_ref(input.framed("item").map_err(codec)?));
     }
-    if items.len() as u64 == u64::from(item_count) {
-        Ok(items)
-    } else {
-        let reason = format!("{item_count} items expected, {} found", items.len());
-        Err(FormatError::Malformed { what: "items", offset: block.offset, reason })
-    }
+    Ok(items)
 }
