@@ -1,37 +1,45 @@
-//! Target `checkpoint`: a whole checkpoint of several streams with full and delta blocks, damaged.
+//! Target `checkpoint`: a checkpoint of several streams with full and delta blocks, damaged.
 //!
-//! The first byte of an input says how. Even: the rest are changes of bytes of its files, which no
-//! checksum was told about. Odd: the rest are changes of the records of its blocks, and the stream is
-//! written anew around them, so that all checksums are right.
+//! The first byte of an input says what is changed by the rest, in the remainder of a division by four:
 //!
-//! A change is six bytes: file or block, what is done (a byte is flipped, the rest is cut off, a byte is put
+//! - 0: bytes of the files of one subtask, which no checksum is told about;
+//! - 1: the records of one stream with full blocks, which is written anew around them, so that all checksums are
+//!   right;
+//! - 2: bytes of any file of a whole checkpoint (`whole`): its metadata, keyed state of several subtasks with
+//!   delta blocks in files of earlier checkpoints, operator state, an index of SST files and an SST;
+//! - 3: any index and all records of the same, under checksums and seals that are right everywhere.
+//!
+//! A change is six bytes: file or part, what is done (a byte is flipped, the rest is cut off, a byte is put
 //! in, a byte is taken out), place (`u16`, little endian), two bytes of which the first is the new one.
 //!
 //! Invariants checked:
-//! - nothing panics, whatever is changed, in eager restores into copy-on-write maps and into nested ones;
+//! - nothing panics, whatever is changed, in eager restores into copy-on-write maps and into nested ones, and at
+//!   another parallelism;
 //! - without right checksums, a restore is refused or the state is what it was: never anything else;
 //! - with right checksums, a restore is refused or all of the state can be read;
 //! - memory: a restore of damaged state takes no more than four times what one of sound state takes, and what
 //!   every decoder may take.
 
+mod resealed;
+mod states;
+mod whole;
+
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use alluvium_core::{KeyedStateHandle, StateHandle, StateLocation, StoragePath};
+use alluvium_core::{KeyedStateHandle, MaxParallelism, StateHandle, StateLocation, StoragePath};
 use alluvium_format::keyed::{Chain, KeyedReader, KeyedWriter, MapEntry, MapLayout};
 use alluvium_heap::{HeapStateBackend, StateMapKind};
-use alluvium_state::{
-    Elements, KeyedStateBackend, ListStateDescriptor, MapStateDescriptor, SnapshotMode, StateError,
-    TimeDomain, TimerDescriptor, ValueStateDescriptor,
-};
+use alluvium_state::SnapshotMode;
 use alluvium_storage::StreamPolicy;
 use alluvium_testkit::job::{KeyedOf, TestJob};
 use bytes::Bytes;
 
+use self::states::{fill, lines};
 use crate::bound::{BASE_LEN_BYTES, limited, measured};
 
 const COPY_ON_WRITE: HeapStateBackend = HeapStateBackend::new(StateMapKind::CopyOnWrite);
 const NESTED: HeapStateBackend = HeapStateBackend::new(StateMapKind::Nested);
-const SMALL_SEGMENTS: HeapStateBackend = COPY_ON_WRITE.max_segment_entries(3);
+const SMALL_SEGMENTS: HeapStateBackend = COPY_ON_WRITE.max_segment_entries(8);
 
 type Keyed = KeyedOf<HeapStateBackend, String>;
 type Job = TestJob<'static, HeapStateBackend, String>;
@@ -56,6 +64,9 @@ pub fn run(input: &[u8]) {
     static INCREMENTAL: OnceLock<Mutex<Checkpoint>> = OnceLock::new();
     static FULL: OnceLock<Mutex<Checkpoint>> = OnceLock::new();
     let Some((mode, changes)) = input.split_first() else { return };
+    if mode % 4 > 1 {
+        return whole::run(mode % 4 == 3, changes);
+    }
     let is_resealed = mode % 2 == 1;
     let (cell, mode) = if is_resealed {
         (&FULL, SnapshotMode::Full)
@@ -75,12 +86,14 @@ impl Checkpoint {
     fn write(mode: SnapshotMode) -> Self {
         static BACKEND: HeapStateBackend = SMALL_SEGMENTS;
         let mut job = Job::new(&BACKEND);
+        job.max_parallelism = few_key_groups();
         job.mode = mode;
         job.policy = StreamPolicy { inline_below_bytes: 0, max_inline_bytes: None };
         let mut keyed = job.open_one(&[]);
         let mut handles = Vec::new();
         for round in 0..3 {
-            fill(&mut keyed, round).unwrap_or_else(|error| panic!("round {round}: {error}"));
+            fill(&mut keyed, round, |_| true)
+                .unwrap_or_else(|error| panic!("round {round}: {error}"));
             handles = job.snapshot_one(&mut keyed);
         }
         let Some(handle) = handles.pop() else { panic!("no state") };
@@ -160,14 +173,12 @@ impl Checkpoint {
         backend: &HeapStateBackend,
         handle: &KeyedStateHandle,
     ) -> Result<Vec<String>, String> {
-        let job = TestJob::<_, String>::new(backend);
-        let open = alluvium_core::SubtaskIndex::new(0);
         let spec = alluvium_state::KeyedBackendSpec {
             uid: self.job.uid.clone(),
-            subtask: open,
-            parallelism: job.parallelism(1),
+            subtask: alluvium_core::SubtaskIndex::new(0),
+            parallelism: self.job.parallelism(1),
             key: alluvium_format::codec::DefaultCodec,
-            assigner: job.assigner,
+            assigner: self.job.assigner,
             hash_seed: 77,
         };
         let opened = alluvium_state::StateBackend::open(
@@ -178,6 +189,14 @@ impl Checkpoint {
         );
         let mut keyed = opened.map_err(|error| error.to_string())?;
         lines(&mut keyed).map_err(|error| error.to_string())
+    }
+}
+
+/// Few, so that segments have several entries, and delta blocks are worth it.
+fn few_key_groups() -> MaxParallelism {
+    match MaxParallelism::new(4) {
+        Ok(max) => max,
+        Err(error) => unreachable!("{error}"),
     }
 }
 
@@ -233,55 +252,5 @@ fn rewritten(reader: &KeyedReader, changes: &[u8]) -> Option<(Vec<u8>, u32)> {
     Some((finished.out, finished.seal))
 }
 
-/// Writes to some keys of every state.
-fn fill(keyed: &mut Keyed, round: u8) -> Result<(), StateError> {
-    let value = keyed.value_state(ValueStateDescriptor::<u64>::new("value"))?;
-    let list = keyed.list_state(ListStateDescriptor::<String>::new("list"))?;
-    let map = keyed.map_state(MapStateDescriptor::<u8, String>::new("map"))?;
-    let timers = keyed.timers(TimerDescriptor::<()>::new("timers"))?;
-    for number in (0..24_u8).filter(|number| round == 0 || number % 4 == round) {
-        let key = format!("key {number}");
-        let mut at = keyed.at(&key)?;
-        value.set(&mut at, u64::from(number + round))?;
-        list.add(&mut at, format!("element {round}"))?;
-        map.put(&mut at, round, "entry".to_owned())?;
-        timers.register(&mut at, TimeDomain::EventTime, i64::from(number + round))?;
-    }
-    Ok(())
-}
-
-/// Everything that a backend holds.
-fn lines(keyed: &mut Keyed) -> Result<Vec<String>, StateError> {
-    let value = keyed.value_state(ValueStateDescriptor::<u64>::new("value"))?;
-    let list = keyed.list_state(ListStateDescriptor::<String>::new("list"))?;
-    let map = keyed.map_state(MapStateDescriptor::<u8, String>::new("map"))?;
-    let timers = keyed.timers(TimerDescriptor::<()>::new("timers"))?;
-    let mut lines = Vec::new();
-    for key in keyed.keys(value, &())? {
-        let at = keyed.at(&key)?;
-        lines.push(format!("value {key} {:?}", value.get(&at)?.map(|value| *value)));
-    }
-    for key in keyed.keys(list, &())? {
-        let at = keyed.at(&key)?;
-        lines.push(format!("list {key} {:?}", owned(list.elements(&at)?)?));
-    }
-    for key in keyed.keys(map, &())? {
-        let at = keyed.at(&key)?;
-        let mut entries = Vec::new();
-        for entry in map.entries(&at)? {
-            let (user_key, text) = entry?;
-            entries.push((*user_key, (*text).clone()));
-        }
-        entries.sort();
-        lines.push(format!("map {key} {entries:?}"));
-    }
-    while let Some(timer) = keyed.pop_timer(timers, TimeDomain::EventTime, i64::MAX)? {
-        lines.push(format!("timer {} {}", timer.key, timer.time_ms));
-    }
-    lines.sort();
-    Ok(lines)
-}
-
-fn owned(elements: Elements<'_, String>) -> Result<Vec<String>, StateError> {
-    elements.map(|element| element.map(|element| (*element).clone())).collect()
-}
+#[cfg(test)]
+mod tests;
