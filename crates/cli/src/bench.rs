@@ -49,9 +49,9 @@ fn run_nexmark(options: &BenchNexmarkOptions) -> Result<(), CliError> {
     line.finish();
     let report = report?;
     if options.json {
-        say!("{}", report.to_json()?);
+        print_lines(&report.to_json()?);
     } else {
-        say!("{}", nexmark::table::table(&report).trim_end());
+        print_lines(nexmark::table::table(&report).trim_end());
     }
     Ok(())
 }

@@ -45,7 +45,6 @@ impl States {
             self.text.set(&mut at, key.to_string()).unwrap();
             self.list.add_all(&mut at, [key, key]).unwrap();
             self.map.put(&mut at, key, key).unwrap();
-            drop(at);
             self.namespaced.set(&mut keyed.at_namespace(&key, &1).unwrap(), key).unwrap();
         }
     }
@@ -58,7 +57,6 @@ impl States {
         assert_eq!(text, is_there.then(|| key.to_string()));
         assert_eq!(self.list.elements(&at).unwrap().count(), if is_there { 2 } else { 0 });
         assert_eq!(self.map.get(&at, &key).unwrap().map(|it| *it), is_there.then_some(key));
-        drop(at);
         let at = keyed.at_namespace(&key, &1).unwrap();
         assert_eq!(self.namespaced.get(&at).unwrap().map(|it| *it), is_there.then_some(key));
     }

@@ -110,7 +110,6 @@ impl<E> TinyMap<E> {
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the highest byte")]
 const fn tag_of(hash: u64) -> u8 {
     (hash >> 56) as u8
 }
