@@ -30,7 +30,9 @@ fn cat_of_one_operator_reads_no_other() {
     // Not even the frames of the others are whole any more.
     for name in ["keyed", "operator"] {
         for subtask in 0..2 {
-            std::fs::write(world.path(&format!("chk-2/right-{subtask}-{name}-1")), b"x").unwrap();
+            let file = world.path(&format!("chk-2/right-{subtask}-{name}-1"));
+            assert!(file.exists());
+            std::fs::write(file, b"x").unwrap();
         }
     }
     assert_eq!(stdout(&args), expected);

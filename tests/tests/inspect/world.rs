@@ -64,8 +64,10 @@ impl World {
     }
 
     fn target(&self) -> SnapshotTarget {
+        // Every stream has a file, however short it is.
+        let policy = StreamPolicy { inline_below_bytes: 0, max_inline_bytes: None };
         SnapshotTarget {
-            streams: CheckpointStreams::new(Arc::clone(&self.storage), StreamPolicy::files()),
+            streams: CheckpointStreams::new(Arc::clone(&self.storage), policy),
             checkpoint: self.checkpoint,
             attempt: AttemptId::new(1),
             mode: SnapshotMode::Full,
