@@ -5,12 +5,13 @@
     read_checkpoint.py --verify CHECKPOINT_DIR  check everything, print what was checked
     read_checkpoint.py --latest JOB_DIR         print the path of the latest checkpoint (2.6)
 
-CHECKPOINT_DIR is a folder JOB/chk-N. Nothing is printed before the whole checkpoint is checked.
+CHECKPOINT_DIR is a folder JOB/chk-N, or that of a savepoint. Nothing is printed before the whole of it is checked.
 The counts of --verify are those of the state streams, keyed and operator ones together; the
 metadata stream and the shared files are not counted as streams, blocks in shared files are counted
 once for each stream that refers to them. Of keyed state as SST files (12) the index and all bytes of
-the files are checked and the files are listed; their rows, which RocksDB has to read, are not. Errors are one sentence, which begins with the name that section 10
-of the specification gives them. Exit codes: 0 fine, 1 refused, 2 wrong use.
+the files are checked and the files are listed; their rows are not read, since the tables are RocksDB's and may be
+compressed in ways that the standard library does not know. Errors are one sentence, which begins with the name that
+section 10 of the specification gives them. Exit codes: 0 fine, 1 refused, 2 wrong use.
 
 JSON has no number for NaN and the infinities: they are the strings NaN, Infinity, -Infinity.
 Numbers in parentheses in the comments are sections of SPEC.md.

@@ -1,7 +1,8 @@
 //! Golden files: checkpoints and savepoints that were written once and are read for ever.
 //!
 //! Each *case* is a folder with what a job would leave: `job/`, the folder of a checkpoint or savepoint,
-//! and `content.txt`, what it holds. A *set* of cases is written by one state of the formats and never
+//! and `content.txt`, what it holds. One case is of its own ([`types`]): values of other types, and files that no
+//! metadata refers to. A *set* of cases is written by one state of the formats and never
 //! changed; the next change of a format adds another set.
 //!
 //! Invariants: nothing here depends on time, on chance or on the order of threads, so that a writer that
@@ -11,6 +12,7 @@
 pub mod content;
 mod operator;
 mod states;
+pub mod types;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,7 +71,7 @@ const fn case(name: &'static str, writer: Writer, mode: SnapshotMode) -> Case {
     Case { name, writer, assigner, mode, is_inlined, is_savepoint }
 }
 
-/// All cases of the newest set.
+/// The cases of the newest set with one state of each kind.
 pub const CASES: [Case; 8] = [
     case("heap-incremental", Writer::CopyOnWrite, SnapshotMode::Incremental),
     Case {

@@ -1,7 +1,7 @@
 //! Golden files of every set are read by every backend that can and by the reader in Python, and give
 //! what they gave when they were written; the newest set is still what is written today.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,7 +9,8 @@ use alluvium::format::keyed::{KeyedReader, MapEntry};
 use alluvium::fs::FsStateBackend;
 use alluvium::heap::{HeapStateBackend, StateMapKind};
 use alluvium::runtime::verify_checkpoint;
-use alluvium_tests::golden::{self, CASES, NEWEST_SET, Writer, content, files, sets_dir};
+use alluvium::storage::{TaskOwnedFile, claim_attempt};
+use alluvium_tests::golden::{self, CASES, NEWEST_SET, Writer, content, files, sets_dir, types};
 
 /// Most bytes that all sets have together.
 const MAX_LEN_BYTES: u64 = 1_000_000;
@@ -114,17 +115,21 @@ fn the_reader_in_python_reads_every_set() {
 #[test]
 fn the_newest_set_is_what_is_written_today() {
     for case in CASES.iter().filter(|case| case.writer != Writer::RocksDb) {
-        let (written, golden) =
-            (tempfile::tempdir().unwrap(), sets_dir().join(NEWEST_SET).join(case.name));
-        golden::write(case, written.path());
-        let mut expected = checksums(&golden);
-        expected.remove("content.txt").unwrap();
-        let names: Vec<_> = expected.keys().cloned().collect();
-        let found = checksums(written.path());
-        assert_eq!(found.keys().cloned().collect::<Vec<_>>(), names, "files of {}", case.name);
-        for (path, sum) in expected {
-            assert_eq!(found.get(&path), Some(&sum), "{path} of {}", case.name);
-        }
+        is_what_is_written(case.name, |dir| golden::write(case, dir));
+    }
+    is_what_is_written(types::NAME, types::write);
+}
+
+fn is_what_is_written(name: &str, write: impl FnOnce(&Path)) {
+    let (written, golden) = (tempfile::tempdir().unwrap(), sets_dir().join(NEWEST_SET).join(name));
+    write(written.path());
+    let mut expected = checksums(&golden);
+    expected.remove("content.txt").unwrap();
+    let names: Vec<_> = expected.keys().cloned().collect();
+    let found = checksums(written.path());
+    assert_eq!(found.keys().cloned().collect::<Vec<_>>(), names, "files of {name}");
+    for (path, sum) in expected {
+        assert_eq!(found.get(&path), Some(&sum), "{path} of {name}");
     }
 }
 
@@ -165,4 +170,59 @@ fn the_newest_set_has_blocks_of_both_sorts_and_inlined_streams() {
     assert!(handles.iter().all(|handle| handle.stream.file().is_none()), "streams are inlined");
     let (handles, _) = keyed_of("rocksdb-incremental");
     assert!(handles.iter().all(|handle| handle.shared.len() > 10), "SST files of several states");
+}
+
+/// What JSON does not tell: the bits of NaN, which are kept (SPEC 5.2).
+#[test]
+fn every_nan_has_its_bits() {
+    for set in sets_with_types() {
+        let found = golden::find(&set);
+        let expected = BTreeSet::from(types::NAN_BITS);
+        for kind in [StateMapKind::CopyOnWrite, StateMapKind::Nested] {
+            let bits = types::nan_bits(&HeapStateBackend::new(kind), &found);
+            assert_eq!(bits, expected, "{} by {kind:?}", set.display());
+        }
+    }
+}
+
+/// The case of value types, of every set that has it.
+fn sets_with_types() -> Vec<PathBuf> {
+    let found: Vec<_> = cases().into_iter().filter(|case| case.ends_with(types::NAME)).collect();
+    assert!(!found.is_empty(), "a set has {}", types::NAME);
+    found
+}
+
+/// Files of SPEC 2 that no metadata refers to: local copies with their checksums (2.8), a file that an operator
+/// owns, and claims (2.2).
+#[test]
+fn files_beside_a_checkpoint_are_read() {
+    for case in sets_with_types() {
+        let found = golden::find(&case);
+        let dir = tempfile::tempdir().unwrap();
+        for file in files(&case) {
+            let path = dir.path().join(file.strip_prefix(&case).unwrap());
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::copy(file, path).unwrap();
+        }
+        let storage = alluvium::storage::open(dir.path().join("job").to_str().unwrap()).unwrap();
+
+        // Every file that the checkpoint needs has a copy, and the copies are what is read.
+        let needed: BTreeSet<_> = found.metadata.files().cloned().collect();
+        let copies = types::copies(dir.path());
+        let reader = found.reader.clone().with_copies(Some(copies.clone()));
+        verify_checkpoint(&found.metadata, &reader).unwrap();
+        let statistics = copies.statistics();
+        assert_eq!((statistics.remote_files, statistics.damaged_files), (0, 0), "{statistics:?}");
+        assert!(statistics.local_files >= needed.len() as u64, "{statistics:?}");
+
+        let owned: Vec<_> = files(&dir.path().join("job/taskowned"));
+        let [owned] = owned.as_slice() else { panic!("{owned:?}") };
+        let bytes = std::fs::read(owned).unwrap();
+        let path = owned.strip_prefix(dir.path().join("job")).unwrap().to_str().unwrap().to_owned();
+        let len_bytes = bytes.len() as u64 - 4;
+        let checksum = u32::from_le_bytes(*bytes.last_chunk().unwrap());
+        let file = TaskOwnedFile::from_state((path, len_bytes, checksum)).unwrap();
+        assert_eq!(types::task_owned(&storage).read(&file).unwrap(), types::TASK_OWNED);
+        assert_eq!(claim_attempt(&*storage).unwrap().get(), 4, "after three claims");
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use alluvium::heap::HeapStateBackend;
-use alluvium_tests::golden::{self, CASES, Case, Writer, content};
+use alluvium_tests::golden::{self, CASES, Writer, content, types};
 
 fn main() -> ExitCode {
     let Some(dir) = std::env::args_os().nth(1).map(PathBuf::from) else {
@@ -14,25 +14,30 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     for case in &CASES {
-        let folder = dir.join(case.name);
-        if folder.exists() {
-            eprintln!("{} is there already", folder.display());
-            continue;
-        }
-        std::fs::create_dir_all(&folder).unwrap();
-        golden::write(case, &folder);
-        let mut text = lines(case, &folder).join("\n");
-        text.push('\n');
-        std::fs::write(folder.join("content.txt"), text).unwrap();
-        eprintln!("{} is written", folder.display());
+        write(&dir.join(case.name), case.writer, |folder| golden::write(case, folder));
     }
+    write(&dir.join(types::NAME), Writer::CopyOnWrite, types::write);
     ExitCode::SUCCESS
 }
 
+/// Writes a case that is not there yet, and what it holds.
+fn write(folder: &Path, by: Writer, write: impl FnOnce(&Path)) {
+    if folder.exists() {
+        eprintln!("{} is there already", folder.display());
+        return;
+    }
+    std::fs::create_dir_all(folder).unwrap();
+    write(folder);
+    let mut text = lines(by, folder).join("\n");
+    text.push('\n');
+    std::fs::write(folder.join("content.txt"), text).unwrap();
+    eprintln!("{} is written", folder.display());
+}
+
 /// What was written, as it is read back.
-fn lines(case: &Case, folder: &Path) -> Vec<String> {
+fn lines(by: Writer, folder: &Path) -> Vec<String> {
     let found = golden::find(folder);
-    let mut lines = match case.writer {
+    let mut lines = match by {
         Writer::RocksDb => by_rocksdb(&found),
         _ => content::keyed(&HeapStateBackend::default(), &found),
     };

@@ -16,14 +16,16 @@ use alluvium::state::{
     StateRef, TimeDomain, TimerDescriptor, ValueStateDescriptor,
 };
 
-use super::operator;
 use super::states::{CountAndSum, add};
-use super::{Found, parallelism, spec};
+use super::{Found, operator, parallelism, spec, types};
 
 /// What a backend reads.
 ///
 /// Panics: where it refuses anything.
 pub fn keyed<B: StateBackend>(backend: &B, found: &Found) -> Vec<String> {
+    if types::is_of_types(found) {
+        return types::keyed(backend, found);
+    }
     let mut lines = Lines(Vec::new());
     let operator = found.metadata.operators.first().unwrap();
     for subtask in &operator.subtasks {
@@ -76,7 +78,7 @@ fn operator_of(subtask: SubtaskIndex, mut backend: OperatorStateBackend) -> Vec<
     lines
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{digits:?}")
 }
@@ -89,12 +91,12 @@ fn json_of_stamped(stamped: &Stamped<u64>) -> String {
     format!("{{\"stamp_ms\": {}, \"value\": {}}}", stamped.stamp_ms, stamped.value)
 }
 
-fn json_list(items: impl Iterator<Item = String>) -> String {
+pub(super) fn json_list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
 /// A map, whose entries come in no order.
-fn json_map(entries: impl Iterator<Item = String>) -> String {
+pub(super) fn json_map(entries: impl Iterator<Item = String>) -> String {
     let mut entries: Vec<_> = entries.collect();
     entries.sort();
     json_list(entries.into_iter())
