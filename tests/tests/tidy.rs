@@ -200,3 +200,27 @@ fn unsafe_code_has_its_reason() {
     }
     assert_eq!(blocks, 1, "the one block outside RocksDB's calls is the memory mapping");
 }
+
+/// What the facade can reach, the command can be built to reach.
+#[test]
+fn the_command_has_every_storage_of_the_facade() {
+    let features = |name: &str| -> Vec<String> {
+        let manifest = top().join("crates").join(name).join("Cargo.toml");
+        let manifest = std::fs::read_to_string(manifest).unwrap();
+        let (_, features) = manifest.split_once("\n[features]\n").unwrap();
+        let (features, _) = features.split_once("\n[").unwrap();
+        features.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    };
+    let (facade, command) = (features("alluvium"), features("cli"));
+    let readme = std::fs::read_to_string(top().join("README.md")).unwrap();
+    let mut storages = 0;
+    for line in facade.iter().filter(|line| line.contains("\"alluvium-storage/")) {
+        let name = line.split(' ').next().unwrap();
+        let is_default = facade.iter().any(|it| it.starts_with("default") && it.contains(name));
+        let forwarded = format!("{name} = [\"alluvium/{name}\"]");
+        assert!(is_default || command.contains(&forwarded), "the command has no feature {name}");
+        assert!(is_default || readme.contains(name), "README.md does not name the feature {name}");
+        storages += 1;
+    }
+    assert_eq!(storages, 3, "s3, gcs, azblob");
+}

@@ -45,7 +45,7 @@ pub enum Command {
     /// it refers to. Only `_metadata` is read: `complete` does not say that the state files are sound. A restore
     /// checks them to the last byte. The latest checkpoint is the one of the highest attempt.
     List {
-        /// A checkpoint root, or the folder of one job in it: a path, file:, s3: URI.
+        /// A checkpoint root, or the folder of one job in it: a path or a storage URI.
         uri: String,
         /// Print JSON.
         #[arg(long)]
@@ -90,8 +90,11 @@ pub enum Command {
     Copy(CopyOptions),
     /// Write a checkpoint or savepoint anew as a canonical savepoint, which every backend restores.
     ///
-    /// With --max-parallelism, key groups are computed again from the encoded keys. With another number
-    /// than before, the folder for temporary files needs as much space as the largest operator has.
+    /// With --max-parallelism, key groups are computed again from the encoded keys.
+    ///
+    /// The folder for temporary files (the variable TMPDIR) needs space: with another max parallelism than before,
+    /// as much as the keyed state of the largest operator; and if state lies in SST files of RocksDB, as much as
+    /// that of all operators, until the end.
     Rewrite(RewriteOptions),
     /// Show a running job: its status, what became of checkpoints, and how long they took.
     Status {
@@ -212,7 +215,8 @@ pub struct RunOptions {
     pub rocksdb_memory: bytesize::ByteSize,
     /// Checkpoint root: a path, `file:/PATH`, or
     /// `s3://BUCKET/PREFIX?endpoint=...&region=...&path_style=true` (credentials come from AWS_
-    /// variables). The memory backend keeps its checkpoints in the process instead.
+    /// variables); `gs://BUCKET/PREFIX` in builds with the feature gcs, `az://CONTAINER/PREFIX` with
+    /// azblob. The memory backend keeps its checkpoints in the process instead.
     #[arg(long, value_name = "URI")]
     pub checkpoints: Option<String>,
     /// Keep copies of the files of the newest checkpoint in this folder of the machine, for a restart that

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 /// A checkpoint, and how to print.
 #[derive(Debug, Clone, Args)]
 pub struct ShowOptions {
-    /// The checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path, file:, s3: URI.
+    /// The checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path or a storage URI.
     pub checkpoint: String,
     /// One line for each subtask, with its key groups.
     #[arg(long)]
@@ -22,7 +22,7 @@ pub struct ShowOptions {
 /// What to verify, and how to print.
 #[derive(Debug, Clone, Args)]
 pub struct VerifyOptions {
-    /// A checkpoint, a savepoint, the folder of a job, or a checkpoint root: a path, file:, s3: URI.
+    /// A checkpoint, a savepoint, the folder of a job, or a checkpoint root: a path or a storage URI.
     pub uri: String,
     /// No progress bar.
     #[arg(long)]
@@ -35,7 +35,7 @@ pub struct VerifyOptions {
 /// Which entries to print.
 #[derive(Debug, Clone, Args)]
 pub struct CatOptions {
-    /// The checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path, file:, s3: URI.
+    /// The checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path or a storage URI.
     pub checkpoint: String,
     /// Of this operator only.
     #[arg(long, value_name = "UID")]
@@ -75,7 +75,7 @@ pub enum RowFormat {
 /// What to clean up.
 #[derive(Debug, Clone, Args)]
 pub struct GcArgs {
-    /// The folder of a job, or a checkpoint root: a path, file:, s3: URI.
+    /// The folder of a job, or a checkpoint root: a path or a storage URI.
     pub uri: String,
     /// Say what would be removed, and remove nothing.
     #[arg(long)]
@@ -91,7 +91,7 @@ pub struct GcArgs {
 /// What to compare.
 #[derive(Debug, Clone, Args)]
 pub struct DiffOptions {
-    /// A checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path, file:, s3: URI.
+    /// A checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path or a storage URI.
     #[arg(value_name = "A")]
     pub left: String,
     /// Another one.
@@ -108,9 +108,9 @@ pub struct DiffOptions {
 /// What to copy.
 #[derive(Debug, Clone, Args)]
 pub struct CopyOptions {
-    /// The checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path, file:, s3: URI.
+    /// The checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path or a storage URI.
     pub checkpoint: String,
-    /// A checkpoint root for the copy, which is made if it is missing: a path, file:, s3: URI.
+    /// A checkpoint root for the copy, which is made if it is missing: a path or a storage URI.
     #[arg(value_name = "DIR")]
     pub target: String,
     /// Print JSON.
@@ -121,9 +121,9 @@ pub struct CopyOptions {
 /// What to rewrite.
 #[derive(Debug, Clone, Args)]
 pub struct RewriteOptions {
-    /// The checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path, file:, s3: URI.
+    /// The checkpoint, .../JOB/chk-N, or the folder of a savepoint: a path or a storage URI.
     pub checkpoint: String,
-    /// Folder below which the savepoint gets a folder of its own: a path, file:, s3: URI.
+    /// Folder below which the savepoint gets a folder of its own: a path or a storage URI.
     #[arg(value_name = "DIR")]
     pub target: String,
     /// Another number of key groups: 1 to 32768, not below the parallelism of any operator.
