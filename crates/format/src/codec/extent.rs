@@ -57,8 +57,9 @@ impl Extent {
         let extent = match (name.as_str(), parts.as_slice()) {
             ("postcard" | "user", []) => return Some(Self::Framed),
             ("fixed_bytes", []) => {
-                let len = <[u8; 4]>::try_from(parameters.as_slice()).ok()?;
-                return Some(Self::Fixed(u64::from(u32::from_le_bytes(len))));
+                let len = u32::from_le_bytes(<[u8; 4]>::try_from(parameters.as_slice()).ok()?);
+                let len = u16::try_from(len).ok().filter(|len| *len > 0)?;
+                return Some(Self::Fixed(u64::from(len)));
             }
             ("unit", []) => Self::Fixed(0),
             ("u8" | "i8" | "bool" | "ordered_i8", []) => Self::Fixed(1),
