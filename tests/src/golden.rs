@@ -34,7 +34,7 @@ use alluvium::storage::{
 use alluvium_testkit::clock::ManualClock;
 
 /// The set that the formats of today write.
-pub const NEWEST_SET: &str = "v1";
+pub const NEWEST_SET: &str = "v2";
 
 const PARALLELISM: u32 = 2;
 /// When each round writes, in milliseconds.

@@ -188,5 +188,5 @@ fn it_prints_of_sst_files_what_the_reader_in_python_prints_of_their_blocks() {
         assert_eq!(found, expected, "{}", name_of(case));
         compared += 1;
     }
-    assert_eq!(compared, 2, "golden cases of SST files");
+    assert_eq!(compared, 4, "two golden cases of SST files in each of two sets");
 }

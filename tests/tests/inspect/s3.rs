@@ -40,7 +40,8 @@ fn is_of_heap(case: &Path) -> bool {
 #[test]
 fn every_command_works_on_s3() {
     for case in cases().iter().filter(|case| is_of_heap(case)) {
-        let (name, local) = (name_of(case), checkpoint_of(case));
+        let set = case.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        let (name, local) = (&format!("{set}-{}", name_of(case)), checkpoint_of(case));
         let root = folder(name) + &query();
         let copy = written(&["copy", &local, &root]);
         assert!(stdout(&["verify", &copy]).contains(": sound"), "{name}");
