@@ -10,6 +10,7 @@ use alluvium::format::codec::{
 };
 use alluvium::format::envelope::{Envelope, EnvelopeWriter, StreamIdentity, StreamKind};
 use alluvium::format::keyed::MAX_CHAIN_LEN;
+use alluvium::format::metadata::MAX_METADATA_LEN_BYTES;
 use alluvium::format::sst::{MAX_LEVEL, MAX_SEQUENCE_NUMBER};
 use alluvium::state::{check_key_len, check_state_name};
 use alluvium::storage::StreamPolicy;
@@ -31,13 +32,13 @@ fn table(section: &str) -> Vec<Vec<String>> {
     rows.collect()
 }
 
-/// A number as the document writes it: `65,535` or `2^32 - 1`.
+/// A number as the document writes it: `65,535`, `2^30` or `2^32 - 1`.
 fn number(text: &str) -> u64 {
     match text.strip_prefix("2^") {
-        Some(power) => {
-            let exponent = power.strip_suffix(" - 1").unwrap().parse::<u32>().unwrap();
-            u64::MAX >> (64 - exponent)
-        }
+        Some(power) => match power.strip_suffix(" - 1") {
+            Some(exponent) => u64::MAX >> (64 - exponent.parse::<u32>().unwrap()),
+            None => 1 << power.parse::<u32>().unwrap(),
+        },
         None => text.replace(',', "").parse().unwrap_or_else(|_| panic!("{text:?} is no number")),
     }
 }
@@ -156,6 +157,7 @@ fn largest(what: &str) -> Option<u64> {
         | "items of an operator state" => u32_max,
         "block, for writers" => u64::from(i32::MAX.unsigned_abs()),
         "blocks of a chain" => MAX_CHAIN_LEN as u64,
+        "`_metadata`" => MAX_METADATA_LEN_BYTES,
         "level of an SST" => u64::from(MAX_LEVEL),
         "sequence number of a row" => MAX_SEQUENCE_NUMBER,
         _ => return None,

@@ -44,16 +44,20 @@ pub fn run(input: &[u8]) {
                 scheme.starts_with(|c: char| c.is_ascii_alphabetic())
                     && scheme.bytes().all(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c))
             };
-            let Some((_, rest)) = scheme.filter(|(scheme, _)| is_scheme(scheme)) else { return };
-            let Some((secret, behind)) = rest.trim_start_matches('/').rsplit_once('@') else {
+            let Some((scheme, rest)) = scheme.filter(|(scheme, _)| is_scheme(scheme)) else {
                 return;
             };
-            // What stands behind the `@` as well is no secret, and may be repeated.
-            if secret.len() < SECRET_LEN || !text.contains(secret) || behind.contains(secret) {
+            let below = rest.trim_start_matches('/');
+            let Some((secret, _)) = below.rsplit_once('@') else { return };
+            let start = scheme.len() + 1 + rest.len() - below.len();
+            let (before, behind) = (&uri[..start], &uri[start + secret.len()..]);
+            // What stands elsewhere in the URI as well is no secret, and may be repeated.
+            let is_elsewhere = before.contains(secret) || behind.contains(secret);
+            if secret.len() < SECRET_LEN || is_elsewhere || !text.contains(secret) {
                 return;
             }
             // The message itself may say the same, whatever stands in front of the `@`.
-            let masked = uri.replacen(secret, &"x".repeat(secret.len()), 1);
+            let masked = format!("{before}{}{behind}", "x".repeat(secret.len()));
             let other = check_uri(&masked).err().map(|error| error.to_string());
             assert!(other.is_some_and(|other| other.contains(secret)), "{uri:?}: {text}");
         }
