@@ -121,7 +121,7 @@ mod tests {
     }
 
     /// `/dev/full` and pipes cannot be synced: the system answers with `EINVAL`.
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     #[test]
     fn an_error_of_a_sync_is_reported() {
         let mut ahead = SyncAhead::default();
