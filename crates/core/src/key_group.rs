@@ -158,9 +158,12 @@ impl KeyGroup {
     }
 
     /// The key group of a hash: `hash mod max`.
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the remainder is below a u16")]
     pub(crate) const fn of_hash(hash: u64, max: MaxParallelism) -> Self {
-        Self((hash % max.0 as u64) as u16)
+        let max = max.0 as u64;
+        // Most jobs have a power of two, and a division takes as long as the hash.
+        Self(if max & (max - 1) == 0 { hash & (max - 1) } else { hash % max } as u16)
     }
 }
 

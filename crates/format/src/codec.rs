@@ -70,6 +70,13 @@ pub trait Codec<T>: sealed::Sealed + Clone + Debug + Send + Sync + 'static {
     /// Errors: [`CodecError::TooLarge`], [`CodecError::Serde`], [`CodecError::User`].
     fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>;
 
+    /// What [`Codec::encode`] appends, where that is eight bytes for any value: the keys of many jobs are
+    /// numbers, and their key groups are computed for each record.
+    #[inline]
+    fn eight_bytes(&self, _value: &T) -> Option<[u8; 8]> {
+        None
+    }
+
     /// A byte of the memory that [`Codec::encode`] reads first, or nothing in particular.
     ///
     /// Values that lie far apart are waited for one after the other when they are encoded one after the

@@ -140,3 +140,27 @@ fn assigners_keep_their_names() {
     let stable = KeyGroupAssigner::<String>::Stable;
     assert_eq!(stable.assign(&String::new(), b"", max), stable_key_group(b"", max));
 }
+
+/// Numbers far apart, those at the ends among them.
+fn numbers() -> impl Iterator<Item = u64> {
+    let spread = (0..10_000_u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    spread.chain([1, u64::MAX - 1, u64::MAX])
+}
+
+#[test]
+fn eight_bytes_are_hashed_as_any_others() {
+    for number in numbers() {
+        let bytes = number.to_le_bytes();
+        assert_eq!(stable_hash(&bytes), xxh64(&bytes, 0), "{number}");
+    }
+}
+
+#[test]
+fn a_key_group_is_the_remainder_for_every_max() {
+    for max in 1..=crate::MAX_KEY_GROUPS {
+        for number in [0, 1, 0x8000, 0x1234_5678_9abc_def0, u64::MAX] {
+            let group = KeyGroup::of_hash(number, MaxParallelism::new(max).unwrap());
+            assert_eq!(u64::from(group.get()), number % u64::from(max), "{number} of {max}");
+        }
+    }
+}

@@ -40,6 +40,11 @@ macro_rules! number {
             }
 
             #[inline]
+            fn eight_bytes(&self, value: &$type) -> Option<[u8; 8]> {
+                value.to_le_bytes().as_slice().try_into().ok()
+            }
+
+            #[inline]
             fn touch(&self, value: &$type) -> u8 {
                 value.to_le_bytes().first().copied().unwrap_or_default()
             }
