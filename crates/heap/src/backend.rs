@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use alluvium_core::{CheckpointId, KeyGroup, KeyGroupRange, KeyedStateHandle};
+use alluvium_core::key_hash::stable_key_group;
+use alluvium_core::{CheckpointId, KeyGroup, KeyGroupAssigner, KeyGroupRange, KeyedStateHandle};
 use alluvium_format::codec::{Codec, OrderedCodec};
 use alluvium_format::keyed::StateMeta;
 use alluvium_state::{
@@ -38,7 +39,7 @@ use self::ttl::TtlWork;
 use crate::TableHasher;
 use crate::base::{Base, IncrementalOptions};
 use crate::expiry::{ListExpiry, MapExpiry, SortedMapExpiry, ValueExpiry};
-use crate::map::StateMapKind;
+use crate::map::{Probe, StateMapKind};
 use crate::moment::{Epoch, Moment};
 use crate::table::{LoadJob, NamespacedTable, not_loaded};
 
@@ -200,6 +201,17 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         }
     }
 
+    /// The key group of a key that has to be encoded for it.
+    fn key_group_of_encoded(&mut self, key: &K) -> Result<KeyGroup, StateError> {
+        self.scratch.clear();
+        self.spec
+            .key
+            .encode(key, &mut self.scratch)
+            .map_err(|source| StateError::Key { source })?;
+        check_key_len("key", self.scratch.len())?;
+        Ok(self.spec.assigner.assign(key, &self.scratch, self.spec.parallelism.max()))
+    }
+
     #[cold]
     const fn foreign(&self, key_group: KeyGroup) -> StateError {
         StateError::ForeignKeyGroup { key_group, range: self.key_groups }
@@ -233,14 +245,13 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         self.key_groups
     }
 
+    #[inline(always)]
     fn key_group_of(&mut self, key: &K) -> Result<KeyGroup, StateError> {
-        self.scratch.clear();
-        self.spec
-            .key
-            .encode(key, &mut self.scratch)
-            .map_err(|source| StateError::Key { source })?;
-        check_key_len("key", self.scratch.len())?;
-        Ok(self.spec.assigner.assign(key, &self.scratch, self.spec.parallelism.max()))
+        let max = self.spec.parallelism.max();
+        match (self.spec.key.eight_bytes(key), self.spec.assigner) {
+            (Some(eight), KeyGroupAssigner::Stable) => Ok(stable_key_group(&eight, max)),
+            _ => self.key_group_of_encoded(key),
+        }
     }
 
     #[inline(always)]
@@ -256,10 +267,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
         // One comparison finds the hasher and refuses a key group that has none.
         let group = self.key_groups.offset_of(key_group);
         match self.hashers.get(group) {
-            Some(hasher) => {
-                let hash = hasher.hash_pair(key, namespace);
-                Ok(HeapAt::new(self, group, hash, key, namespace))
-            }
+            Some(&hasher) => Ok(HeapAt::new(self, group, Probe::new(key, namespace, hasher))),
             None => Err(self.foreign(key_group)),
         }
     }

@@ -68,17 +68,20 @@ pub trait StateMap<K, N, S> {
     }
 
     /// The state of a pair.
-    fn get(&self, probe: Probe<'_, K, N>) -> Option<&S>;
+    fn get(&self, probe: &Probe<'_, K, N>) -> Option<&S>;
 
     /// The state of a pair, to be changed; made first when there is none.
-    fn get_or_insert_with(&mut self, probe: Probe<'_, K, N>, initial: impl FnOnce() -> S)
-    -> &mut S;
+    fn get_or_insert_with(
+        &mut self,
+        probe: &Probe<'_, K, N>,
+        initial: impl FnOnce() -> S,
+    ) -> &mut S;
 
     /// The state of a pair, to be changed, if there is one.
-    fn get_mut(&mut self, probe: Probe<'_, K, N>) -> Option<&mut S>;
+    fn get_mut(&mut self, probe: &Probe<'_, K, N>) -> Option<&mut S>;
 
     /// Sets the state of a pair and says whether it was absent.
-    fn insert(&mut self, probe: Probe<'_, K, N>, state: S) -> bool {
+    fn insert(&mut self, probe: &Probe<'_, K, N>, state: S) -> bool {
         let before = self.len();
         let mut state = Some(state);
         let slot = self.get_or_insert_with(probe, || take(&mut state));
@@ -89,7 +92,7 @@ pub trait StateMap<K, N, S> {
     }
 
     /// Removes the state of a pair.
-    fn remove(&mut self, probe: Probe<'_, K, N>);
+    fn remove(&mut self, probe: &Probe<'_, K, N>);
 
     /// Goes through all entries, in no order.
     fn for_each<'a>(&'a self, visit: impl FnMut(&'a K, &'a N, &'a S))

@@ -207,13 +207,21 @@ impl<E: Entry> SegmentedTable<E> {
         same: impl Fn(&E) -> bool,
         writing: Writing<'_, E>,
     ) -> Result<Option<&mut E>, LoadError> {
-        // Looking first keeps a miss from copying a shared segment.
-        if self.get(hash, &same)?.is_none() {
+        // Looking first keeps a miss from copying a shared segment, or from being noted as a write.
+        let index = self.partition.segment_of(hash);
+        if !self.is_written_in(index, writing) && self.get(hash, &same)?.is_none() {
             return Ok(None);
         }
-        let index = self.partition.segment_of(hash);
         let segment = segment_for_writing(&mut self.chunks, index, writing)?;
         Ok(segment.get_mut(hash, same))
+    }
+
+    /// Whether a segment belongs to this table alone, and has been written to in this epoch.
+    #[inline]
+    fn is_written_in(&self, index: usize, writing: Writing<'_, E>) -> bool {
+        let chunk = self.chunks.get(index / CHUNK_LEN).filter(|chunk| chunk.is_unique());
+        let segment = chunk.and_then(|chunk| chunk.get(index % CHUNK_LEN)?.as_ref());
+        segment.is_some_and(|it| it.is_unique() && it.written() == writing.moment.now)
     }
 
     /// Removes the entry of a hash and says whether there was one.
@@ -224,10 +232,10 @@ impl<E: Entry> SegmentedTable<E> {
         rehash: impl Fn(&E) -> u64,
         writing: Writing<'_, E>,
     ) -> Result<bool, LoadError> {
-        if self.get(hash, &same)?.is_none() {
+        let index = self.partition.segment_of(hash);
+        if !self.is_written_in(index, writing) && self.get(hash, &same)?.is_none() {
             return Ok(false);
         }
-        let index = self.partition.segment_of(hash);
         let segment = segment_for_writing(&mut self.chunks, index, writing)?;
         if !segment.remove(hash, same, &rehash) {
             return Ok(false);

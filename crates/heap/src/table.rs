@@ -152,7 +152,7 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
     pub(crate) fn get_mut(
         &mut self,
         group: usize,
-        probe: Probe<'_, K, N>,
+        probe: &Probe<'_, K, N>,
     ) -> Result<Option<&mut S>, LoadError> {
         match &mut self.maps {
             Maps::Inline(table) => {
@@ -170,7 +170,7 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
     pub(crate) fn get_or_insert_with(
         &mut self,
         group: usize,
-        probe: Probe<'_, K, N>,
+        probe: &Probe<'_, K, N>,
         initial: impl FnOnce() -> S,
     ) -> Result<Option<&mut S>, LoadError> {
         self.maps.get_or_insert_with(group, probe, initial)
@@ -180,7 +180,7 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
     pub(crate) fn insert(
         &mut self,
         group: usize,
-        probe: Probe<'_, K, N>,
+        probe: &Probe<'_, K, N>,
         state: S,
     ) -> Result<(), LoadError> {
         let mut new = Some(state);
@@ -195,7 +195,7 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
     pub(crate) fn reduce(
         &mut self,
         group: usize,
-        probe: Probe<'_, K, N>,
+        probe: &Probe<'_, K, N>,
         value: S,
     ) -> Result<Option<()>, LoadError> {
         let Self { maps, function, .. } = self;
@@ -214,7 +214,7 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
     pub(crate) fn aggregate<A: AggregateFunction<Accumulator = S>>(
         &mut self,
         group: usize,
-        probe: Probe<'_, K, N>,
+        probe: &Probe<'_, K, N>,
         input: A::Input,
     ) -> Result<Option<()>, LoadError> {
         let Self { maps, function, .. } = self;
@@ -228,7 +228,7 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
     pub(crate) fn merge<A: AggregateFunction<Accumulator = S>>(
         &mut self,
         group: usize,
-        probe: Probe<'_, K, N>,
+        probe: &Probe<'_, K, N>,
         accumulator: S,
     ) -> Result<Option<()>, LoadError> {
         let Self { maps, function, .. } = self;
@@ -284,7 +284,11 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
         }
     }
 
-    pub(crate) fn remove(&mut self, group: usize, probe: Probe<'_, K, N>) -> Result<(), LoadError> {
+    pub(crate) fn remove(
+        &mut self,
+        group: usize,
+        probe: &Probe<'_, K, N>,
+    ) -> Result<(), LoadError> {
         match &mut self.maps {
             Maps::Inline(table) => {
                 table.at(group).map_or(Ok(false), |(map, writing)| map.delete(probe, writing))?;
@@ -304,7 +308,7 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
 
 /// What all tables over the same keys and namespaces can do, whatever their states are.
 pub(crate) trait NamespacedTable<K, N> {
-    fn remove_pair(&mut self, group: usize, probe: Probe<'_, K, N>) -> Result<(), LoadError>;
+    fn remove_pair(&mut self, group: usize, probe: &Probe<'_, K, N>) -> Result<(), LoadError>;
     /// The keys of a key group that have something under a namespace, each once.
     fn keys_of(&self, group: usize, namespace: &N) -> Result<Vec<K>, LoadError>;
     /// The pairs of a key group that have something, each once.
@@ -312,7 +316,7 @@ pub(crate) trait NamespacedTable<K, N> {
 }
 
 impl<K: StateKey, N: StateKey, S: StateValue> NamespacedTable<K, N> for StateTable<K, N, S> {
-    fn remove_pair(&mut self, group: usize, probe: Probe<'_, K, N>) -> Result<(), LoadError> {
+    fn remove_pair(&mut self, group: usize, probe: &Probe<'_, K, N>) -> Result<(), LoadError> {
         self.remove(group, probe)
     }
 
@@ -411,7 +415,7 @@ impl<K: StateKey, N: StateKey, S: StateValue> Maps<K, N, S> {
             Self::Shared(table) => table.get(group, hash, key, namespace),
             Self::Nested(maps, _) => {
                 let probe = Probe { hash, key, namespace, hasher };
-                Ok(maps.get(group).and_then(|map| map.get(probe)))
+                Ok(maps.get(group).and_then(|map| map.get(&probe)))
             }
         }
     }
@@ -421,7 +425,7 @@ impl<K: StateKey, N: StateKey, S: StateValue> Maps<K, N, S> {
     fn get_or_insert_with(
         &mut self,
         group: usize,
-        probe: Probe<'_, K, N>,
+        probe: &Probe<'_, K, N>,
         initial: impl FnOnce() -> S,
     ) -> Result<Option<&mut S>, LoadError> {
         // As in `StateTable::get`.
@@ -436,7 +440,7 @@ impl<K: StateKey, N: StateKey, S: StateValue> Maps<K, N, S> {
     fn entry(
         &mut self,
         group: usize,
-        probe: Probe<'_, K, N>,
+        probe: &Probe<'_, K, N>,
         initial: impl FnOnce() -> S,
     ) -> Result<Option<&mut S>, LoadError> {
         match self {

@@ -12,7 +12,7 @@ use alluvium_format::CodecError;
 use alluvium_format::codec::{
     Codec, CodecSnapshot, Compatibility, Input, MapCodec, decode_entries, encode_checked_entries,
 };
-use alluvium_state::{StateKey, StateValue, check_written_key_len};
+use alluvium_state::{Entries, Ref, StateKey, StateValue, check_written_key_len};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as TableEntry;
 
@@ -27,8 +27,7 @@ use crate::table::SlotCodec;
 const MAX_SMALL_LEN: usize = 64;
 
 /// A user key and its value.
-#[derive(Debug, Clone)]
-pub(crate) struct UserEntry<UK, UV>(UK, UV);
+type UserEntry<UK, UV> = (UK, UV);
 
 impl<UK: StateKey, UV: StateValue> Entry for UserEntry<UK, UV> {
     const SPLIT_AT: usize = MAX_SMALL_LEN;
@@ -97,7 +96,7 @@ impl<UK: StateKey, UV: StateValue> UserMap<UK, UV> {
             Self::Tiny(map) => {
                 let (position, is_new) = match map.find(hash, |entry| entry.0 == key) {
                     Some(position) => (position, false),
-                    None => (map.push(hash, UserEntry(key, initial())), true),
+                    None => (map.push(hash, (key, initial())), true),
                 };
                 let Some(entry) = map.get_mut(position) else { unreachable!("found or added") };
                 (&mut entry.1, is_new)
@@ -105,12 +104,12 @@ impl<UK: StateKey, UV: StateValue> UserMap<UK, UV> {
             Self::Small(table) => match table.entry(hash, |entry| entry.0 == key, rehash) {
                 TableEntry::Occupied(entry) => (&mut entry.into_mut().1, false),
                 TableEntry::Vacant(entry) => {
-                    (&mut entry.insert(UserEntry(key, initial())).into_mut().1, true)
+                    (&mut entry.insert((key, initial())).into_mut().1, true)
                 }
             },
             Self::Large(table) => {
                 let same = |entry: &UserEntry<UK, UV>| entry.0 == key;
-                let make = || UserEntry(key.clone(), initial());
+                let make = || (key.clone(), initial());
                 let found = table.get_or_insert_with(hash, same, make, rehash, Writing::ALONE);
                 let (entry, is_new) = loaded(found);
                 (&mut entry.1, is_new)
@@ -184,6 +183,18 @@ impl<UK: StateKey, UV: StateValue> UserMap<UK, UV> {
             }
             Self::Large(table) => {
                 loaded(table.remove(hash, same, rehash, Writing::ALONE));
+            }
+        }
+    }
+
+    pub(crate) fn entries(&self) -> Entries<'_, UK, UV> {
+        match self {
+            Self::Tiny(map) => Entries::of_slice(map.entries()),
+            _ => {
+                let entries = self.iter();
+                Entries::new(
+                    entries.map(|(key, value)| Ok((Ref::Borrowed(key), Ref::Borrowed(value)))),
+                )
             }
         }
     }

@@ -128,6 +128,7 @@ pub trait KeyedStateBackend {
     /// Opens a key and namespace.
     ///
     /// Errors: [`StateError::ForeignKeyGroup`], [`StateError::Key`], [`StateError::TooLarge`].
+    #[inline(always)]
     fn at_namespace<'a, N: StateKey>(
         &'a mut self,
         key: &'a Self::Key,
@@ -140,6 +141,7 @@ pub trait KeyedStateBackend {
     /// Opens a key of states without namespaces.
     ///
     /// Errors: [`StateError::ForeignKeyGroup`], [`StateError::Key`], [`StateError::TooLarge`].
+    #[inline(always)]
     fn at<'a>(&'a mut self, key: &'a Self::Key) -> Result<Self::At<'a, ()>, StateError> {
         self.at_namespace(key, &())
     }

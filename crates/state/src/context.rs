@@ -9,7 +9,7 @@ use std::ops::{Bound, Deref};
 
 use crate::ttl::{Touch, TtlMoment, Verdict};
 use crate::{
-    AggregateFunction, AggregatingState, Elements, ListState, MapState, ReduceFunction,
+    AggregateFunction, AggregatingState, Elements, Entries, ListState, MapState, ReduceFunction,
     ReducingState, ScanOrder, SortedKey, SortedMapState, StateError, StateId, StateKey, StateRef,
     StateValue, TimeDomain, Timers, ValueState, whole_list,
 };
@@ -43,10 +43,6 @@ impl<T: Clone> Ref<'_, T> {
         }
     }
 }
-
-/// Entries of a map.
-pub type Entries<'a, K, V> =
-    Box<dyn Iterator<Item = Result<(Ref<'a, K>, Ref<'a, V>), StateError>> + 'a>;
 
 /// State of one key and namespace.
 ///

@@ -48,6 +48,7 @@ mod context;
 mod descriptor;
 pub mod dynamic;
 mod elements;
+mod entries;
 mod error;
 mod handles;
 mod limits;
@@ -65,13 +66,14 @@ pub mod whole_list;
 pub use backend::{
     KeyedBackendSpec, KeyedStateBackend, Pairs, SortedKey, StateBackend, StateKey, StateValue,
 };
-pub use context::{Entries, KeyContext, Ref};
+pub use context::{KeyContext, Ref};
 pub use descriptor::{
     AggregateFunction, AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor,
     ReduceFunction, ReducingStateDescriptor, SortedMapStateDescriptor, Stamping,
     ValueStateDescriptor,
 };
 pub use elements::{Chunk, Elements};
+pub use entries::Entries;
 pub use error::{EngineFailure, RestoreError, SnapshotError, StateError};
 pub use handles::{
     AggregatingState, ListLayout, ListState, MapState, ReducingState, ScanOrder, SortedMapState,

@@ -38,7 +38,7 @@ impl<S: Shape> Contender<S> for Map<S> {
     fn get(&mut self, accesses: &[Access<S>]) -> u64 {
         let mut sum = 0_u64;
         for access in accesses {
-            let found = self.map.get(probe(&access.key, self.hasher));
+            let found = self.map.get(&probe(&access.key, self.hasher));
             sum = sum.wrapping_add(found.map_or(0, S::digest));
         }
         sum
@@ -47,7 +47,7 @@ impl<S: Shape> Contender<S> for Map<S> {
     fn update(&mut self, accesses: &[Access<S>]) {
         for access in accesses {
             let probe = probe(&access.key, self.hasher);
-            S::change(self.map.get_or_insert_with(probe, || S::value(0)));
+            S::change(self.map.get_or_insert_with(&probe, || S::value(0)));
         }
     }
 
@@ -56,9 +56,9 @@ impl<S: Shape> Contender<S> for Map<S> {
         for access in accesses {
             let probe = probe(&access.key, self.hasher);
             match access.act {
-                Act::Get => sum = sum.wrapping_add(self.map.get(probe).map_or(0, S::digest)),
-                Act::Update => S::change(self.map.get_or_insert_with(probe, || S::value(0))),
-                Act::Remove => self.map.remove(probe),
+                Act::Get => sum = sum.wrapping_add(self.map.get(&probe).map_or(0, S::digest)),
+                Act::Update => S::change(self.map.get_or_insert_with(&probe, || S::value(0))),
+                Act::Remove => self.map.remove(&probe),
             }
         }
         sum

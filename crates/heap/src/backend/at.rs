@@ -27,9 +27,9 @@ use crate::user_map::UserMap;
 pub struct HeapAt<'a, K, C, N> {
     backend: &'a mut HeapKeyedStateBackend<K, C>,
     group: usize,
-    hash: u64,
-    key: &'a K,
-    namespace: &'a N,
+    /// Lent and not copied on the way: a copy is written in words and read in pairs of them, which a
+    /// processor does not forward, so each access would wait until the one before is over.
+    probe: Probe<'a, K, N>,
 }
 
 impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
@@ -37,17 +37,9 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
     pub(super) fn new(
         backend: &'a mut HeapKeyedStateBackend<K, C>,
         group: usize,
-        hash: u64,
-        key: &'a K,
-        namespace: &'a N,
+        probe: Probe<'a, K, N>,
     ) -> Self {
-        Self { backend, group, hash, key, namespace }
-    }
-
-    #[inline]
-    fn probe(&self) -> Probe<'a, K, N> {
-        let Self { hash, key, namespace, .. } = *self;
-        Probe { hash, key, namespace, hasher: self.backend.hasher(self.group) }
+        Self { backend, group, probe }
     }
 
     /// The hasher of the maps inside keys.
@@ -60,9 +52,8 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
         let table: &dyn Any = &*self.backend.registered(id)?.table;
         match table.downcast_ref::<StateTable<K, N, S>>() {
             Some(table) => {
-                let Self { group, hash, key, namespace, .. } = *self;
-                let hasher = || self.backend.hasher(group);
-                table.get(group, hash, key, namespace, hasher).map_err(not_loaded)
+                let Probe { hash, key, namespace, hasher } = self.probe;
+                table.get(self.group, hash, key, namespace, || hasher).map_err(not_loaded)
             }
             None => Err(StateError::ForeignHandle),
         }
@@ -79,10 +70,9 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
     fn with_table<S: StateValue, R>(
         &mut self,
         id: StateId,
-        body: impl FnOnce(&mut StateTable<K, N, S>, Probe<'_, K, N>) -> Result<R, LoadError>,
+        body: impl FnOnce(&mut StateTable<K, N, S>, &Probe<'_, K, N>) -> Result<R, LoadError>,
     ) -> Result<R, StateError> {
-        let probe = self.probe();
-        let backend = &mut *self.backend;
+        let Self { backend, probe, .. } = self;
         let Some(registered) =
             backend.tables.get_mut(id.index()).filter(|_| id.backend() == backend.number)
         else {
@@ -288,8 +278,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         state: MapState<UK, UV, N>,
     ) -> Result<Entries<'_, UK, UV>, StateError> {
         let map = self.get::<UserMap<UK, UV>>(state.id())?;
-        let entries = map.into_iter().flat_map(UserMap::iter);
-        Ok(Box::new(entries.map(|(key, value)| Ok((Ref::Borrowed(key), Ref::Borrowed(value))))))
+        Ok(map.map_or(Entries::of_slice(&[]), UserMap::entries))
     }
 
     fn sorted_map_get<UK: SortedKey, UV: StateValue>(
@@ -347,9 +336,9 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         order: ScanOrder,
     ) -> Result<Entries<'_, UK, UV>, StateError> {
         let map = self.get::<SortedUserMap<UK, UV>>(state.id())?;
-        let Some(map) = map else { return Ok(Box::new(std::iter::empty())) };
+        let Some(map) = map else { return Ok(Entries::of_slice(&[])) };
         let entries = map.range(range, order);
-        Ok(Box::new(entries.map(|(key, value)| Ok((Ref::Borrowed(key), Ref::Borrowed(value))))))
+        Ok(Entries::new(entries.map(|(key, value)| Ok((Ref::Borrowed(key), Ref::Borrowed(value))))))
     }
 
     fn reducing_get<T: StateValue>(
@@ -420,8 +409,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         domain: TimeDomain,
         time_ms: i64,
     ) -> Result<bool, StateError> {
-        let Self { group, key, namespace, .. } = *self;
-        let hasher = self.backend.hasher(group);
+        let (group, Probe { key, namespace, hasher, .. }) = (self.group, self.probe);
         let place = TimerPlace { group, hasher, key, namespace };
         self.backend.timer_table(timers)?.register(&place, domain, time_ms)
     }
@@ -432,20 +420,19 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         domain: TimeDomain,
         time_ms: i64,
     ) -> Result<bool, StateError> {
-        let Self { group, key, namespace, .. } = *self;
-        let hasher = self.backend.hasher(group);
+        let (group, Probe { key, namespace, hasher, .. }) = (self.group, self.probe);
         let place = TimerPlace { group, hasher, key, namespace };
         self.backend.timer_table(timers)?.delete(&place, domain, time_ms)
     }
 
     fn clear<S: StateRef<Namespace = N>>(&mut self, state: S) -> Result<(), StateError> {
-        let (probe, id) = (self.probe(), state.id());
-        let backend = &mut *self.backend;
+        let Self { backend, group, probe } = self;
+        let id = state.id();
         if id.backend() != backend.number {
             return Err(StateError::ForeignHandle);
         }
         let registered = backend.tables.get_mut(id.index()).ok_or(StateError::ForeignHandle)?;
-        registered.remove::<N>(self.group, probe).ok_or(StateError::ForeignHandle)?
+        registered.remove::<N>(*group, probe).ok_or(StateError::ForeignHandle)?
     }
 
     fn ttl(&self, state: StateId) -> Result<TtlMoment, StateError> {
@@ -458,11 +445,12 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for HeapAt<'_, K, C, N> {
         moment: TtlMoment,
         touch: T,
     ) -> Result<(), StateError> {
-        let Self { group, hash, key, namespace, .. } = *self;
+        let (group, Probe { hash, key, namespace, hasher }) = (self.group, self.probe);
         self.backend.ttl.left.leave::<N, T, _>(state, moment.now_ms(), touch, || {
             let (key, namespace) = (key.clone(), namespace.clone());
             Ok(move |backend: &mut HeapKeyedStateBackend<K, C>, touch: T| {
-                touch.run(&mut HeapAt::new(backend, group, hash, &key, &namespace))
+                let (key, namespace) = (&key, &namespace);
+                touch.run(&mut HeapAt::new(backend, group, Probe { hash, key, namespace, hasher }))
             })
         })
     }

@@ -98,7 +98,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
                     for (position, (group, hash, key)) in (begin..).zip(round.iter().flatten()) {
                         let (hash, hasher) = (*hash, self.hasher(*group));
                         let probe = Probe { hash, key: *key, namespace, hasher };
-                        visit(position, maps.get(*group).and_then(|map| map.get(probe)));
+                        visit(position, maps.get(*group).and_then(|map| map.get(&probe)));
                     }
                 }
             }

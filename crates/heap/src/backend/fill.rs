@@ -115,7 +115,7 @@ impl<K: StateKey> Filling<'_, K> {
             for number in 0..map.chains.len() {
                 for entry in map.load(number)? {
                     let probe = Probe::new(entry.key(), entry.namespace(), map.rules.hasher);
-                    if !nested.insert(probe, entry.state().clone()) {
+                    if !nested.insert(&probe, entry.state().clone()) {
                         return Err(map.named(twice()));
                     }
                 }
@@ -244,7 +244,7 @@ where
         for entry in map.load(number)? {
             let probe = Probe::new(entry.key(), entry.namespace(), map.rules.hasher);
             let state = || entry.state().clone();
-            let (_, is_new) = rehashed.entry(probe, state, writing).map_err(not_loaded)?;
+            let (_, is_new) = rehashed.entry(&probe, state, writing).map_err(not_loaded)?;
             if !is_new {
                 return Err(map.named(twice()));
             }

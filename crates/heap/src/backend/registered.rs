@@ -34,7 +34,7 @@ impl<K> Registered<K> {
     pub(super) fn remove<N: StateKey>(
         &mut self,
         group: usize,
-        probe: Probe<'_, K, N>,
+        probe: &Probe<'_, K, N>,
     ) -> Option<Result<(), StateError>>
     where
         K: StateKey,

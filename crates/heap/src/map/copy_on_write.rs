@@ -116,7 +116,7 @@ where
     #[inline(always)]
     pub(crate) fn entry(
         &mut self,
-        probe: Probe<'_, E::Key, E::Namespace>,
+        probe: &Probe<'_, E::Key, E::Namespace>,
         initial: impl FnOnce() -> E::State,
         writing: Writing<'_, E>,
     ) -> Result<(&mut E::State, bool), LoadError> {
@@ -129,7 +129,7 @@ where
 
     pub(crate) fn find_mut(
         &mut self,
-        probe: Probe<'_, E::Key, E::Namespace>,
+        probe: &Probe<'_, E::Key, E::Namespace>,
         writing: Writing<'_, E>,
     ) -> Result<Option<&mut E::State>, LoadError> {
         let same = |entry: &E| entry.key() == probe.key && entry.namespace() == probe.namespace;
@@ -138,7 +138,7 @@ where
 
     pub(crate) fn delete(
         &mut self,
-        probe: Probe<'_, E::Key, E::Namespace>,
+        probe: &Probe<'_, E::Key, E::Namespace>,
         writing: Writing<'_, E>,
     ) -> Result<bool, LoadError> {
         let same = |entry: &E| entry.key() == probe.key && entry.namespace() == probe.namespace;
@@ -169,25 +169,25 @@ where
     }
 
     #[inline]
-    fn get(&self, probe: Probe<'_, E::Key, E::Namespace>) -> Option<&E::State> {
+    fn get(&self, probe: &Probe<'_, E::Key, E::Namespace>) -> Option<&E::State> {
         loaded(self.find(probe.hash, probe.key, probe.namespace))
     }
 
     #[inline]
     fn get_or_insert_with(
         &mut self,
-        probe: Probe<'_, E::Key, E::Namespace>,
+        probe: &Probe<'_, E::Key, E::Namespace>,
         initial: impl FnOnce() -> E::State,
     ) -> &mut E::State {
         loaded(self.entry(probe, initial, Writing::ALONE)).0
     }
 
     #[inline]
-    fn get_mut(&mut self, probe: Probe<'_, E::Key, E::Namespace>) -> Option<&mut E::State> {
+    fn get_mut(&mut self, probe: &Probe<'_, E::Key, E::Namespace>) -> Option<&mut E::State> {
         loaded(self.find_mut(probe, Writing::ALONE))
     }
 
-    fn remove(&mut self, probe: Probe<'_, E::Key, E::Namespace>) {
+    fn remove(&mut self, probe: &Probe<'_, E::Key, E::Namespace>) {
         loaded(self.delete(probe, Writing::ALONE));
     }
 

@@ -72,14 +72,14 @@ impl<K: Eq + Hash + Clone, N: Eq + Hash + Clone, S> StateMap<K, N, S> for Nested
         self.len
     }
 
-    fn get(&self, probe: Probe<'_, K, N>) -> Option<&S> {
+    fn get(&self, probe: &Probe<'_, K, N>) -> Option<&S> {
         let inner = self.inner(probe.namespace, probe.hasher)?;
         inner.find(probe.hash, |(key, _)| key == probe.key).map(|(_, state)| state)
     }
 
     fn get_or_insert_with(
         &mut self,
-        probe: Probe<'_, K, N>,
+        probe: &Probe<'_, K, N>,
         initial: impl FnOnce() -> S,
     ) -> &mut S {
         if self.get(probe).is_none() {
@@ -94,12 +94,12 @@ impl<K: Eq + Hash + Clone, N: Eq + Hash + Clone, S> StateMap<K, N, S> for Nested
         &mut entry.into_mut().1
     }
 
-    fn get_mut(&mut self, probe: Probe<'_, K, N>) -> Option<&mut S> {
+    fn get_mut(&mut self, probe: &Probe<'_, K, N>) -> Option<&mut S> {
         let inner = self.inner_mut(probe.namespace, probe.hasher)?;
         inner.find_mut(probe.hash, |(key, _)| key == probe.key).map(|(_, state)| state)
     }
 
-    fn remove(&mut self, probe: Probe<'_, K, N>) {
+    fn remove(&mut self, probe: &Probe<'_, K, N>) {
         let Some(inner) = self.inner_mut(probe.namespace, probe.hasher) else { return };
         let Ok(entry) = inner.find_entry(probe.hash, |(key, _)| key == probe.key) else { return };
         entry.remove();

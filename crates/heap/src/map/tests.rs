@@ -47,22 +47,22 @@ fn apply<M: StateMap<u16, u8, Wide>>(map: &mut M, model: &mut Model, op: &Op, se
     let probe = |key, namespace| Probe::new(key, namespace, seed);
     match op {
         Op::Insert(k, n, v) => {
-            let absent = map.insert(probe(k, n), wide(*v));
+            let absent = map.insert(&probe(k, n), wide(*v));
             assert_eq!(absent, model.insert((*k, *n), *v).is_none());
         }
         Op::Add(k, n, v) => {
-            let slot = map.get_or_insert_with(probe(k, n), || wide(0));
+            let slot = map.get_or_insert_with(&probe(k, n), || wide(0));
             *slot = wide(slot.0[0].wrapping_add(*v));
             let expected = model.entry((*k, *n)).or_default();
             *expected = expected.wrapping_add(*v);
-            if let Some(slot) = map.get_mut(probe(k, n)) {
+            if let Some(slot) = map.get_mut(&probe(k, n)) {
                 assert_eq!(slot.0[0], *expected);
             }
         }
         Op::Remove(k, n) => {
-            map.remove(probe(k, n));
+            map.remove(&probe(k, n));
             model.remove(&(*k, *n));
-            assert_eq!(map.get(probe(k, n)), None);
+            assert_eq!(map.get(&probe(k, n)), None);
         }
         Op::Freeze | Op::Drop => {}
     }
@@ -120,11 +120,11 @@ fn growth_reaches_many_segments_and_loses_nothing() {
     let hasher = TableHasher::new(7);
     let mut map = CopyOnWriteStateMap::<InlineSlot<u64, (), u64>>::default();
     for key in 0..200_000 {
-        assert!(map.insert(Probe::new(&key, &(), hasher), key * 3));
+        assert!(map.insert(&Probe::new(&key, &(), hasher), key * 3));
     }
     assert!(format!("{map:?}").contains("200000 entries"));
     assert!(map.segments().count() > 64, "more than one chunk");
     for key in 0..200_000 {
-        assert_eq!(map.get(Probe::new(&key, &(), hasher)), Some(&(key * 3)));
+        assert_eq!(map.get(&Probe::new(&key, &(), hasher)), Some(&(key * 3)));
     }
 }

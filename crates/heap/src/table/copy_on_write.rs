@@ -67,7 +67,7 @@ impl<E: Slot> CopyOnWriteTable<E> {
     pub(super) fn entry(
         &mut self,
         group: usize,
-        probe: Probe<'_, E::Key, E::Namespace>,
+        probe: &Probe<'_, E::Key, E::Namespace>,
         initial: impl FnOnce() -> E::State,
     ) -> Result<Option<&mut E::State>, LoadError>
     where

@@ -134,9 +134,9 @@ impl<K: StateKey, N: StateKey, S: StateValue> StateTable<K, N, S> {
             let probe = Probe::new(&key, &namespace, *hasher);
             match remains {
                 Remains::All => {}
-                Remains::Nothing => self.remove(group, probe)?,
+                Remains::Nothing => self.remove(group, &probe)?,
                 Remains::Some(left) => {
-                    if let Some(state) = self.get_mut(group, probe)? {
+                    if let Some(state) = self.get_mut(group, &probe)? {
                         *state = left;
                     }
                 }

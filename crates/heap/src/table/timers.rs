@@ -91,8 +91,12 @@ impl<K: StateKey, N: StateKey> TimerTable<K, N> {
         Ok(timers)
     }
 
-    fn contains(&self, group: usize, probe: Probe<'_, K, TimerKey<N>>) -> Result<bool, StateError> {
-        let Probe { hash, key, namespace, hasher } = probe;
+    fn contains(
+        &self,
+        group: usize,
+        probe: &Probe<'_, K, TimerKey<N>>,
+    ) -> Result<bool, StateError> {
+        let Probe { hash, key, namespace, hasher } = *probe;
         let found = self.table.get(group, hash, key, namespace, || hasher);
         Ok(found.map_err(not_loaded)?.is_some())
     }
@@ -108,11 +112,11 @@ impl<K: StateKey, N: StateKey> TimerTable<K, N> {
         let timer = (domain.code(), time_ms, namespace.clone());
         let probe = Probe::new(key, &timer, hasher);
         // Writing would copy what a frozen table shares, and most of what is registered is there.
-        if self.contains(group, probe)? {
+        if self.contains(group, &probe)? {
             return Ok(false);
         }
         let pair = self.encode(group, (key, namespace))?;
-        self.table.insert(group, probe, ()).map_err(not_loaded)?;
+        self.table.insert(group, &probe, ()).map_err(not_loaded)?;
         self.queue_mut(domain).insert(QueuedTimer { time_ms, pair });
         Ok(true)
     }
@@ -127,11 +131,11 @@ impl<K: StateKey, N: StateKey> TimerTable<K, N> {
         let TimerPlace { group, hasher, key, namespace } = *place;
         let timer = (domain.code(), time_ms, namespace.clone());
         let probe = Probe::new(key, &timer, hasher);
-        if !self.contains(group, probe)? {
+        if !self.contains(group, &probe)? {
             return Ok(false);
         }
         let pair = self.encode(group, (key, namespace))?;
-        self.table.remove(group, probe).map_err(not_loaded)?;
+        self.table.remove(group, &probe).map_err(not_loaded)?;
         self.queue_mut(domain).remove(&QueuedTimer { time_ms, pair });
         Ok(true)
     }
@@ -159,7 +163,7 @@ impl<K: StateKey, N: StateKey> TimerTable<K, N> {
         let hasher = hashers.get(at).copied().unwrap_or(TableHasher::new(0));
         let timer = (domain.code(), time_ms, namespace);
         if !museum::makes(Mistake::KeepsFiredTimers) {
-            self.table.remove(at, Probe::new(&key, &timer, hasher)).map_err(not_loaded)?;
+            self.table.remove(at, &Probe::new(&key, &timer, hasher)).map_err(not_loaded)?;
         }
         self.queue_mut(domain).remove_first();
         Ok(Some(DueTimer { time_ms, group, key, namespace: timer.2 }))
@@ -233,8 +237,8 @@ impl<K, N, KC: Codec<K>, NC: Codec<N>> PairCodec<K, N> for Pairs<KC, NC> {
 
 impl<K: StateKey, N: StateKey> NamespacedTable<K, N> for TimerTable<K, N> {
     /// Goes through all timers of the key group.
-    fn remove_pair(&mut self, group: usize, probe: Probe<'_, K, N>) -> Result<(), LoadError> {
-        let Probe { key, namespace, hasher, .. } = probe;
+    fn remove_pair(&mut self, group: usize, probe: &Probe<'_, K, N>) -> Result<(), LoadError> {
+        let Probe { key, namespace, hasher, .. } = *probe;
         let mut found = Vec::new();
         self.table.try_for_each_of(group, |k, timer, ()| {
             if k == key && timer.2 == *namespace {

@@ -272,7 +272,7 @@ pub(crate) fn map_entries<UK: StateKey, UV: StateValue, C: KeyContext>(
     let entries = at.map_entries(state)?;
     let touch = move || at.leave(state.id(), moment, MapTouch::of_all(state, moment));
     let entries = visible(moment, entries, |(_, stamped)| stamped.stamp_ms, touch);
-    Ok(Box::new(entries.map(|entry| entry.map(|(key, value)| (key, without_stamp(value))))))
+    Ok(Entries::new(entries.map(|entry| entry.map(|(key, value)| (key, without_stamp(value))))))
 }
 
 /// Whether no entry is visible; that alone refreshes none.

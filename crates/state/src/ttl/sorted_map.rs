@@ -115,7 +115,7 @@ pub(crate) fn range<'c, UK: SortedKey, UV: StateValue, C: KeyContext>(
 ) -> Result<Entries<'c, UK, UV>, StateError> {
     let (state, moment) = (stamped(state), at.ttl(state.id())?);
     let entries = at.sorted_map_range(state, range, order)?;
-    Ok(Box::new(entries.filter_map(move |entry| {
+    Ok(Entries::new(entries.filter_map(move |entry| {
         let (user_key, value) = match entry {
             Ok(entry) => entry,
             Err(error) => return Some(Err(error)),

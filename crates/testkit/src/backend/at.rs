@@ -249,7 +249,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for ModelAt<'_, K, C, N> 
         state: MapState<UK, UV, N>,
     ) -> Result<Entries<'_, UK, UV>, StateError> {
         let owned = |(user_key, value)| Ok((Ref::Owned(user_key), Ref::Owned(value)));
-        Ok(Box::new(self.map(state)?.into_iter().map(owned)))
+        Ok(Entries::new(self.map(state)?.into_iter().map(owned)))
     }
 
     fn sorted_map_get<UK: SortedKey, UV: StateValue>(
@@ -310,9 +310,9 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> KeyContext for ModelAt<'_, K, C, N> 
         let is_reverse =
             order == ScanOrder::Descending && !self.makes(Mistake::DescendingIsAscending);
         Ok(if is_reverse {
-            Box::new(map.into_iter().rev().map(owned))
+            Entries::new(map.into_iter().rev().map(owned))
         } else {
-            Box::new(map.into_iter().map(owned))
+            Entries::new(map.into_iter().map(owned))
         })
     }
 

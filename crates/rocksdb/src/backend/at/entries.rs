@@ -119,7 +119,7 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> RocksDbAt<'_, K, C, N> {
         let (range, prefix_len) =
             self.with_row(table, |row| Ok((RowRange::of_prefix(row), row.len())))?;
         let rows = self.store().rows(&table.column, range)?;
-        Ok(Box::new(MapEntries::new(table, codecs, rows, prefix_len)))
+        Ok(Entries::new(MapEntries::new(table, codecs, rows, prefix_len)))
     }
 
     /// The entries of a range of user keys whose codec keeps their order.
@@ -133,12 +133,12 @@ impl<K: StateKey, C: Codec<K>, N: StateKey> RocksDbAt<'_, K, C, N> {
         let codecs = table.content::<EntryCodecs<UK, UV>>()?;
         if is_empty_range(range) {
             self.store().check("go through rows")?;
-            return Ok(Box::new(std::iter::empty()));
+            return Ok(Entries::of_slice(&[]));
         }
         let (rows, prefix_len) =
             self.with_row(table, |row| Ok((rows_of_range(&*codecs.keys, row, range)?, row.len())))?;
         let rows = self.store().scan(&table.column, rows, order)?;
-        Ok(Box::new(MapEntries::new(table, codecs, rows, prefix_len)))
+        Ok(Entries::new(MapEntries::new(table, codecs, rows, prefix_len)))
     }
 }
 
