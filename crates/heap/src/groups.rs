@@ -46,7 +46,10 @@ impl<E: Slot> Groups<E> {
         }
         let block = self.blocks.get_mut(group / BLOCK_LEN)?.get_or_insert_with(empty_block);
         point();
-        Arc::make_mut(block).get_mut(group % BLOCK_LEN)
+        if !block.is_unique() {
+            *block = copy_of(block);
+        }
+        Arc::get_mut(block)?.get_mut(group % BLOCK_LEN)
     }
 
     /// All maps that are there, with the position of their key group.
@@ -66,7 +69,15 @@ impl<E: Slot> Groups<E> {
     }
 }
 
+// Blocks are made on the stack, of which those who never make one should not take so much.
 #[cold]
+#[inline(never)]
+fn copy_of<E: Slot>(block: &Block<E>) -> Block<E> {
+    Arc::new((**block).clone())
+}
+
+#[cold]
+#[inline(never)]
 fn empty_block<E: Slot>() -> Block<E> {
     Arc::new(std::array::from_fn(|_| CopyOnWriteStateMap::default()))
 }

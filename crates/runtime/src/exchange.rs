@@ -50,7 +50,15 @@ impl fmt::Display for Partitioner {
 }
 
 /// A record and the key group that it was routed by.
-pub(crate) type Routed<R> = (KeyGroup, R);
+///
+/// The record is at the front, so that a copy of the whole and what reads the record of it move the same
+/// pairs of words: a processor does not forward a store to a load that spans two of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Routed<R> {
+    pub(crate) record: R,
+    pub(crate) key_group: KeyGroup,
+}
 
 /// What a subtask with two inputs receives.
 #[derive(Debug)]
@@ -119,13 +127,18 @@ impl<T, W: Send + 'static, R: Route<T, W>> OutEdge<T> for Exchange<W, R> {
     }
 }
 
+/// Keys that are encoded before the first of them is hashed.
+const ROUND: usize = 64;
+
 /// [`Partitioner::Keyed`].
 pub(crate) struct ByKey<R: KeyedRecord, W> {
     assigner: KeyGroupAssigner<R::Key>,
     /// Of the receivers.
     parallelism: Parallelism,
     wrap: fn(Routed<R>) -> W,
-    encoded_key: Vec<u8>,
+    encoded_keys: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
 }
 
 impl<R: KeyedRecord, W> ByKey<R, W> {
@@ -134,20 +147,34 @@ impl<R: KeyedRecord, W> ByKey<R, W> {
         parallelism: Parallelism,
         wrap: fn(Routed<R>) -> W,
     ) -> Self {
-        Self { assigner, parallelism, wrap, encoded_key: Vec::new() }
+        Self { assigner, parallelism, wrap, encoded_keys: Vec::new(), ends: Vec::new() }
     }
 }
 
 impl<R: KeyedRecord<Key: HasCodec>, W> Route<R, W> for ByKey<R, W> {
     fn route(&mut self, records: Vec<R>, batches: &mut [Vec<W>]) -> Result<(), TaskError> {
-        for record in records {
-            self.encoded_key.clear();
-            DefaultCodec.encode(record.key(), &mut self.encoded_key)?;
-            let max = self.parallelism.max();
-            let group = self.assigner.assign(record.key(), &self.encoded_key, max);
-            let owner = self.parallelism.owner_of(group);
-            if let Some(batch) = batches.get_mut(usize::from(owner.get())) {
-                batch.push((self.wrap)((group, record)));
+        let Self { assigner, parallelism, wrap, encoded_keys, ends } = self;
+        let even = records.len() / batches.len().max(1);
+        batches.iter_mut().for_each(|batch| batch.reserve(even + even / 8 + 1));
+        let mut records = records.into_iter();
+        while !records.as_slice().is_empty() {
+            // A key that is hashed right after it was written is read in other pieces than it was written
+            // in, for which a processor waits until all that came before is done.
+            encoded_keys.clear();
+            ends.clear();
+            for record in records.as_slice().iter().take(ROUND) {
+                DefaultCodec.encode(record.key(), encoded_keys)?;
+                ends.push(encoded_keys.len());
+            }
+            let mut start = 0;
+            for (end, record) in ends.iter().zip(&mut records) {
+                let encoded_key = encoded_keys.get(start..*end).unwrap_or_default();
+                start = *end;
+                let key_group = assigner.assign(record.key(), encoded_key, parallelism.max());
+                let owner = parallelism.owner_of(key_group);
+                if let Some(batch) = batches.get_mut(usize::from(owner.get())) {
+                    batch.push(wrap(Routed { record, key_group }));
+                }
             }
         }
         Ok(())

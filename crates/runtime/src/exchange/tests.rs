@@ -53,7 +53,7 @@ fn a_key_goes_to_the_owner_of_its_group_each_time() {
     for (subtask, got) in got.iter().enumerate() {
         assert!(
             got.iter()
-                .all(|(group, _)| { usize::from(parallelism.owner_of(*group).get()) == subtask })
+                .all(|it| { usize::from(parallelism.owner_of(it.key_group).get()) == subtask })
         );
         let (first, second) = got.split_at(got.len() / 2);
         assert_eq!(first, second);

@@ -78,7 +78,10 @@ impl<R: Send + 'static, W: 'static> KeyedLog<R, W> {
         let mut batches = VecDeque::new();
         for (group, bytes) in state.raw_keyed_sections(raw)? {
             let records = decode_all(&codec, bytes)?;
-            batch(records.into_iter().map(|record| (wire.wrap)((group, record))), &mut batches);
+            batch(
+                records.into_iter().map(|record| (wire.wrap)(Routed { record, key_group: group })),
+                &mut batches,
+            );
         }
         Ok((Box::new(Self { codec, wire, state, raw, sections: BTreeMap::new() }), batches))
     }
@@ -86,7 +89,7 @@ impl<R: Send + 'static, W: 'static> KeyedLog<R, W> {
 
 impl<R: Send + 'static, W> EdgeLog<W> for KeyedLog<R, W> {
     fn record(&mut self, batch: &[W]) -> Result<(), TaskError> {
-        for (group, record) in batch.iter().filter_map(self.wire.part) {
+        for Routed { record, key_group: group } in batch.iter().filter_map(self.wire.part) {
             self.codec.append(record, self.sections.entry(*group).or_default())?;
         }
         Ok(())

@@ -109,7 +109,7 @@ impl<B: KeyedStateBackend, O: BroadcastOperator<B>> KeyedLogic<B> for WithBroadc
 
     fn prefetch(records: &[Self::Wire], keyed: &mut B) {
         keyed.prefetch(records.iter().filter_map(|record| match record {
-            Either::First((key_group, record)) => Some((*key_group, record.key())),
+            Either::First(Routed { record, key_group }) => Some((*key_group, record.key())),
             Either::Second(_) => None,
         }));
     }
@@ -122,7 +122,9 @@ impl<B: KeyedStateBackend, O: BroadcastOperator<B>> KeyedLogic<B> for WithBroadc
         output: &mut Vec<O::Output>,
     ) -> Result<(), TaskError> {
         match record {
-            Either::First((group, record)) => self.0.process(group, record, keyed, state, output),
+            Either::First(Routed { record, key_group }) => {
+                self.0.process(key_group, record, keyed, state, output)
+            }
             Either::Second(record) => self.0.process_broadcast(record, state, output),
         }
     }

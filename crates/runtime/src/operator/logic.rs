@@ -105,12 +105,12 @@ impl<B: KeyedStateBackend, O: KeyedOperator<B>> KeyedLogic<B> for OneInput<O> {
     as_the_operator!();
 
     fn prefetch(records: &[Self::Wire], keyed: &mut B) {
-        keyed.prefetch(records.iter().map(|(key_group, record)| (*key_group, record.key())));
+        keyed.prefetch(records.iter().map(|it| (it.key_group, it.record.key())));
     }
 
     fn process(
         &mut self,
-        (key_group, record): Routed<O::Input>,
+        Routed { record, key_group }: Routed<O::Input>,
         keyed: &mut B,
         _: &mut OperatorStateBackend,
         output: &mut Vec<O::Output>,

@@ -100,8 +100,8 @@ impl<B: KeyedStateBackend, O: TwoInputOperator<B>> KeyedLogic<B> for TwoInputs<O
 
     fn prefetch(records: &[Self::Wire], keyed: &mut B) {
         keyed.prefetch(records.iter().map(|record| match record {
-            Either::First((key_group, record)) => (*key_group, record.key()),
-            Either::Second((key_group, record)) => (*key_group, record.key()),
+            Either::First(Routed { record, key_group }) => (*key_group, record.key()),
+            Either::Second(Routed { record, key_group }) => (*key_group, record.key()),
         }));
     }
 
@@ -113,8 +113,12 @@ impl<B: KeyedStateBackend, O: TwoInputOperator<B>> KeyedLogic<B> for TwoInputs<O
         output: &mut Vec<O::Output>,
     ) -> Result<(), TaskError> {
         match record {
-            Either::First((group, record)) => self.0.process_first(group, record, keyed, output),
-            Either::Second((group, record)) => self.0.process_second(group, record, keyed, output),
+            Either::First(Routed { record, key_group }) => {
+                self.0.process_first(key_group, record, keyed, output)
+            }
+            Either::Second(Routed { record, key_group }) => {
+                self.0.process_second(key_group, record, keyed, output)
+            }
         }
     }
 

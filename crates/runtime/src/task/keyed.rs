@@ -59,9 +59,10 @@ where
         while !records.as_slice().is_empty() {
             let left = records.as_slice();
             O::prefetch(left.get(..PREFETCHED).unwrap_or(left), &mut self.keyed);
-            for record in records.by_ref().take(PREFETCHED) {
-                self.operator.process(record, &mut self.keyed, state, output)?;
-            }
+            // A loop would ask whether there is a record by looking into it, and hand it on in pieces that
+            // are not those in which it is read, for which a processor waits until all before is done.
+            let mut next = records.by_ref().take(PREFETCHED);
+            next.try_for_each(|it| self.operator.process(it, &mut self.keyed, state, output))?;
         }
         Ok(())
     }
