@@ -55,7 +55,21 @@ else
 PROGRAMS_CRATE := alluvium-heap
 endif
 
-.PHONY: help setup demo test corruption kills power-cuts programs simulate museum fuzz bench-check bench-compare bench-heap bench-inspect bench-rocksdb bench-runtime bench-flink fmt clippy doc clean
+# What `make bench-plots` draws, and how: with a title that says what is measured. Of the heap backend there
+# are hundreds of figures, so those with 5 million entries, which have the bars, stand for all sizes.
+RESULTS := $(patsubst benches/results/%.tsv,%,$(wildcard benches/results/*.tsv))
+OVER_HASHBROWN := get get-many update update-many mix get-while-writing update-while-writing mix-while-writing
+PLOT_heap := --title "Heap backend" $(OVER_HASHBROWN:%=--only %-over-hashbrown/5m) \
+	$(addprefix --only ,memory-over-hashbrown/5m freeze-p99 write-after-freeze-p9999/5m write-after-freeze-worst/5m \
+	append-after-freeze insert-after-freeze restore-over-inserting first-get-after-restore \
+	incremental-over-changed empty-groups worst-insert-while-growing snapshot-speed/5m memory-copy-speed)
+PLOT_rocksdb := --title "RocksDB backend"
+PLOT_runtime := --title "Checkpoints of a running job"
+PLOT_inspector := --title "Looking into checkpoints"
+PLOT_flink := --title "How many times faster than Apache Flink 2.3.0"
+PLOT_compare := --title "How many times faster than other stores"
+
+.PHONY: help setup demo test corruption kills power-cuts programs simulate museum fuzz bench-check bench-compare bench-heap bench-inspect bench-rocksdb bench-runtime bench-flink bench-plots fmt clippy doc clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
@@ -124,6 +138,12 @@ bench-flink: ## measure beside Apache Flink 2.3.0, which is fetched once (needs 
 bench-compare: ## measure beside hashbrown, imbl, the crate rocksdb, redb and fjall (BENCH=--quick)
 	@scripts/setup.sh build
 	@$(ROCKSDB_ENV) cargo run --release --locked --manifest-path benches/compare/Cargo.toml -- $(BENCH)
+
+bench-plots: ## draw benches/plots/*.svg from what benches printed, benches/results/*.tsv
+	$(if $(RESULTS),,$(error no results in benches/results))
+	@scripts/setup.sh build
+	@$(ENV) cargo build --release --locked -p alluvium-benches --bin plots
+	@$(ENV) mkdir -p benches/plots; $(foreach name,$(RESULTS),"$$CARGO_TARGET_DIR/release/plots" benches/results/$(name).tsv benches/plots/$(name).svg $(PLOT_$(name));)
 
 fmt: ## format the code
 	$(ENV) cargo fmt --all

@@ -1,7 +1,8 @@
 //! What the benches share: rounds, samples, the report, a storage that forgets, cases on state.
 //!
 //! The programs beside it, `heap` and `rocksdb`, measure one backend each, `runtime` a running job, and
-//! `flink` all of them beside Apache Flink. `benches/compare` has them beside other stores.
+//! `flink` all of them beside Apache Flink. `benches/compare` has them beside other stores. `plots` draws
+//! what they printed.
 
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock and starts threads")]
 #![expect(clippy::cast_precision_loss, reason = "figures are floats")]
@@ -15,7 +16,9 @@ pub mod engine;
 pub mod measure;
 pub mod null_storage;
 pub mod pace;
+pub mod plot;
 pub mod process;
 pub mod random;
 pub mod report;
+pub mod results;
 pub mod targets;

@@ -70,17 +70,14 @@ impl<P: std::fmt::Debug> Report<P> {
     pub fn figure(&self, name: &str, values: &Samples, goal: Goal, unit: &str) {
         if self.is_asked_for(name) {
             self.value(name, values.median(), goal, unit);
-            let (min, max, rounds) = (number(values.min()), number(values.max()), values.len());
-            println!("#   min {min}, max {max} {unit} in {rounds} rounds");
+            println!("{}", spread_line(values, unit));
         }
     }
 
     /// A figure that is one number.
     pub fn value(&self, name: &str, value: f64, goal: Goal, unit: &str) {
         if self.is_asked_for(name) {
-            let [bar, moonshot] =
-                [goal.bar, goal.moonshot].map(|goal| goal.map_or_else(|| "-".to_owned(), number));
-            println!("{name}\t{}\t{bar}\t{moonshot}\t{unit}", number(value));
+            println!("{}", figure_line(name, value, goal, unit));
         }
     }
 
@@ -123,6 +120,19 @@ impl<P: std::fmt::Debug> Report<P> {
     fn is_asked_for(&self, name: &str) -> bool {
         name.starts_with(self.only.as_deref().unwrap_or_default())
     }
+}
+
+/// [`crate::results`] reads it back.
+pub(crate) fn figure_line(name: &str, value: f64, goal: Goal, unit: &str) -> String {
+    let [bar, moonshot] =
+        [goal.bar, goal.moonshot].map(|goal| goal.map_or_else(|| "-".to_owned(), number));
+    format!("{name}\t{}\t{bar}\t{moonshot}\t{unit}", number(value))
+}
+
+/// [`crate::results`] reads it back.
+pub(crate) fn spread_line(values: &Samples, unit: &str) -> String {
+    let (min, max, rounds) = (number(values.min()), number(values.max()), values.len());
+    format!("#   min {min}, max {max} {unit} in {rounds} rounds")
 }
 
 /// Four digits at least, none behind the point where they say nothing.
