@@ -12,6 +12,7 @@
 //! - nothing outside the root is read, written or deleted, whatever symbolic links lie below it.
 
 mod ahead;
+mod behind;
 mod inside;
 mod lock;
 mod mapped;
@@ -182,7 +183,7 @@ impl Storage for LocalStorage {
 
     fn create(&self, path: &StoragePath, bytes: &[u8]) -> Result<(), StorageError> {
         let mut temp = self.begin(path)?;
-        temp.write_all(bytes)?;
+        temp.write_whole(bytes)?;
         temp.publish()
     }
 
@@ -204,7 +205,7 @@ impl Storage for LocalStorage {
 
     fn replace(&self, path: &StoragePath, bytes: &[u8]) -> Result<(), StorageError> {
         let mut temp = self.begin(path)?;
-        temp.write_all(bytes)?;
+        temp.write_whole(bytes)?;
         temp.replace()
     }
 

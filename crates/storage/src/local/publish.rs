@@ -5,12 +5,12 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::ahead::SyncAhead;
+use super::behind::{Noted, WriteBehind};
 use crate::journal::note;
 use crate::{Location, StorageError};
 
@@ -25,8 +25,7 @@ static NEXT_TEMP: AtomicU64 = AtomicU64::new(0);
 /// An unfinished file beside the place where it will appear.
 #[derive(Debug)]
 pub(super) struct TempFile {
-    file: File,
-    ahead: SyncAhead,
+    file: WriteBehind,
     /// `None` once it is removed.
     temp_path: Option<PathBuf>,
     final_path: PathBuf,
@@ -48,8 +47,8 @@ impl TempFile {
             Ok((file, temp_path)) => {
                 let temp_path = Some(temp_path);
                 let top = Arc::clone(top);
-                let ahead = SyncAhead::default();
-                Ok(Self { file, ahead, temp_path, final_path, dir, top, location })
+                let file = WriteBehind::new(file);
+                Ok(Self { file, temp_path, final_path, dir, top, location })
             }
             Err(source) => {
                 Err(StorageError::Io { operation: "create", location, source: source.into() })
@@ -61,17 +60,34 @@ impl TempFile {
         &self.location
     }
 
-    pub(super) fn write_all(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        self.file.write_all(bytes).map_err(|source| self.failed("write", source))?;
-        let Self { ahead, file, .. } = self;
-        ahead.wrote(bytes.len(), || file.try_clone());
-        note!(Write, path = self.name(), bytes = bytes);
-        Ok(())
+    /// Writes a buffer, at the latest when the file is published, and gives an empty one for it.
+    pub(super) fn write(&mut self, buffer: Vec<u8>) -> Result<Vec<u8>, StorageError> {
+        let noted = self.noted();
+        self.file.write(buffer, &noted).map_err(|source| self.failed("write", source))
+    }
+
+    /// Writes all that there will be.
+    pub(super) fn write_whole(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        let noted = self.noted();
+        self.file.write_here(bytes, &noted).map_err(|source| self.failed("write", source))
+    }
+
+    #[cfg(feature = "journal")]
+    fn noted(&self) -> impl Noted + use<> {
+        let path = self.name().to_path_buf();
+        move |bytes: &[u8]| {
+            note!(Write, path = path.clone(), bytes = bytes);
+        }
+    }
+
+    #[cfg(not(feature = "journal"))]
+    #[expect(clippy::unused_self, reason = "the journal needs the name")]
+    fn noted(&self) -> impl Noted + use<> {
+        |_: &[u8]| ()
     }
 
     fn sync(&mut self) -> Result<(), StorageError> {
-        self.ahead.finish().map_err(|source| self.failed("sync", source))?;
-        self.file.sync_all().map_err(|source| self.failed("sync", source))?;
+        self.file.finish().map_err(|source| self.failed("sync", source))?;
         note!(Sync, path = self.name());
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! Invariants: after an error nothing more is written and `finish` reports that error.
 
 use std::io::{self, Write};
+use std::mem;
 
 use crate::{StorageError, StorageWriter};
 
@@ -34,21 +35,27 @@ impl LocalWriter {
     }
 
     fn drain(&mut self) -> Result<(), StorageError> {
-        let written = self.temp.write_all(&self.buffer);
-        self.buffer.clear();
-        self.note(written)
+        let full = mem::take(&mut self.buffer);
+        match self.temp.write(full) {
+            Ok(emptied) => {
+                self.buffer = emptied;
+                Ok(())
+            }
+            failed => self.note(failed.map(drop)),
+        }
     }
 
-    fn push(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+    fn push(&mut self, mut bytes: &[u8]) -> Result<(), StorageError> {
         self.check()?;
-        if self.buffer.len().saturating_add(bytes.len()) > BUFFER_LEN_BYTES {
-            self.drain()?;
+        while !bytes.is_empty() {
+            let room = BUFFER_LEN_BYTES.saturating_sub(self.buffer.len());
+            let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+            self.buffer.extend_from_slice(now);
+            if self.buffer.len() >= BUFFER_LEN_BYTES {
+                self.drain()?;
+            }
+            bytes = later;
         }
-        if bytes.len() >= BUFFER_LEN_BYTES {
-            let written = self.temp.write_all(bytes);
-            return self.note(written);
-        }
-        self.buffer.extend_from_slice(bytes);
         Ok(())
     }
 }
