@@ -163,7 +163,7 @@ impl KeyGroup {
     pub(crate) const fn of_hash(hash: u64, max: MaxParallelism) -> Self {
         let max = max.0 as u64;
         // Most jobs have a power of two, and a division takes as long as the hash.
-        Self(if max & (max - 1) == 0 { hash & (max - 1) } else { hash % max } as u16)
+        Self(if max.is_power_of_two() { hash & (max - 1) } else { hash % max } as u16)
     }
 }
 

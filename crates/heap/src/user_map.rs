@@ -188,15 +188,11 @@ impl<UK: StateKey, UV: StateValue> UserMap<UK, UV> {
     }
 
     pub(crate) fn entries(&self) -> Entries<'_, UK, UV> {
-        match self {
-            Self::Tiny(map) => Entries::of_slice(map.entries()),
-            _ => {
-                let entries = self.iter();
-                Entries::new(
-                    entries.map(|(key, value)| Ok((Ref::Borrowed(key), Ref::Borrowed(value)))),
-                )
-            }
+        if let Self::Tiny(map) = self {
+            return Entries::of_slice(map.entries());
         }
+        let entries = self.iter();
+        Entries::new(entries.map(|(key, value)| Ok((Ref::Borrowed(key), Ref::Borrowed(value)))))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&UK, &UV)> {

@@ -155,7 +155,9 @@ impl<R: KeyedRecord<Key: HasCodec>, W> Route<R, W> for ByKey<R, W> {
     fn route(&mut self, records: Vec<R>, batches: &mut [Vec<W>]) -> Result<(), TaskError> {
         let Self { assigner, parallelism, wrap, encoded_keys, ends } = self;
         let even = records.len() / batches.len().max(1);
-        batches.iter_mut().for_each(|batch| batch.reserve(even + even / 8 + 1));
+        for batch in batches.iter_mut() {
+            batch.reserve(even + even / 8 + 1);
+        }
         let mut records = records.into_iter();
         while !records.as_slice().is_empty() {
             // A key that is hashed right after it was written is read in other pieces than it was written

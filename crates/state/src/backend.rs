@@ -128,6 +128,10 @@ pub trait KeyedStateBackend {
     /// Opens a key and namespace.
     ///
     /// Errors: [`StateError::ForeignKeyGroup`], [`StateError::Key`], [`StateError::TooLarge`].
+    #[expect(
+        clippy::inline_always,
+        reason = "a key that goes through memory makes accesses wait for one another"
+    )]
     #[inline(always)]
     fn at_namespace<'a, N: StateKey>(
         &'a mut self,
@@ -141,6 +145,10 @@ pub trait KeyedStateBackend {
     /// Opens a key of states without namespaces.
     ///
     /// Errors: [`StateError::ForeignKeyGroup`], [`StateError::Key`], [`StateError::TooLarge`].
+    #[expect(
+        clippy::inline_always,
+        reason = "a key that goes through memory makes accesses wait for one another"
+    )]
     #[inline(always)]
     fn at<'a>(&'a mut self, key: &'a Self::Key) -> Result<Self::At<'a, ()>, StateError> {
         self.at_namespace(key, &())

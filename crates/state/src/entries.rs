@@ -44,7 +44,7 @@ impl<'a, K, V> Iterator for Entries<'a, K, V> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let near = self.near.len();
-        let (least, most) = self.rest.as_ref().map_or((0, Some(0)), |rest| rest.size_hint());
+        let (least, most) = self.rest.as_ref().map_or((0, Some(0)), Iterator::size_hint);
         (near.saturating_add(least), most.and_then(|most| near.checked_add(most)))
     }
 }

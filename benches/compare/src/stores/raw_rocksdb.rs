@@ -2,14 +2,21 @@
 //!
 //! A list is one row of groups, as our backend has it: a count of one byte, as all are short, and the
 //! elements. An append is an operand of the merge operator.
+//!
+//! Rows begin with the key group of the key, as those of our backend do: neighbours in a memtable are
+//! those that are near to one another in the order of rows, so reads of rows that were written in the order
+//! of their keys alone would find more of what they need in the caches of the processor.
 
+use alluvium_benches::cases::KEY_GROUPS;
 use alluvium_benches::engine::{EngineOptions, Raw, options_of};
+use alluvium_core::MaxParallelism;
+use alluvium_core::key_hash::stable_key_group;
 use rocksdb::checkpoint::Checkpoint;
 use tempfile::TempDir;
 
 use super::RIGHT_USE;
 use crate::contender::backend_in;
-use crate::rows::{entry_sum, number, pair, piece, piece_sum, second, sum};
+use crate::rows::{PAIR_LEN_BYTES, entry_sum, number, pair, piece, piece_sum, second, sum};
 use crate::store::{Durable, Lists, Maps, Values};
 
 const VALUES: &str = "value";
@@ -36,6 +43,28 @@ impl RawRocksDb {
     }
 }
 
+/// Puts a key group in front.
+fn with_group<const LEN: usize>(group: u8, rest: &[u8]) -> [u8; LEN] {
+    let mut row = [group; LEN];
+    row.iter_mut().skip(1).zip(rest).for_each(|(to, from)| *to = *from);
+    row
+}
+
+/// The key group of a key, of fewer than 256.
+fn group_of(key: u64) -> u8 {
+    let max = MaxParallelism::new(KEY_GROUPS).expect(RIGHT_USE);
+    let group = stable_key_group(&key.to_le_bytes(), max).get();
+    u8::try_from(group).expect("key groups fit into a byte")
+}
+
+fn row_of(key: u64) -> [u8; 9] {
+    with_group(group_of(key), &key.to_be_bytes())
+}
+
+fn entry_row_of(key: u64, user_key: u64) -> [u8; 1 + PAIR_LEN_BYTES] {
+    with_group(group_of(key), &pair(key, user_key))
+}
+
 fn open(dir: &std::path::Path, name: &str, options: &EngineOptions) -> Raw {
     let columns = [(VALUES, &options.values), (MAPS, &options.maps), (LISTS, &options.lists)];
     Raw::with_columns(&dir.join(name), &options.database, &columns)
@@ -44,20 +73,20 @@ fn open(dir: &std::path::Path, name: &str, options: &EngineOptions) -> Raw {
 impl Values for RawRocksDb {
     fn get(&self, keys: impl Iterator<Item = u64>) -> u64 {
         let column = self.raw.column(VALUES);
-        sum(keys.map(|key| self.raw.get(column, &key.to_be_bytes(), number).unwrap_or_default()))
+        sum(keys.map(|key| self.raw.get(column, &row_of(key), number).unwrap_or_default()))
     }
 
     fn set(&mut self, pairs: impl Iterator<Item = (u64, u64)>) {
         let column = self.raw.column(VALUES);
         for (key, value) in pairs {
-            self.raw.put(column, &key.to_be_bytes(), &value.to_le_bytes());
+            self.raw.put(column, &row_of(key), &value.to_le_bytes());
         }
     }
 
     fn remove(&mut self, keys: impl Iterator<Item = u64>) {
         let column = self.raw.column(VALUES);
         for key in keys {
-            self.raw.delete(column, &key.to_be_bytes());
+            self.raw.delete(column, &row_of(key));
         }
     }
 }
@@ -66,16 +95,20 @@ impl Maps for RawRocksDb {
     fn get(&self, entries: impl Iterator<Item = (u64, u64)>) -> u64 {
         let column = self.raw.column(MAPS);
         sum(entries.map(|(key, user_key)| {
-            self.raw.get(column, &pair(key, user_key), number).unwrap_or_default()
+            self.raw.get(column, &entry_row_of(key, user_key), number).unwrap_or_default()
         }))
     }
 
     fn iterate(&self, keys: impl Iterator<Item = u64>) -> u64 {
         let column = self.raw.column(MAPS);
         sum(keys.map(|key| {
-            let (mut sum, end) = (0_u64, (key + 1).to_be_bytes().to_vec());
-            self.raw.scan(column, &key.to_be_bytes(), end, |row, value| {
-                sum = sum.wrapping_add(entry_sum(second(row), number(value)));
+            let (mut sum, start) = (0_u64, row_of(key));
+            let end: [u8; 9] = with_group(group_of(key), &(key + 1).to_be_bytes());
+            self.raw.scan(column, &start, end.to_vec(), |row, value| {
+                sum = sum.wrapping_add(entry_sum(
+                    second(row.get(1..).unwrap_or_default()),
+                    number(value),
+                ));
             });
             sum
         }))
@@ -84,14 +117,14 @@ impl Maps for RawRocksDb {
     fn put(&mut self, entries: impl Iterator<Item = ((u64, u64), f64)>) {
         let column = self.raw.column(MAPS);
         for ((key, user_key), value) in entries {
-            self.raw.put(column, &pair(key, user_key), &value.to_bits().to_le_bytes());
+            self.raw.put(column, &entry_row_of(key, user_key), &value.to_bits().to_le_bytes());
         }
     }
 
     fn remove(&mut self, entries: impl Iterator<Item = (u64, u64)>) {
         let column = self.raw.column(MAPS);
         for (key, user_key) in entries {
-            self.raw.delete(column, &pair(key, user_key));
+            self.raw.delete(column, &entry_row_of(key, user_key));
         }
     }
 }
@@ -117,7 +150,7 @@ impl Lists for RawRocksDb {
                 }
                 sum
             };
-            self.raw.get(column, &key.to_be_bytes(), sum_of_groups).unwrap_or_default()
+            self.raw.get(column, &row_of(key), sum_of_groups).unwrap_or_default()
         }))
     }
 
@@ -127,14 +160,14 @@ impl Lists for RawRocksDb {
         for (key, element) in elements {
             let (_, number) = group.split_at_mut(1);
             number.copy_from_slice(&element.to_le_bytes());
-            self.raw.merge(column, &key.to_be_bytes(), &group);
+            self.raw.merge(column, &row_of(key), &group);
         }
     }
 
     fn fill(&mut self, lists: impl Iterator<Item = (u64, Vec<u64>)>) {
         let column = self.raw.column(LISTS);
         for (key, list) in lists {
-            self.raw.put(column, &key.to_be_bytes(), &group(&list));
+            self.raw.put(column, &row_of(key), &group(&list));
         }
     }
 }
