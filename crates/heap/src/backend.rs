@@ -197,7 +197,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     fn set_moment(&mut self, moment: Moment) {
         self.moment = moment;
         for registered in &mut self.tables {
-            registered.table.set_moment(moment);
+            registered.table_mut().set_moment(moment);
         }
     }
 
@@ -425,7 +425,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
     }
 
     fn entry_count(&self) -> Result<usize, StateError> {
-        Ok(self.tables.iter().map(|registered| registered.table.entry_count()).sum())
+        Ok(self.tables.iter().map(|registered| registered.table().entry_count()).sum())
     }
 
     fn freeze(&mut self, checkpoint: CheckpointId) -> Result<Box<dyn FrozenState>, SnapshotError> {
@@ -455,7 +455,7 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
 
     fn background_load(&mut self) -> Option<BackgroundLoad> {
         let jobs: Vec<LoadJob> =
-            self.tables.iter().filter_map(|registered| registered.table.load_job()).collect();
+            self.tables.iter().filter_map(|registered| registered.table().load_job()).collect();
         if jobs.is_empty() {
             return None;
         }

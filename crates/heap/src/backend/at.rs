@@ -49,8 +49,7 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
 
     #[inline(always)]
     fn get<S: StateValue>(&self, id: StateId) -> Result<Option<&S>, StateError> {
-        let table: &dyn Any = &*self.backend.registered(id)?.table;
-        match table.downcast_ref::<StateTable<K, N, S>>() {
+        match self.backend.registered(id)?.typed::<StateTable<K, N, S>>() {
             Some(table) => {
                 let Probe { hash, key, namespace, hasher } = self.probe;
                 table.get(self.group, hash, key, namespace, || hasher).map_err(not_loaded)
@@ -61,7 +60,7 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
 
     /// The function of a state, if it is of this type.
     fn function<F: Any>(&self, id: StateId) -> Result<&F, StateError> {
-        let function = self.backend.registered(id)?.table.function();
+        let function = self.backend.registered(id)?.table().function();
         function.and_then(|function| function.downcast_ref()).ok_or(StateError::ForeignHandle)
     }
 
@@ -78,8 +77,7 @@ impl<'a, K: StateKey, C: Codec<K>, N: StateKey> HeapAt<'a, K, C, N> {
         else {
             return Err(StateError::ForeignHandle);
         };
-        let table: &mut dyn Any = &mut *registered.table;
-        match table.downcast_mut::<StateTable<K, N, S>>() {
+        match registered.typed_mut::<StateTable<K, N, S>>() {
             Some(table) => body(table, probe).map_err(not_loaded),
             None => Err(StateError::ForeignHandle),
         }

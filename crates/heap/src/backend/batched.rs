@@ -4,8 +4,6 @@
 //! So little lies between the cache misses of two keys that a processor waits for many of them at a time,
 //! which single reads do not let it do.
 
-use std::any::Any;
-
 use alluvium_core::KeyGroup;
 use alluvium_format::codec::Codec;
 use alluvium_state::{KeyedStateBackend, StateError, StateKey, StateRef, StateValue, ValueState};
@@ -75,8 +73,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
             }
             return Ok(());
         }
-        let table: &dyn Any = &*self.registered(state.id())?.table;
-        let table = table.downcast_ref::<StateTable<K, N, T>>();
+        let table = self.registered(state.id())?.typed::<StateTable<K, N, T>>();
         let (mut keys, mut begin) = (keys.into_iter(), 0);
         let Some(table) = table else { return Err(StateError::ForeignHandle) };
         loop {

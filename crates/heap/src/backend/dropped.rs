@@ -13,7 +13,7 @@ use crate::base::Base;
 
 impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     pub(super) fn drop_restored(&mut self, name: &str) -> Result<bool, StateError> {
-        if self.tables.iter().any(|registered| registered.table.meta().name == name) {
+        if self.tables.iter().any(|registered| registered.table().meta().name == name) {
             return Err(StateError::Registered { name: name.to_owned() });
         }
         if self.restored.remove(name).is_none() {

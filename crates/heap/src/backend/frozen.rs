@@ -34,8 +34,8 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         let mut states = Vec::new();
         let mut tables: Vec<Box<dyn FrozenTable>> = Vec::new();
         for registered in &self.tables {
-            states.push(registered.table.meta().clone());
-            tables.push(registered.table.freeze(&self.hashers)?);
+            states.push(registered.table().meta().clone());
+            tables.push(registered.table().freeze(&self.hashers)?);
         }
         for restored in self.restored.values() {
             states.push(restored.meta.clone());

@@ -12,7 +12,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     pub(super) fn fetch<'k>(&mut self, keys: impl Iterator<Item = (KeyGroup, &'k K)>) {
         let mut is_worth_it = false;
         for registered in &mut self.tables {
-            is_worth_it |= registered.table.is_worth_fetching();
+            is_worth_it |= registered.table_mut().is_worth_fetching();
         }
         if !is_worth_it {
             return;
@@ -28,7 +28,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
                 count += 1;
             }
             let round = round.get(..count).unwrap_or_default();
-            self.tables.iter().for_each(|registered| registered.table.fetch(round));
+            self.tables.iter().for_each(|registered| registered.table().fetch(round));
             if count < ROUND {
                 return;
             }

@@ -164,7 +164,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
             exclusive: |table| Some((table as &mut dyn Any).downcast_mut::<StateTable<K, N, S>>()?),
             shared: |table| Some((table as &dyn Any).downcast_ref::<StateTable<K, N, S>>()?),
         };
-        self.tables.push(Registered { table: Box::new(table), namespaced: Box::new(views) });
+        self.tables.push(Registered::new(table, views));
         self.note_ttl();
         Ok(id)
     }
@@ -177,7 +177,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         requested: &StateMeta,
         is_of_types: impl FnOnce(&dyn AnyTable<K>) -> bool,
     ) -> Result<Option<StateId>, StateError> {
-        let registered = self.tables.iter().map(|known| &*known.table);
+        let registered = self.tables.iter().map(Registered::table);
         let found = find_registered(requested, registered, |table| table.meta(), is_of_types)?;
         found.map(|index| self.id_of(index, &requested.name)).transpose()
     }

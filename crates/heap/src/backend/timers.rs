@@ -45,7 +45,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
             exclusive: |table| Some((table as &mut dyn Any).downcast_mut::<TimerTable<K, N>>()?),
             shared: |table| Some((table as &dyn Any).downcast_ref::<TimerTable<K, N>>()?),
         };
-        self.tables.push(Registered { table: Box::new(table), namespaced: Box::new(views) });
+        self.tables.push(Registered::new(table, views));
         Ok(id)
     }
 
@@ -55,8 +55,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     ) -> Result<&mut TimerTable<K, N>, StateError> {
         let id = timers.id();
         let registered = self.tables.get_mut(id.index()).filter(|_| id.backend() == self.number);
-        let table: Option<&mut dyn Any> = registered.map(|registered| &mut *registered.table as _);
-        table.and_then(|table| table.downcast_mut()).ok_or(StateError::ForeignHandle)
+        registered.and_then(Registered::typed_mut).ok_or(StateError::ForeignHandle)
     }
 
     pub(super) fn pop_due<N: StateKey>(

@@ -27,7 +27,7 @@ impl<B> Default for TtlWork<B> {
 impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
     /// Takes note of the table that was registered last.
     pub(super) fn note_ttl(&mut self) {
-        let ttl = self.tables.last().and_then(|registered| registered.table.ttl());
+        let ttl = self.tables.last().and_then(|registered| registered.table().ttl());
         let Some(ttl) = ttl else { return };
         self.ttl.is_on = true;
         if ttl.incremental_entries() > 0 {
@@ -37,7 +37,7 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
 
     /// The rules of a state at its time.
     pub(super) fn ttl_of(&self, state: StateId) -> Result<TtlMoment, StateError> {
-        let ttl = self.registered(state)?.table.ttl().ok_or(StateError::ForeignHandle)?;
+        let ttl = self.registered(state)?.table().ttl().ok_or(StateError::ForeignHandle)?;
         Ok(self.ttl.left.time_of(state).map_or_else(|| ttl.now(), |now_ms| ttl.at(now_ms)))
     }
 
@@ -57,6 +57,6 @@ impl<K: StateKey, C: Codec<K>> HeapKeyedStateBackend<K, C> {
         let Some(index) = self.ttl.swept.get(self.ttl.turn).copied() else { return Ok(()) };
         self.ttl.turn = (self.ttl.turn + 1) % self.ttl.swept.len();
         let Some(registered) = self.tables.get_mut(index) else { return Ok(()) };
-        registered.table.sweep(&self.hashers).map_err(not_loaded)
+        registered.table_mut().sweep(&self.hashers).map_err(not_loaded)
     }
 }
