@@ -198,7 +198,8 @@ fn unsafe_code_has_its_reason() {
         let reasons = text.matches("SAFETY:").count();
         assert!(found <= reasons, "{}: {found} blocks, {reasons} reasons", path.display());
     }
-    assert_eq!(blocks, 1, "the one block outside RocksDB's calls is the memory mapping");
+    // The memory mapping, and the two casts of tables in crates/heap/src/backend/registered.rs.
+    assert_eq!(blocks, 3, "blocks outside RocksDB's calls");
 }
 
 /// What the facade can reach, the command can be built to reach.
