@@ -25,7 +25,7 @@ pub fn stable_hash(encoded_key: &[u8]) -> u64 {
     }
 }
 
-/// XXH64 of eight bytes, which is a ninth of the instructions where the length is known.
+/// XXH64 of eight bytes, without a call, a loop, or a question of how many are left.
 ///
 /// Source: the specification of XXH64, steps 1 (an input of less than 32 bytes), 4, 5 (the one lane
 /// of 8 bytes) and 6.

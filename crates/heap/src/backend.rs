@@ -18,8 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use alluvium_core::key_hash::stable_key_group;
-use alluvium_core::{CheckpointId, KeyGroup, KeyGroupAssigner, KeyGroupRange, KeyedStateHandle};
+use alluvium_core::{CheckpointId, KeyGroup, KeyGroupRange, KeyedStateHandle};
 use alluvium_format::codec::{Codec, OrderedCodec};
 use alluvium_format::keyed::StateMeta;
 use alluvium_state::{
@@ -248,9 +247,9 @@ impl<K: StateKey, C: Codec<K>> KeyedStateBackend for HeapKeyedStateBackend<K, C>
     #[inline(always)]
     fn key_group_of(&mut self, key: &K) -> Result<KeyGroup, StateError> {
         let max = self.spec.parallelism.max();
-        match (self.spec.key.eight_bytes(key), self.spec.assigner) {
-            (Some(eight), KeyGroupAssigner::Stable) => Ok(stable_key_group(&eight, max)),
-            _ => self.key_group_of_encoded(key),
+        match self.spec.key.eight_bytes(key) {
+            Some(eight) => Ok(self.spec.assigner.assign(key, &eight, max)),
+            None => self.key_group_of_encoded(key),
         }
     }
 

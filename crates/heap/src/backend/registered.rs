@@ -45,7 +45,7 @@ impl<K: 'static> Registered<K> {
     ///
     /// [`Any`] would do the same comparison, with what a call of the table gives: written as two words and
     /// read as one pair, for which a processor waits until all before is done, in each access to state.
-    /// Noting the type takes a quarter off the time of a read.
+    /// Noting the type takes a fifth off the time of a read of millions.
     #[inline(always)]
     #[expect(
         unsafe_code,
